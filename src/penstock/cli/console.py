@@ -1,0 +1,32 @@
+"""Where the command line writes: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+# Progress, warnings and reports; colour and bars only where stderr is a terminal.
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def write_line(text: str) -> None:
+    """Write one result line to stdout as UTF-8 with `\\n`, on any platform."""
+    sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON value on one line to stdout."""
+    write_line(json.dumps(value, ensure_ascii=False))
+
+
+def flush() -> None:
+    """Flush results, so that a reader at the other end of a pipe sees them now."""
+    sys.stdout.buffer.flush()
+
+
+def note(text: str) -> None:
+    """Tell the user something on stderr, as plain text."""
+    stderr.print(text, markup=False)

@@ -1,0 +1,251 @@
+"""Configuration: frozen models, read from TOML, overridden by dotted keys, checked once.
+
+A run is described by one `RunConfig`. Every key has a default except the data; an unknown key is
+refused with the nearest known one. Precedence: flag, `--set`, file, default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from penstock.errors import ConfigError
+
+Metric = Literal["loss", "bleu", "chrf", "exact_match"]
+TokenizerKind = Literal["word", "char", "separator", "bpe", "unigram"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Where the pairs come from.
+
+    A data set is one file of pairs (TSV, CSV, JSONL), a list of two line-parallel files, or
+    `builtin` for the built-in corpus.
+    """
+
+    train: str | list[str] = "builtin"
+    valid: str | list[str] | None = None
+    valid_pairs: int = Field(1000, ge=1, description="held out by source when `valid` is absent")
+    columns: list[int | str] | None = Field(None, min_length=2, max_length=2)
+    on_error: Literal["stop", "skip"] = "stop"
+    max_pairs: int | None = Field(None, ge=1)
+    max_source_tokens: int = Field(256, ge=2)
+    max_target_tokens: int = Field(256, ge=2)
+    source_language: str | None = None
+    target_language: str | None = None
+    cache: str | None = Field(None, description="folder for tokenised data; default: in the run")
+
+
+class TokenizerConfig(_Section):
+    """How one side's text becomes tokens."""
+
+    kind: TokenizerKind = "bpe"
+    vocab_size: int = Field(8000, ge=8)
+    min_frequency: int = Field(2, ge=1)
+    separator: str = Field(" ", min_length=1)
+
+
+class TextConfig(_Section):
+    """The tokenizers of both sides."""
+
+    source: TokenizerConfig = TokenizerConfig()
+    target: TokenizerConfig = TokenizerConfig()
+    shared: bool = Field(False, description="one tokenizer, trained on both sides as `source` says")
+
+
+class ModelConfig(_Section):
+    """The network: a recurrent encoder and decoder, with or without attention."""
+
+    cell: Literal["rnn", "gru", "lstm"] = "lstm"
+    gru_form: Literal["after", "before"] = Field(
+        "after", description="where the reset gate acts: after the product (cuDNN) or before (book)"
+    )
+    embedding_size: int = Field(256, ge=1)
+    hidden_size: int = Field(512, ge=1)
+    encoder_layers: int = Field(1, ge=1)
+    decoder_layers: int = Field(2, ge=1)
+    bidirectional: bool = True
+    residual: bool = False
+    layer_norm: bool = False
+    attention: Literal["none", "dot", "general", "additive", "multihead"] = "general"
+    attention_size: int | None = Field(None, ge=1, description="default: hidden_size")
+    attention_heads: int = Field(4, ge=1)
+    tie_embeddings: Literal["none", "decoder", "all"] = "none"
+    dropout: float = Field(0.2, ge=0, lt=1)
+    embedding_dropout: float = Field(0.0, ge=0, lt=1)
+    variational_dropout: bool = False
+    initialization: Literal["uniform", "xavier", "book"] = "uniform"
+    backend: Literal["fused", "reference"] = "fused"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be even: a bidirectional encoder gives each "
+                "direction half of it"
+            )
+        width = self.attention_size or self.hidden_size
+        if self.attention == "multihead" and width % self.attention_heads:
+            raise ValueError(
+                f"attention_size {width} is not divisible by attention_heads {self.attention_heads}"
+            )
+        if self.backend == "fused" and self.layer_norm:
+            raise ValueError("layer_norm inside the cell needs backend = 'reference'")
+        if self.backend == "fused" and self.cell == "gru" and self.gru_form == "before":
+            raise ValueError("gru_form 'before' needs backend = 'reference' (torch has only 'after')")
+        return self
+
+
+class TrainingConfig(_Section):
+    """The loop: batches, optimizer, schedule, evaluation, stopping."""
+
+    max_updates: int = Field(20_000, ge=1)
+    max_epochs: int | None = Field(None, ge=1)
+    max_minutes: float | None = Field(None, gt=0)
+    batch_tokens: int = Field(1000, ge=1, description="target tokens a batch, padding included")
+    batch_sentences: int | None = Field(None, ge=1, description="a fixed number instead of tokens")
+    accumulate: int = Field(1, ge=1)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
+    warmup_updates: int = Field(200, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.999, gt=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    average_decay: float | None = Field(
+        None, gt=0, lt=1, description="keep an exponential moving average of the weights"
+    )
+    precision: Precision = "auto"
+    metric: Metric = "bleu"
+    evaluate_every: int | None = Field(None, ge=1, description="updates; default: once an epoch")
+    evaluate_sentences: int = Field(1000, ge=1)
+    patience: int | None = Field(None, ge=1, description="evaluations without a better score")
+    plateau_factor: float = Field(0.5, gt=0, lt=1)
+    plateau_patience: int = Field(2, ge=1)
+    checkpoint_minutes: float = Field(10.0, gt=0)
+
+
+class SearchConfig(_Section):
+    """How a trained model searches unless told otherwise."""
+
+    beam_size: int = Field(5, ge=1)
+    length_penalty: float = Field(1.0, ge=0)
+    max_length_ratio: float = Field(2.0, gt=0)
+    max_length_extra: int = Field(10, ge=1)
+
+
+class RunConfig(_Section):
+    """One training run from data to model."""
+
+    task: Literal["translation"] = "translation"
+    seed: int = Field(1, ge=0)
+    threads: int | None = Field(None, ge=1)
+    device: str = "auto"
+    data: DataConfig = DataConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    search: SearchConfig = SearchConfig()
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a TOML configuration; `overrides` are `a.b=value` strings, applied last.
+
+    Raises:
+        ConfigError: unreadable file, syntax error, unknown key, impossible value.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return parse_config(raw, overrides, place=str(path))
+
+
+def parse_config(
+    raw: Mapping[str, Any], overrides: Iterable[str] = (), *, place: str = "config"
+) -> RunConfig:
+    """Validate a nested mapping after applying `a.b=value` overrides."""
+    merged = _copy(raw)
+    for override in overrides:
+        _apply_override(merged, override)
+    _refuse_unknown(merged, RunConfig, place, ())
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(f"{place}: {_first_problem(error)}") from None
+
+
+def dump_toml(config: RunConfig) -> str:
+    """The configuration as resolved, every key present, as TOML (absent optional keys left out)."""
+    import tomli_w
+
+    return tomli_w.dumps(config.model_dump(exclude_none=True))
+
+
+def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"--set {override!r}: write it as section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string: --set model.cell=gru
+    *sections, last = key.split(".")
+    for section in sections:
+        child = raw.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
+        raw = child
+    raw[last] = None if value == "none" and last in _NULLABLE else value
+
+
+_NULLABLE = {
+    name
+    for section in (DataConfig, TrainingConfig, ModelConfig, RunConfig)
+    for name, field in section.model_fields.items()
+    if field.default is None
+}
+
+
+def _refuse_unknown(
+    raw: Mapping[str, Any], section: type[BaseModel], place: str, path: tuple[str, ...]
+) -> None:
+    known = section.model_fields
+    for key, value in raw.items():
+        where = f"[{'.'.join(path)}]" if path else "the configuration"
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            raise ConfigError(f"{place}: unknown key {key!r} in {where}; {remedy}")
+        inner = known[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{place}: {key!r} in {where} must be a section, found {value!r}")
+            _refuse_unknown(value, inner, place, (*path, key))
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    where = ".".join(str(part) for part in problem["loc"])
+    value = problem["input"]
+    shown = "" if isinstance(value, Mapping | BaseModel) else f" = {value!r}"
+    return f"{where}{shown}: {message[0].lower()}{message[1:]}"

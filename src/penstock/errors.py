@@ -1,0 +1,68 @@
+"""The error tree. Every message gives the place, the value found and the remedy.
+
+The command line turns a `PenstockError` into one line on stderr and its `exit_code`;
+anything else that reaches the top is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class PenstockError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+    exit_code = 1
+
+
+class UsageError(PenstockError):
+    """A command or function was called wrongly (exit code 2)."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration has an unknown key or an impossible value."""
+
+
+class DataError(PenstockError):
+    """A data file is not what it should be.
+
+    Args:
+        message: what was found and what to do.
+        path: the file (or `-` for standard input).
+        line: 1-based line number within it.
+    """
+
+    def __init__(
+        self, message: str, *, path: str | Path | None = None, line: int | None = None
+    ) -> None:
+        self.path = path
+        self.line = line
+        place = [] if path is None else [str(path)]
+        if line is not None:
+            place.append(f"line {line}")
+        super().__init__(f"{', '.join(place)}: {message}" if place else message)
+
+
+class DownloadError(PenstockError):
+    """A corpus could not be fetched, verified or unpacked."""
+
+
+class BundleError(PenstockError):
+    """A model directory is incomplete, altered, too new or of the wrong kind."""
+
+
+class TrainingError(PenstockError):
+    """Training cannot go on (loss not finite, nothing to train on)."""
+
+
+class SearchError(PenstockError):
+    """A search was asked for something impossible."""
+
+
+class MissingExtraError(PenstockError):
+    """An optional package is absent; the message names the extra that brings it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional package: pip install 'penstock[{extra}]'")
