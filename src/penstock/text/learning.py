@@ -1,0 +1,101 @@
+"""Learning a vocabulary from training text, one function a family of tokenizers.
+
+Each takes texts as a stream, keeps only counts in memory, and is deterministic: the same texts
+give the same vocabulary, ties included.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from tokenizers import Tokenizer, models, trainers
+
+from penstock.config import TokenizerConfig
+from penstock.errors import ConfigError, DataError
+from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, byte_level
+
+BYTE_LEVEL_MINIMUM = 256 + len(RESERVED)
+
+
+def learn_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> Tokenizer:
+    """The most frequent symbols, those below `min_frequency` left out; ties in code point order.
+
+    Raises:
+        DataError: no symbol is frequent enough.
+    """
+    counts: Counter[str] = Counter()
+    for sequence in sequences:
+        counts.update(sequence)
+    if not counts:
+        raise DataError(_NOTHING)
+    frequent = [symbol for symbol, count in counts.items() if count >= config.min_frequency]
+    if not frequent:
+        raise DataError(
+            f"none of the {len(counts)} distinct tokens of the training text occurs "
+            f"{config.min_frequency} times; lower min_frequency"
+        )
+    frequent.sort(key=lambda symbol: (-counts[symbol], symbol))
+    kept = [*RESERVED, *frequent[: max(config.vocab_size - len(RESERVED), 0)]]
+    vocabulary = {symbol: index for index, symbol in enumerate(kept)}
+    return Tokenizer(models.WordLevel(vocabulary, unk_token=RESERVED[UNK_ID]))
+
+
+def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+    """Byte-pair merges (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) over bytes.
+
+    Raises:
+        ConfigError: `vocab_size` cannot hold the bytes.
+        DataError: nothing to learn from.
+    """
+    _require_room(config)
+    library = byte_level(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        min_frequency=config.min_frequency,
+        special_tokens=list(RESERVED),
+        initial_alphabet=sorted(byte_alphabet()),
+        show_progress=False,
+    )
+    library.train_from_iterator(_require_some(texts), trainer)
+    return library
+
+
+def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+    """A unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959) over bytes.
+
+    Raises:
+        ConfigError: `vocab_size` cannot hold the bytes.
+        DataError: nothing to learn from.
+    """
+    _require_room(config)
+    library = byte_level(models.Unigram())
+    trainer = trainers.UnigramTrainer(
+        vocab_size=config.vocab_size,
+        special_tokens=list(RESERVED),
+        initial_alphabet=sorted(byte_alphabet()),
+        unk_token=RESERVED[UNK_ID],
+        show_progress=False,
+    )
+    library.train_from_iterator(_require_some(texts), trainer)
+    return library
+
+
+_NOTHING = "no training text to learn a tokenizer from; check that the training data is not empty"
+
+
+def _require_room(config: TokenizerConfig) -> None:
+    if config.vocab_size < BYTE_LEVEL_MINIMUM:
+        raise ConfigError(
+            f"vocab_size {config.vocab_size} is too small for kind {config.kind!r}: 256 bytes and "
+            f"{len(RESERVED)} reserved tokens need at least {BYTE_LEVEL_MINIMUM}"
+        )
+
+
+def _require_some(texts: Iterable[str]) -> Iterator[str]:
+    remaining = (text for text in texts if text)
+    first = next(remaining, None)
+    if first is None:
+        raise DataError(_NOTHING)
+    return itertools.chain([first], remaining)

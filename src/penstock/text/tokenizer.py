@@ -1,0 +1,270 @@
+"""Text to token ids and back, in five kinds, each saved as one JSON file.
+
+| kind | a token is | text -> ids -> text |
+|---|---|---|
+| `word` | a word of the book's preprocessing | lower case, spaces unified, rare words `<unk>` |
+| `char` | a character | exact for known characters |
+| `separator` | what stands between separators | exact for known tokens |
+| `bpe` | a run of bytes from byte-pair merges | exact for every string |
+| `unigram` | a run of bytes from a unigram model | exact for every string |
+
+Reserved ids are reached only by the program: a user who types `<eos>` gets ordinary tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from tokenizers import Tokenizer as LibraryTokenizer
+
+from penstock.config import TokenizerConfig, TokenizerKind
+from penstock.errors import BundleError
+from penstock.text.learning import learn_bpe, learn_symbols, learn_unigram
+from penstock.text.normalize import preprocess, rejoin
+from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, require_characters
+
+FORMAT = 1
+_MODELS: dict[TokenizerKind, str] = {
+    "word": "WordLevel",
+    "char": "WordLevel",
+    "separator": "WordLevel",
+    "bpe": "BPE",
+    "unigram": "Unigram",
+}
+_BYTE_LEVEL = ("bpe", "unigram")
+# ends every stored symbol that came from text: none can equal a reserved token, none is empty
+_SYMBOL_END = " "
+
+
+@final
+class Tokenizer:
+    """A trained tokenizer; make one by `train`, `load` or `from_json`. It never changes.
+
+    Attributes:
+        kind: one of `word`, `char`, `separator`, `bpe`, `unigram`.
+        separator: what divides tokens of kind `separator`; unused by other kinds.
+        vocab_size: number of ids, the reserved ones (0 to 3) included.
+    """
+
+    def __init__(self, library: LibraryTokenizer, kind: TokenizerKind, separator: str) -> None:
+        self._library = library
+        self.kind: TokenizerKind = kind
+        self.separator = separator
+        self.vocab_size = library.get_vocab_size()
+        self._contents = _contents(library, kind)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+        """Learn a vocabulary from a stream of training texts (never from held-out ones).
+
+        Deterministic: the same texts in the same order give the same `to_json()`.
+
+        Raises:
+            ConfigError: `vocab_size` below 260 for `bpe` or `unigram`.
+            DataError: no text, or no token as frequent as `min_frequency`.
+        """
+        sound = (require_characters(text) for text in texts)
+        if config.kind in _BYTE_LEVEL:
+            learn = learn_bpe if config.kind == "bpe" else learn_unigram
+            library = learn((_lead(text) for text in sound), config)
+        else:
+            symbols = (_symbols(text, config.kind, config.separator) for text in sound)
+            library = learn_symbols(symbols, config)
+        return cls(_without_added_tokens(library), config.kind, config.separator)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of one text, without `<bos>` and `<eos>`; no ids for an empty text.
+
+        Raises:
+            DataError: the text has a lone surrogate.
+        """
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of many texts, as `encode` gives them, on all cores."""
+        sound = map(require_characters, texts)
+        byte_level = self.kind in _BYTE_LEVEL
+        inputs = (
+            [_lead(text) for text in sound]
+            if byte_level
+            else [_symbols(text, self.kind, self.separator) for text in sound]
+        )
+        encodings = self._library.encode_batch_fast(
+            inputs,  # pyright: ignore[reportArgumentType]
+            is_pretokenized=not byte_level,
+            add_special_tokens=False,
+        )
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[int], *, skip_unknown: bool = False) -> str:
+        """The text of ids; reserved ids are left out, except that unknowns show as `<unk>`.
+
+        Bytes that form no character (a model may write such) show as U+FFFD.
+
+        Args:
+            ids: token ids below `vocab_size`.
+            skip_unknown: leave unknowns out too.
+        """
+        kept = [
+            self._contents[index]
+            for index in ids
+            if index >= len(RESERVED) or (index == UNK_ID and not skip_unknown)
+        ]
+        text = self._joiner().join(kept).decode("utf-8", "replace")
+        if self.kind in _BYTE_LEVEL:
+            return text.removeprefix(" ")
+        return rejoin(text) if self.kind == "word" else text
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Readable pieces for display, one an id.
+
+        A space shows as `▁`, a byte that is only part of a character as `\\xe2`; tokens of kind
+        `word` and `separator` are shown as they are.
+        """
+        shown = [self._contents[index].decode("utf-8", "backslashreplace") for index in ids]
+        if self.kind in ("word", "separator"):
+            return shown
+        return [token.replace(" ", "▁") for token in shown]
+
+    def vocabulary(self) -> list[str]:
+        """All tokens by id, readable as `tokens` has them (for display: two may look alike)."""
+        return self.tokens(range(self.vocab_size))
+
+    def to_json(self) -> str:
+        """Everything needed to load it again: our description and the library's own JSON."""
+        about = {"format": FORMAT, "kind": self.kind, "separator": self.separator}
+        content = {"penstock": about, "tokenizer": json.loads(self._library.to_str())}
+        return json.dumps(content, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, place: str = "tokenizer") -> Tokenizer:
+        """Read what `to_json` wrote.
+
+        Args:
+            text: the JSON.
+            place: where it came from, for messages.
+
+        Raises:
+            BundleError: not a tokenizer of ours, damaged, or of a newer format.
+        """
+        try:
+            about, content = _parts(json.loads(text))
+            kind, separator = _description(about)
+            return cls(_library(content, kind), kind, separator)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(
+                f"{place}: {error}; restore the file from its source or train again"
+            ) from None
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json()` to a file, UTF-8."""
+        Path(path).write_text(self.to_json(), encoding="utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a saved tokenizer.
+
+        Raises:
+            BundleError: no such file, or as `from_json`.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BundleError(f"{path}: cannot read the tokenizer: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise BundleError(
+                f"{path}: not a text file; restore the file from its source or train again"
+            ) from None
+        return cls.from_json(text, place=str(path))
+
+    def _joiner(self) -> bytes:
+        if self.kind == "separator":
+            return self.separator.encode()
+        return b" " if self.kind == "word" else b""
+
+
+def _lead(text: str) -> str:
+    """A byte-level input: the space in front makes the first word like any other."""
+    return f" {text}" if text else ""
+
+
+def _symbols(text: str, kind: TokenizerKind, separator: str) -> list[str]:
+    if kind == "word":
+        symbols = preprocess(text).split()
+    elif kind == "char":
+        symbols = list(text)
+    else:
+        symbols = text.split(separator) if text else []
+    return [symbol + _SYMBOL_END for symbol in symbols]
+
+
+def _contents(library: LibraryTokenizer, kind: TokenizerKind) -> list[bytes]:
+    """The UTF-8 bytes that each id stands for."""
+    by_id = sorted(library.get_vocab().items(), key=lambda item: item[1])
+    symbols = [symbol for symbol, _ in by_id]
+    if kind in _BYTE_LEVEL:
+        byte_of = {symbol: byte for byte, symbol in enumerate(byte_alphabet())}
+        return [bytes(byte_of[character] for character in symbol) for symbol in symbols]
+    ordinary = [symbol.removesuffix(_SYMBOL_END).encode() for symbol in symbols[len(RESERVED) :]]
+    return [*(token.encode() for token in RESERVED), *ordinary]
+
+
+def _without_added_tokens(library: LibraryTokenizer) -> LibraryTokenizer:
+    """Keep reserved tokens in the model only: as 'added' tokens they would match in user text."""
+    content = json.loads(library.to_str())
+    content["added_tokens"] = []
+    return LibraryTokenizer.from_str(json.dumps(content))
+
+
+def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    if isinstance(content, dict):
+        about, library = content.get("penstock"), content.get("tokenizer")
+        if isinstance(about, dict) and isinstance(library, dict):
+            return about, library
+    raise ValueError("not a penstock tokenizer: its JSON lacks 'penstock' and 'tokenizer'")
+
+
+def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
+    version, kind, separator = about.get("format"), about.get("kind"), about.get("separator")
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"tokenizer format {version!r} is not a format number")
+    if version > FORMAT:
+        raise ValueError(
+            f"tokenizer format {version} is newer than this penstock knows ({FORMAT}): "
+            "upgrade penstock"
+        )
+    if kind not in _MODELS:
+        raise ValueError(f"unknown tokenizer kind {kind!r}; known: {', '.join(_MODELS)}")
+    if not isinstance(separator, str) or not separator:
+        raise ValueError(f"separator {separator!r} is not a non-empty string")
+    return kind, separator
+
+
+def _library(content: dict[str, Any], kind: TokenizerKind) -> LibraryTokenizer:
+    """Build the library's tokenizer, refusing parts that ours never have."""
+    foreign = [
+        part
+        for part in ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
+        if content.get(part)
+    ]
+    if foreign:
+        raise ValueError(f"the tokenizer has a foreign part {foreign[0]!r}")
+    model = content.get("model")
+    found = model.get("type") if isinstance(model, dict) else None
+    if found != _MODELS[kind]:
+        raise ValueError(f"kind {kind!r} needs a {_MODELS[kind]} model, found {found!r}")
+    try:
+        library = LibraryTokenizer.from_str(json.dumps(content))
+    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        raise ValueError(f"damaged tokenizer: {error}") from None
+    vocabulary = library.get_vocab()
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise ValueError("damaged tokenizer: its ids are not 0, 1, 2, ... without gaps")
+    if [vocabulary.get(token) for token in RESERVED] != list(range(len(RESERVED))):
+        raise ValueError(f"damaged tokenizer: ids 0 to 3 are not {' '.join(RESERVED)}")
+    if kind in _BYTE_LEVEL and not set(byte_alphabet()) <= vocabulary.keys():
+        raise ValueError("damaged tokenizer: its vocabulary lacks some of the 256 bytes")
+    return library
