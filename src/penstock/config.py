@@ -79,12 +79,23 @@ class ModelConfig(_Section):
     attention: Literal["none", "dot", "general", "additive", "multihead"] = "general"
     attention_size: int | None = Field(None, ge=1, description="default: hidden_size")
     attention_heads: int = Field(4, ge=1)
+    readout_size: int | None = Field(
+        None, ge=0, description="layer before the output; default: embedding_size with attention, "
+        "else none (0)"
+    )
     tie_embeddings: Literal["none", "decoder", "all"] = "none"
     dropout: float = Field(0.2, ge=0, lt=1)
     embedding_dropout: float = Field(0.0, ge=0, lt=1)
     variational_dropout: bool = False
-    initialization: Literal["uniform", "xavier", "book"] = "uniform"
+    initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
+
+    @property
+    def resolved_readout_size(self) -> int:
+        """The readout's width, 0 for none."""
+        if self.readout_size is not None:
+            return self.readout_size
+        return 0 if self.attention == "none" else self.embedding_size
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -97,6 +108,11 @@ class ModelConfig(_Section):
         if self.attention == "multihead" and width % self.attention_heads:
             raise ValueError(
                 f"attention_size {width} is not divisible by attention_heads {self.attention_heads}"
+            )
+        if self.tie_embeddings != "none" and self.resolved_readout_size != self.embedding_size:
+            raise ValueError(
+                f"tie_embeddings {self.tie_embeddings!r} needs readout_size = embedding_size "
+                f"({self.embedding_size}), found {self.resolved_readout_size}"
             )
         if self.backend == "fused" and self.layer_norm:
             raise ValueError("layer_norm inside the cell needs backend = 'reference'")

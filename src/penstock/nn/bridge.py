@@ -1,0 +1,41 @@
+"""From the encoder's final state to the decoder's first, also where their shapes differ."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from penstock.nn.state import State
+
+
+class Bridge(nn.Module):
+    """Pass the state on where layers agree; otherwise one learnt layer with tanh.
+
+    Args:
+        encoder_layers, decoder_layers: depths; unequal depths are bridged from all encoder
+            layers at once.
+        size: the width H of both.
+        has_cell: whether there is an LSTM cell to bridge too.
+    """
+
+    def __init__(
+        self, *, encoder_layers: int, decoder_layers: int, size: int, has_cell: bool
+    ) -> None:
+        super().__init__()
+        self.layers = decoder_layers
+        same = encoder_layers == decoder_layers
+        wide, out = encoder_layers * size, decoder_layers * size
+        self.h = nn.Identity() if same else nn.Linear(wide, out)
+        self.c = nn.Identity() if same or not has_cell else nn.Linear(wide, out)
+        self.same = same
+
+    def forward(self, state: State) -> State:
+        """(L_encoder, B, H) to (L_decoder, B, H)."""
+        if self.same:
+            return state
+        c = None if state.c is None else self._map(self.c, state.c)
+        return State(torch.tanh(self._map(self.h, state.h)), c)
+
+    def _map(self, layer: nn.Module, x: Tensor) -> Tensor:
+        flat = layer(x.transpose(0, 1).flatten(1))  # (B, L_decoder·H)
+        return flat.unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()

@@ -1,0 +1,124 @@
+"""The decoder: a language model of the target that looks at the source.
+
+Layer 1 runs over the target so far, attends once for all positions, and the context feeds the
+upper layers and the output (as GNMT v2 and RNMT+ do): no step of training waits for another's
+attention, so training is a handful of large products. Without attention the decoder is the
+book's: its context is the encoder's final state, *the same at every step*, beside each input.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from penstock.config import ModelConfig
+from penstock.nn.attention import Attention
+from penstock.nn.dropout import Dropout
+from penstock.nn.recurrent import Recurrent
+from penstock.nn.state import Memory, State
+
+
+class Features(NamedTuple):
+    """What the decoder knows before the output layer.
+
+    Attributes:
+        values: (B, T, R), input of the output layer.
+        state: after the last position, (L, B, H).
+        weights: attention (B, heads, T, S), or None without attention.
+    """
+
+    values: Tensor
+    state: State
+    weights: Tensor | None
+
+
+class Decoder(nn.Module):
+    """Recurrent layers, optional attention, readout and output layer."""
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        hidden, width = config.hidden_size, config.embedding_size
+        self.embedding = embedding
+        self.dropout = Dropout(config.dropout, variational=config.variational_dropout)
+        self.embedding_dropout = Dropout(
+            config.embedding_dropout, variational=config.variational_dropout
+        )
+        attends = config.attention != "none"
+        bottom_layers = 1 if attends else config.decoder_layers
+        self.bottom = _recurrent(config, width if attends else width + hidden, bottom_layers)
+        self.attention = (
+            Attention(
+                config.attention,
+                query_size=hidden,
+                value_size=hidden,
+                attention_size=config.attention_size or hidden,
+                heads=config.attention_heads,
+            )
+            if config.attention != "none"
+            else None
+        )
+        upper = config.decoder_layers - bottom_layers
+        self.upper = _recurrent(config, 2 * hidden, upper) if upper else None
+        features = 2 * hidden if attends else hidden
+        readout = config.resolved_readout_size
+        self.readout = nn.Linear(features, readout) if readout else None
+        self.output = nn.Linear(readout or features, embedding.num_embeddings)
+        if config.tie_embeddings != "none":
+            self.output.weight = embedding.weight
+
+    def forward(self, tgt_in: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        """Logits for every position.
+
+        Args:
+            tgt_in: ids (B, T) beginning with BOS; in a search T = 1.
+            state: (L, B, H) before the first position.
+            memory: the encoded source.
+
+        Returns:
+            Logits (B, T, V) and the state after the last position.
+        """
+        features = self.features(tgt_in, state, memory)
+        return self.output(features.values), features.state
+
+    def features(self, tgt_in: Tensor, state: State, memory: Memory) -> Features:
+        """Everything up to the output layer; arguments as `forward`."""
+        x = self.embedding_dropout(self.embedding(tgt_in))  # (B, T, E)
+        if self.attention is None:
+            context = memory.context.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)
+            hidden, after = self.bottom(torch.cat([x, context], -1), state=state)
+            return Features(self._read(hidden), after, None)
+        assert memory.keys is not None
+        hidden, after = self.bottom(x, state=state.layer(0))
+        context, weights = self.attention(hidden, memory.keys, memory.values, memory.mask)
+        if self.upper is not None:
+            above = self.dropout(torch.cat([hidden, context.to(hidden.dtype)], -1))
+            hidden, upper = self.upper(above, state=_upper_layers(state))
+            after = State.stack([after, upper])
+        both = torch.cat([hidden, context.to(hidden.dtype)], -1)
+        return Features(self._read(both), after, weights)
+
+    def _read(self, x: Tensor) -> Tensor:
+        if self.readout is None:
+            return self.dropout(x)
+        return self.dropout(torch.tanh(self.readout(self.dropout(x))))
+
+
+def _recurrent(config: ModelConfig, input_size: int, layers: int) -> Recurrent:
+    return Recurrent(
+        input_size,
+        config.hidden_size,
+        cell=config.cell,
+        num_layers=layers,
+        residual=config.residual,
+        dropout=config.dropout,
+        variational_dropout=config.variational_dropout,
+        layer_norm=config.layer_norm,
+        gru_form=config.gru_form,
+        backend=config.backend,
+    )
+
+
+def _upper_layers(state: State) -> State:
+    return State(state.h[1:], None if state.c is None else state.c[1:])

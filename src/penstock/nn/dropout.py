@@ -1,0 +1,31 @@
+"""Dropout, ordinary and variational."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+
+class Dropout(nn.Module):
+    """Drop values in training with probability `p`, scaling the rest by 1/(1-p).
+
+    Args:
+        p: probability of dropping.
+        variational: one mask a sequence, the same at every position (Gal and Ghahramani 2016);
+            cheaper on a CPU too, as one random number serves all positions.
+    """
+
+    def __init__(self, p: float, *, variational: bool = False) -> None:
+        super().__init__()
+        self.p = p
+        self.variational = variational
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, ·), same shape out."""
+        if not self.training or self.p == 0:
+            return x
+        if not self.variational:
+            return dropout(x, self.p)
+        mask = torch.rand(x.shape[0], 1, x.shape[2], device=x.device).ge_(self.p)
+        return x * mask.mul_(1 / (1 - self.p)).to(x.dtype)

@@ -1,0 +1,62 @@
+"""The encoder: source ids to a memory and a final state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from penstock.config import ModelConfig
+from penstock.nn.dropout import Dropout
+from penstock.nn.recurrent import Recurrent
+from penstock.nn.state import State
+
+
+class Encoder(nn.Module):
+    """Embedding and a recurrent stack, in both directions if asked.
+
+    A bidirectional encoder gives each direction half of `hidden_size`, so that outputs are
+    (B, S, hidden_size) either way.
+    """
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.dropout = Dropout(config.embedding_dropout, variational=config.variational_dropout)
+        self.output_dropout = Dropout(config.dropout, variational=config.variational_dropout)
+        self.directions = 2 if config.bidirectional else 1
+        self.recurrent = Recurrent(
+            config.embedding_size,
+            config.hidden_size // self.directions,
+            cell=config.cell,
+            num_layers=config.encoder_layers,
+            bidirectional=config.bidirectional,
+            residual=config.residual,
+            dropout=config.dropout,
+            variational_dropout=config.variational_dropout,
+            layer_norm=config.layer_norm,
+            gru_form=config.gru_form,
+            backend=config.backend,
+        )
+
+    def forward(self, src: Tensor, src_lengths: Tensor) -> tuple[Tensor, State]:
+        """Encode.
+
+        Args:
+            src: ids (B, S), padded.
+            src_lengths: (B,) valid lengths; padding is never read.
+
+        Returns:
+            Values (B, S, hidden_size), zero at padding; the final state with directions side by
+            side, (L, B, hidden_size).
+        """
+        values, state = self.recurrent(self.dropout(self.embedding(src)), src_lengths)
+        return self.output_dropout(values), self._join_directions(state)
+
+    def _join_directions(self, state: State) -> State:
+        if self.directions == 1:
+            return state
+
+        def join(x: Tensor) -> Tensor:  # (L·2, B, H/2) -> (L, B, H)
+            return torch.cat([x[0::2], x[1::2]], -1)
+
+        return State(join(state.h), None if state.c is None else join(state.c))

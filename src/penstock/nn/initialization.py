@@ -1,0 +1,42 @@
+"""Initial weights, by name."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from penstock.nn.cells import Cell
+
+
+def initialize(model: nn.Module, name: str) -> None:
+    """Set all weights of `model` in place.
+
+    `uniform`: U(-0.1, 0.1) everywhere. `xavier`: Glorot's uniform for every matrix, zero biases,
+    as the chapter's `xavier_init_weights`. `orthogonal`: Glorot for inputs, an orthogonal matrix
+    a gate for the recurrence. All but `xavier` set the LSTM's forget bias to 1: keep memory early
+    in training (Jozefowicz et al. 2015).
+    """
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if name == "uniform":
+                parameter.uniform_(-0.1, 0.1)
+            elif parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                parameter.zero_()
+        for module in model.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
+            elif isinstance(module, Cell) and name != "xavier":
+                _prepare_cell(module, orthogonal=name == "orthogonal")
+
+
+def _prepare_cell(cell: Cell, *, orthogonal: bool) -> None:
+    size = cell.hidden_size
+    cell.bias_hh.zero_()
+    if orthogonal:
+        for gate in cell.weight_hh.split(size):
+            nn.init.orthogonal_(gate)
+    if cell.kind == "lstm":
+        cell.bias_ih.zero_()
+        cell.bias_ih[size : 2 * size] = 1.0

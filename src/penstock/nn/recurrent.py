@@ -1,0 +1,197 @@
+"""One recurrent network for RNN, GRU and LSTM: deep, bidirectional, residual.
+
+Three ways to compute the same function: `reference` steps through `Cell`, the equations;
+`fused` runs `penstock.nn.fused` on a CPU and torch's own (cuDNN) kernels on a GPU. Padding is
+never read: rows have lengths, and the backward direction starts at each row's last token.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from penstock.nn.cells import Cell, CellKind
+from penstock.nn.dropout import Dropout
+from penstock.nn.fused import run_sequence
+from penstock.nn.state import State
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers over a batch of sequences.
+
+    Args:
+        input_size: width I of the input.
+        hidden_size: width H of each direction's state.
+        cell: `rnn`, `gru` or `lstm`.
+        num_layers: depth L.
+        bidirectional: run each layer in both directions, D = 2.
+        residual: add a layer's input to its output where the widths agree.
+        dropout: between layers, in training.
+        variational_dropout: one dropout mask a sequence.
+        layer_norm: inside the cells; reference backend only.
+        gru_form: see `Cell`; `before` on the reference backend only.
+        backend: `fused` or `reference`; equal results.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        cell: CellKind = "gru",
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        variational_dropout: bool = False,
+        layer_norm: bool = False,
+        gru_form: Literal["after", "before"] = "after",
+        backend: Literal["fused", "reference"] = "fused",
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.directions = 2 if bidirectional else 1
+        self.output_size = self.directions * hidden_size
+        self.residual = residual
+        self.backend = backend
+        self.dropout = Dropout(dropout, variational=variational_dropout)
+        self.cells = nn.ModuleList(
+            Cell(
+                cell,
+                input_size if layer == 0 else self.output_size,
+                hidden_size,
+                gru_form=gru_form,
+                layer_norm=layer_norm,
+            )
+            for layer in range(num_layers)
+            for _ in range(self.directions)
+        )
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Run over whole sequences.
+
+        Args:
+            inputs: (B, S, I).
+            lengths: (B,) valid lengths ≥ 1; None when every row is full.
+            state: (L·D, B, H) before the first token; zeros when None.
+
+        Returns:
+            Outputs (B, S, D·H), zero at padding; the state after each row's last token,
+            (L·D, B, H), layer by layer, forward before backward.
+        """
+        finals: list[State] = []
+        packing = None if lengths is None or self._is_full(inputs, lengths) else lengths.cpu()
+        for layer in range(self.num_layers):
+            x = inputs if layer == 0 else self.dropout(inputs)
+            outputs: list[Tensor] = []
+            for direction in range(self.directions):
+                index = layer * self.directions + direction
+                cell = self.cells[index]
+                assert isinstance(cell, Cell)
+                before = cell.zero_state(x.shape[0], x) if state is None else state.layer(index)
+                run = _run_reference if self.backend == "reference" else _run_fused
+                output, final = run(cell, x, packing, before, reverse=direction == 1)
+                outputs.append(output)
+                finals.append(final)
+            joined = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
+            inputs = joined + x if self.residual and joined.shape == x.shape else joined
+        return inputs, State.stack(finals)
+
+    @staticmethod
+    def _is_full(inputs: Tensor, lengths: Tensor) -> bool:
+        return bool((lengths == inputs.shape[1]).all())
+
+
+def _run_reference(
+    cell: Cell, x: Tensor, lengths: Tensor | None, state: State, *, reverse: bool
+) -> tuple[Tensor, State]:
+    """Step by step; a row whose sequence is over keeps its state."""
+    steps = range(x.shape[1])
+    outputs: list[Tensor] = [x] * x.shape[1]
+    for t in reversed(steps) if reverse else steps:
+        after = cell(x[:, t], state)
+        if lengths is None:
+            state, outputs[t] = after, after.h[0]
+            continue
+        alive = (t < lengths).to(x.device)[:, None]  # (B, 1)
+        c = None if after.c is None or state.c is None else torch.where(alive, after.c, state.c)
+        outputs[t] = after.h[0] * alive
+        state = State(torch.where(alive, after.h, state.h), c)
+    return torch.stack(outputs, 1), state
+
+
+def _run_fused(
+    cell: Cell, x: Tensor, lengths: Tensor | None, state: State, *, reverse: bool
+) -> tuple[Tensor, State]:
+    """All positions at once; on a GPU through torch's kernels."""
+    batch, steps, _ = x.shape
+    if lengths is None:
+        packed = PackedSequence(
+            x.transpose(0, 1).reshape(batch * steps, -1), torch.full((steps,), batch)
+        )
+    else:
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        assert packed.sorted_indices is not None
+        state = state.select(packed.sorted_indices)
+    run = _torch_kernels if x.is_cuda else _own_kernels
+    data, final = run(cell, packed, state, reverse)
+    if lengths is None:
+        return data.view(steps, batch, -1).transpose(0, 1), final
+    assert packed.unsorted_indices is not None
+    outputs = packed._replace(data=data)
+    padded, _ = pad_packed_sequence(outputs, batch_first=True, total_length=steps)
+    return padded, final.select(packed.unsorted_indices)
+
+
+def _own_kernels(
+    cell: Cell, packed: PackedSequence, state: State, reverse: bool
+) -> tuple[Tensor, State]:
+    products = linear(packed.data, cell.weight_ih, cell.bias_ih)  # (N, G·H); bf16 under autocast
+    kind = products.dtype
+    data, h, c = run_sequence(
+        cell.kind,
+        products,
+        state.h[0].to(kind),
+        None if state.c is None else state.c[0].to(kind),
+        cell.weight_hh.to(kind),
+        cell.bias_hh.to(kind),
+        packed.batch_sizes.tolist(),
+        reverse=reverse,
+    )
+    return data, State(h[None], None if c is None else c[None])
+
+
+def _torch_kernels(
+    cell: Cell, packed: PackedSequence, state: State, reverse: bool
+) -> tuple[Tensor, State]:
+    """The same through `torch.nn.RNN/GRU/LSTM`'s kernels, sharing the cell's parameters."""
+    functions = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}
+    weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+    data, sizes = packed.data, packed.batch_sizes
+    if reverse:  # torch has no backward-only layer: turn each row round within its length
+        turn = _reversal(sizes)
+        data = data.index_select(0, turn.to(data.device))
+    before = state.h if state.c is None else (state.h, state.c)
+    result = functions[cell.kind](
+        data, sizes, before, weights, True, 1, 0.0, cell.training, False
+    )  # has_biases, num_layers, dropout, train, bidirectional
+    outputs, h, *rest = result
+    if reverse:
+        outputs = outputs.index_select(0, turn.to(outputs.device))
+    return outputs, State(h, rest[0] if rest else None)
+
+
+def _reversal(sizes: Tensor) -> Tensor:
+    """Packed positions with each row reversed within its length; its own inverse."""
+    starts = torch.cumsum(sizes, 0) - sizes
+    rows = torch.cat([torch.arange(int(n)) for n in sizes])
+    times = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    lengths = (sizes[:, None] > torch.arange(int(sizes[0]))[None]).sum(0)  # (B,)
+    return starts[lengths[rows] - 1 - times] + rows

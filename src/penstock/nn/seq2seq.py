@@ -1,0 +1,92 @@
+"""Encoder and decoder joined: the sequence-to-sequence model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from penstock.config import ModelConfig
+from penstock.nn.bridge import Bridge
+from penstock.nn.decoder import Decoder
+from penstock.nn.encoder import Encoder
+from penstock.nn.initialization import initialize
+from penstock.nn.loss import cross_entropy_sum
+from penstock.nn.state import Memory, State
+
+
+class Seq2Seq(nn.Module):
+    """Source ids to target logits.
+
+    Args:
+        config: sizes and choices.
+        source_size: V of the source vocabulary.
+        target_size: V of the target vocabulary.
+    """
+
+    def __init__(self, config: ModelConfig, *, source_size: int, target_size: int) -> None:
+        super().__init__()
+        source = nn.Embedding(source_size, config.embedding_size)
+        shared = config.tie_embeddings == "all"
+        target = source if shared else nn.Embedding(target_size, config.embedding_size)
+        self.encoder = Encoder(config, source)
+        self.decoder = Decoder(config, target)
+        self.bridge = Bridge(
+            encoder_layers=config.encoder_layers,
+            decoder_layers=config.decoder_layers,
+            size=config.hidden_size,
+            has_cell=config.cell == "lstm",
+        )
+        initialize(self, config.initialization)
+
+    def encode(self, src: Tensor, src_lengths: Tensor) -> tuple[Memory, State]:
+        """Encode the source and prepare the decoder.
+
+        Args:
+            src: (B, S) ids; src_lengths: (B,) valid lengths ≥ 1.
+
+        Returns:
+            The memory to attend to, and the decoder's first state (L, B, H).
+        """
+        values, final = self.encoder(src, src_lengths)
+        attention = self.decoder.attention
+        positions = torch.arange(src.shape[1], device=src.device)
+        memory = Memory(
+            values=values,
+            keys=None if attention is None else attention.keys(values),
+            mask=positions < src_lengths.to(src.device)[:, None],
+            context=final.h[-1],
+        )
+        return memory, self.bridge(final)
+
+    def forward(self, src: Tensor, src_lengths: Tensor, tgt_in: Tensor) -> Tensor:
+        """Logits (B, T, V) under teacher forcing."""
+        memory, state = self.encode(src, src_lengths)
+        return self.decoder(tgt_in, state, memory)[0]
+
+    def loss(
+        self,
+        src: Tensor,
+        src_lengths: Tensor,
+        tgt_in: Tensor,
+        tgt_out: Tensor,
+        tgt_lengths: Tensor,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> tuple[Tensor, int]:
+        """Summed cross-entropy over the real target tokens, in nats, and their number.
+
+        Padding enters neither: divide once, at the update, by the total number of tokens.
+        """
+        memory, state = self.encode(src, src_lengths)
+        features = self.decoder.features(tgt_in, state, memory).values
+        positions = torch.arange(tgt_in.shape[1], device=tgt_in.device)
+        real = (positions < tgt_lengths.to(tgt_in.device)[:, None]).flatten().nonzero().squeeze(1)
+        output = self.decoder.output
+        total = cross_entropy_sum(
+            features.flatten(0, 1).index_select(0, real),
+            output.weight,
+            output.bias,
+            tgt_out.flatten().index_select(0, real),
+            label_smoothing=label_smoothing,
+        )
+        return total, len(real)
