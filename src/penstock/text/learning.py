@@ -7,6 +7,7 @@ give the same vocabulary, ties included.
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -65,6 +66,9 @@ def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
 def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     """A unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959) over bytes.
 
+    `min_frequency` has no part in it; the model may have fewer than `vocab_size` tokens, since
+    it only keeps pieces that make the text more probable.
+
     Raises:
         ConfigError: `vocab_size` cannot hold the bytes.
         DataError: nothing to learn from.
@@ -79,7 +83,29 @@ def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         show_progress=False,
     )
     library.train_from_iterator(_require_some(texts), trainer)
-    return library
+    return _settle(library)
+
+
+def _settle(library: Tokenizer) -> Tokenizer:
+    """Make a trained unigram model the same at every training on the same texts.
+
+    The library sums in the order of a randomly seeded hash map, so that scores (log-probabilities)
+    differ in their last digits and equal ones change places; and it hands out 0.0000, 0.0001, ...
+    above the lowest score in that order to the bytes which no text used. We round the first, give
+    the second one score, and sort by score and piece.
+    """
+    content = json.loads(library.to_str())
+    model = content["model"]
+    reserved, pieces = model["vocab"][: len(RESERVED)], model["vocab"][len(RESERVED) :]
+    lowest = min(score for _, score in pieces)
+    unused_below = lowest + (256 + 0.5) * 1e-4
+    settled = [
+        (piece, round(lowest if len(piece) == 1 and score < unused_below else score, 4))
+        for piece, score in pieces
+    ]
+    settled.sort(key=lambda entry: (-entry[1], entry[0]))
+    model["vocab"] = [*reserved, *settled]
+    return Tokenizer.from_str(json.dumps(content))
 
 
 _NOTHING = "no training text to learn a tokenizer from; check that the training data is not empty"
