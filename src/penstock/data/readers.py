@@ -72,7 +72,7 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
         UsageError: more or fewer than two parallel files, columns that the format cannot have.
     """
     options = options or ReadOptions()
-    return _judge(_records(source, options), options)
+    return _judge(read_records(source, options), options)
 
 
 def _judge(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
@@ -97,7 +97,8 @@ def _judge(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
         options.report("\n  ".join([f"skipped {skipped} {lines}:", *first, *more]))
 
 
-def _records(source: Source, options: ReadOptions) -> Iterator[Record]:
+def read_records(source: Source, options: ReadOptions) -> Iterator[Record]:
+    """As `read_pairs`, with each unusable line as an error value in its place, and no end set."""
     if not isinstance(source, str | Path):
         return _parallel(source, options)
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
@@ -125,11 +126,13 @@ def _parallel_pairs(source_path: str | Path, target_path: str | Path) -> Iterato
     sources, targets = scan_lines(source_path), scan_lines(target_path)
     for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
         if source is None or target is None:
-            rest = sum(1 for _ in (targets if source is None else sources))
-            counts = (number - 1, number + rest) if source is None else (number + rest, number - 1)
+            short, long = (source_path, target_path)[:: 1 if source is None else -1]
+            count = number + sum(1 for _ in (targets if source is None else sources))
             raise DataError(
-                f"{source_path} has {counts[0]} lines and {target_path} has {counts[1]}; "
-                "line-parallel files must have equally many"
+                f"the file ends here, and {long} has {count} lines; line-parallel files must "
+                "have equally many, line for line",
+                path=short,
+                line=number - 1,
             )
         if isinstance(source, BadLineError):
             yield source

@@ -26,6 +26,10 @@ _LISTED = 10
 _HEADER_WORDS = {"source", "target", "src", "tgt", "input", "output"}
 
 
+class EmptySideError(BadLineError):
+    """A pair has no text on one side."""
+
+
 def make_pair(
     source: str,
     targets: tuple[str, ...],
@@ -35,13 +39,12 @@ def make_pair(
     """Make the pair unless a side is empty or holds what no text file could."""
     paths = path if isinstance(path, tuple) else (path, path)
     if not source or source.isspace():
-        return BadLineError(
-            "the source is empty; fill or remove the pair", path=paths[0], line=line
-        )
+        what = "the source is empty; fill or remove the pair"
+        return EmptySideError(what, path=paths[0], line=line)
     for target in targets:
         if not target or target.isspace():
             what = "the target is empty; fill or remove the pair"
-            return BadLineError(what, path=paths[1], line=line)
+            return EmptySideError(what, path=paths[1], line=line)
     for text in (source, *targets):
         if not text.isascii() and _has_surrogate(text):
             what = "half a surrogate pair (\\ud800 to \\udfff) is not text; write the character"
