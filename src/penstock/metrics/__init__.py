@@ -1,1 +1,22 @@
+"""Metrics: the chapter's sentence BLEU, and scores of a corpus."""
 
+from penstock.metrics.bleu import bleu, ngram_precisions
+from penstock.metrics.corpus import CORPUS_METRICS, CorpusScores, score_corpus
+from penstock.metrics.error_rates import (
+    edit_distance,
+    exact_match,
+    sequence_error_rate,
+    token_error_rate,
+)
+
+__all__ = [
+    "CORPUS_METRICS",
+    "CorpusScores",
+    "bleu",
+    "edit_distance",
+    "exact_match",
+    "ngram_precisions",
+    "score_corpus",
+    "sequence_error_rate",
+    "token_error_rate",
+]
