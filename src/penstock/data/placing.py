@@ -1,0 +1,166 @@
+"""Files on their way to their final name: written privately, placed whole, resumed, locked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Literal
+
+from penstock.errors import DownloadError
+
+_HEADER_VALUE = r"[ -~]+"  # what may be sent back as If-Range
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its parents, or say why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(folder, error) from None
+
+
+@contextmanager
+def private_file(destination: Path) -> Iterator[Path]:
+    """A path beside `destination` that no other process uses; gone at the end unless placed."""
+    make_folder(destination.parent)
+    path = destination.with_name(f"{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, mode: Literal["wb", "ab"] = "wb") -> Iterator[Callable[[bytes], None]]:
+    """Open `path` and yield its write function; a disk that is full becomes a `DownloadError`."""
+    try:
+        file = path.open(mode, buffering=0)  # unbuffered: no write is left to fail at close
+    except OSError as error:
+        raise disk_error(path, error) from None
+
+    def write(chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[_write_some(file, rest) :]
+        except OSError as error:
+            raise disk_error(path, error) from None
+
+    with file:
+        yield write
+
+
+def place(path: Path, destination: Path) -> None:
+    """Give a finished file its final name: all of it is on the disk before the name is."""
+    try:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        path.replace(destination)
+        if os.name == "posix":
+            folder = os.open(destination.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise disk_error(destination, error) from None
+
+
+def _write_some(file: FileIO, chunk: memoryview) -> int:
+    return file.write(chunk)
+
+
+def disk_error(path: Path, error: OSError) -> DownloadError:
+    """What to tell the user when `path` cannot be written."""
+    return DownloadError(
+        f"{path}: cannot write: {error.strerror or error}; free some space or set PENSTOCK_CACHE "
+        "to a folder that can be written, then run again (with --from FILE if you have the file)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a partial file came from; `validator` is what the server calls this version of it."""
+
+    url: str
+    validator: str | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partial file and the note beside it that says where its bytes came from."""
+
+    path: Path
+
+    @property
+    def note(self) -> Path:
+        """The file that remembers the origin, as JSON."""
+        return self.path.with_name(self.path.name + ".json")
+
+    def resumable(self, url: str) -> tuple[int, Origin | None]:
+        """Bytes that may be kept and where they came from, or (0, None)."""
+        try:
+            size = self.path.stat().st_size
+            origin = Origin(**json.loads(self.note.read_text(encoding="utf-8")))
+            same = origin.url == url and re.fullmatch(_HEADER_VALUE, origin.validator or "")
+            fits = origin.total is None or 0 < size <= origin.total
+        except (OSError, ValueError, TypeError):
+            return 0, None
+        return (size, origin) if same and fits and size else (0, None)
+
+    def start(self, origin: Origin) -> None:
+        """Begin again with nothing, noting where the bytes will come from."""
+        # the old bytes go first: a note must never vouch for bytes of another version
+        self.discard()
+        with writing(self.note) as write:
+            write(json.dumps(asdict(origin)).encode())
+
+    def discard(self) -> None:
+        """Remove the file and its note."""
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim(destination: Path) -> Iterator[Part]:
+    """The shared partial file, or a private one while another process is writing the shared."""
+    lock = destination.with_name(destination.name + ".lock")
+    try:
+        file = lock.open("ab")
+    except OSError as error:
+        raise disk_error(lock, error) from None
+    with file:
+        if _locked(file.fileno()):
+            yield Part(destination.with_name(destination.name + ".part"))
+        else:
+            with private_file(destination) as path:
+                part = Part(path)
+                try:
+                    yield part
+                finally:
+                    part.discard()
+
+
+def _locked(descriptor: int) -> bool:
+    """Try to take the lock; closing the file, or dying, gives it back."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
