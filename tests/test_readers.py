@@ -89,7 +89,7 @@ def test_damaged_compressed_files(write: Write, kind: str) -> None:
     if kind == "zst":
         return  # Arrow writes no checksum, so altered contents pass for other contents
     half = len(packed) // 2
-    with pytest.raises(DataError, match=r"the compressed data are damaged after line \d+"):
+    with pytest.raises(DataError, match="the compressed data are damaged"):
         texts(
             write(f"bad.{kind}", packed[:half] + b"\xaa" * 200 + packed[half + 200 :]),
             on_error="skip",

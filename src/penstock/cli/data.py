@@ -2,6 +2,281 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
 import typer
 
+from penstock.cli import console
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.data.check import CorpusReport, Finding
+    from penstock.data.readers import ReadOptions
+    from penstock.data.split import SplitReport
+    from penstock.data.stats import CorpusStats, SideStats
+
 app = typer.Typer(no_args_is_help=True, help="List, fetch, check, split and measure corpora.")
+
+_PAIR_SUFFIXES = {".tsv", ".csv", ".jsonl", ".ndjson", ".json"}
+
+Data = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATA",
+        help="One file of pairs (.tsv, .csv, .jsonl, also .gz, .xz, .zst; - is TSV from standard "
+        "input), or two line-parallel files: sources targets.",
+    ),
+]
+ColumnNames = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B",
+        help="Source and target column, by number from 1 or by name in the header; in JSONL, "
+        "the keys. Default: the first two.",
+    ),
+]
+OnError = Annotated[
+    Literal["stop", "skip"],
+    typer.Option(help="At an unusable line: stop, or leave it out and say so."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+HELD_OUT_HELP = "A validation or test file; two line-parallel ones as SOURCES,TARGETS."
+
+
+@app.command()
+def check(
+    data: Data,
+    held_out: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help=HELD_OUT_HELP + " Repeatable.")
+    ] = None,
+    columns: ColumnNames = None,
+    on_error: OnError = "skip",
+    as_json: AsJson = False,
+) -> None:
+    """Count and place what spoils a corpus.
+
+    Duplicates, empty sides, unusable lines, outliers of length and ratio, several targets for one
+    source, odd characters, mixed scripts, and what training data share with held-out files.
+    """
+    from penstock.data.check import check_corpus
+
+    files = [_file_or_two(file) for file in held_out or ()]
+    options = _options(columns, on_error)
+    report = check_corpus(_source(data), held_out=files, options=options)
+    if as_json:
+        console.write_json(report.to_dict())
+    else:
+        _print_report(report)
+
+
+@app.command()
+def split(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three files.")],
+    valid: Annotated[int, typer.Option(min=0, help="Sentences in valid.jsonl.")] = 1000,
+    test: Annotated[int, typer.Option(min=0, help="Sentences in test.jsonl.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed holds out others.")] = 1,
+    keep_shared_targets: Annotated[
+        bool,
+        typer.Option(
+            "--keep-shared-targets",
+            help="Train also on pairs whose target is a held-out one: for labels, pronunciations.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of an earlier split.")
+    ] = False,
+    columns: ColumnNames = None,
+    on_error: OnError = "stop",
+    as_json: AsJson = False,
+) -> None:
+    """Split by source sentence into train.tsv, valid.jsonl and test.jsonl.
+
+    No source stands in two of them. A held-out sentence has all its translations in one object,
+    {"source": ..., "targets": [...]}; training pairs are shuffled, and none has a held-out target.
+    """
+    from penstock.data.split import split_corpus
+
+    report = split_corpus(
+        _source(data),
+        out,
+        valid=valid,
+        test=test,
+        seed=seed,
+        keep_shared_targets=keep_shared_targets,
+        overwrite=overwrite,
+        options=_options(columns, on_error),
+    )
+    if as_json:
+        console.write_json(report.to_dict())
+    else:
+        _print_split(report)
+
+
+@app.command()
+def stats(
+    data: Data,
+    held_out: Annotated[
+        str | None, typer.Option(metavar="FILE", help=HELD_OUT_HELP + " Gives the unknown rate.")
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the histogram: .svg, .png or .pdf."),
+    ] = None,
+    columns: ColumnNames = None,
+    on_error: OnError = "stop",
+    as_json: AsJson = False,
+) -> None:
+    """Count tokens per sequence, vocabulary sizes and unknown tokens.
+
+    A token is a lower-case word, or one of , . ! ? as in the chapter.
+    """
+    from penstock.data.stats import check_figure_name, corpus_stats, draw_lengths
+
+    if figure is not None:
+        check_figure_name(figure)
+    measured = corpus_stats(
+        _source(data),
+        held_out=None if held_out is None else _file_or_two(held_out),
+        options=_options(columns, on_error),
+    )
+    if figure is not None:
+        draw_lengths(measured, figure)
+        console.note(f"wrote {figure}")
+    if as_json:
+        console.write_json(measured.to_dict())
+    else:
+        _print_stats(measured)
+
+
+def _options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
+    from penstock.data.readers import ReadOptions
+    from penstock.data.records import Columns
+
+    picked = None
+    if columns is not None:
+        names = [name.strip() for name in columns.split(",")]
+        if len(names) != 2:
+            raise UsageError(f"--columns {columns!r}: write two, as in 1,2 or en,fr")
+        picked = cast(Columns, tuple(int(n) if n.isdecimal() else n for n in names))
+    return ReadOptions(columns=picked, on_error=on_error, report=console.note)
+
+
+def _source(data: list[str]) -> str | list[str]:
+    if len(data) == 1:
+        return data[0]
+    pairs = [path for path in data if _PAIR_SUFFIXES.intersection(Path(path).suffixes[-2:])]
+    if len(data) > 2 or pairs:
+        found = f"{pairs[0]} is a file of pairs" if pairs else f"got {len(data)} files"
+        raise UsageError(f"give one file of pairs, or two line-parallel files; {found}")
+    return data
+
+
+def _file_or_two(name: str) -> str | list[str]:
+    if "," in name and not Path(name).exists():
+        return _source(name.split(","))
+    return name
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def _print_table(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Columns padded to one width, the first to the left, the others to the right."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for first, *others in texts:
+        padded = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        console.write_line("  ".join((first.ljust(widths[0]), *padded)).rstrip())
+
+
+def _print_report(report: CorpusReport) -> None:
+    rows = [("pairs", f"{report.pairs:,}", ""), ("distinct sources", f"{report.sources:,}", "")]
+    findings = {
+        "empty sides": report.empty,
+        "unusable lines": report.unusable,
+        "duplicate pairs": report.duplicate_pairs,
+        "repeated sources": report.repeated_sources,
+        "sources with several targets": report.several_targets,
+        "very long sources": report.long_sources,
+        "very long targets": report.long_targets,
+        "unusual length ratios": report.ratio_outliers,
+        "mixed scripts in a word": report.mixed_scripts,
+        **report.odd_characters,
+    }
+    rows += [(name, f"{found.count:,}", _lines(found)) for name, found in findings.items()]
+    for leak in report.leakage:
+        rows += [
+            (f"in {leak.file}: sentences", f"{leak.sentences:,}", ""),
+            ("  unusable lines", f"{leak.unusable:,}", ""),
+            ("  that are sources in training", f"{leak.sources:,}", _lines(leak.train_sources)),
+            (
+                "  training pairs with their targets",
+                f"{leak.train_targets.count:,}",
+                _lines(leak.train_targets),
+            ),
+        ]
+    _print_findings(rows)
+    for example in (*report.unusable.examples, *report.mixed_scripts.examples):
+        console.write_line(f"  {example}")
+
+
+def _print_findings(rows: list[tuple[str, str, str]]) -> None:
+    names, counts = (max(len(row[i]) for row in rows) for i in (0, 1))
+    for name, count, lines in rows:
+        console.write_line(f"{name.ljust(names)}  {count.rjust(counts)}  {lines}".rstrip())
+
+
+def _lines(finding: Finding) -> str:
+    if not finding.lines:
+        return ""
+    more = ", …" if finding.more else ""
+    return f"line {', '.join(map(str, finding.lines))}{more}"
+
+
+def _print_split(report: SplitReport) -> None:
+    sizes = {
+        "train": report.train_pairs,
+        "valid": report.valid_sources,
+        "test": report.test_sources,
+    }
+    for file in report.files:
+        name = Path(file).stem
+        unit = "pairs" if name == "train" else "sentences with all their targets"
+        console.write_line(f"{file}: {sizes[name]:,} {unit}")
+    if report.dropped_pairs:
+        console.note(f"left out {report.dropped_pairs:,} pairs whose target is held out")
+    if report.cleaned_texts:
+        console.note(f"a tab or line break became a space in {report.cleaned_texts:,} texts")
+
+
+def _print_stats(measured: CorpusStats) -> None:
+    sides = (measured.source, measured.target)
+    console.write_line(f"{measured.pairs:,} pairs")
+    names = ("tokens", "mean", "median", "p99", "longest")
+    _print_table(
+        [
+            ("tokens per sequence", "source", "target"),
+            *((f"  {name}", *(_number(getattr(side, name)) for side in sides)) for name in names),
+            *((f"  {a} to {b}", f"{s:,}", f"{t:,}") for a, b, s, t in measured.histogram()),
+        ]
+    )
+    _print_table([("minimum frequency", "source", "target"), *_cutoff_rows(*sides)])
+
+
+def _cutoff_rows(source: SideStats, target: SideStats) -> Iterable[tuple[str, str, str]]:
+    cutoffs = list(zip(source.cutoffs, target.cutoffs, strict=True))
+    for left, right in cutoffs:
+        sizes = f"{left.vocab_size:,}", f"{right.vocab_size:,}"
+        yield f"  {left.min_frequency}: vocabulary", *sizes
+    for left, right in cutoffs:
+        if left.unknown_rate is not None and right.unknown_rate is not None:
+            rates = f"{left.unknown_rate:.2%}", f"{right.unknown_rate:.2%}"
+            yield f"  {left.min_frequency}: unknown in held-out", *rates
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"

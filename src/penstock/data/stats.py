@@ -1,0 +1,245 @@
+"""Measures a corpus: tokens per sequence, vocabulary size, unknown rate.
+
+The histogram of tokens per sequence is the chapter's
+(https://d2l.ai/chapter_recurrent-modern/machine-translation-and-dataset.html). Memory grows with
+the vocabulary, not with the corpus.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.data.pair import Pair
+from penstock.data.readers import ReadOptions, Source, read_pairs
+from penstock.errors import DataError, MissingExtraError, UsageError
+
+Tokenize = Callable[[str], list[str]]
+
+MIN_FREQUENCIES = (1, 2, 3, 5, 10)
+FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+
+_BINS = 12
+_BEFORE_MARK = re.compile(r"(?<=[^ ])([,.!?])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutoff:
+    """What a minimum frequency does to a vocabulary.
+
+    Args:
+        min_frequency: a token seen less often is unknown.
+        vocab_size: tokens that remain.
+        unknown_rate: share of the held-out file's running tokens that are unknown, if there is one.
+    """
+
+    min_frequency: int
+    vocab_size: int
+    unknown_rate: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideStats:
+    """One side of a corpus.
+
+    Args:
+        tokens: running tokens.
+        mean: tokens a sequence.
+        median: half of the sequences have at most so many tokens.
+        p99: 99 in 100 have at most so many.
+        longest: the most tokens in a sequence.
+        lengths: number of sequences for each number of tokens.
+        cutoffs: for each of `MIN_FREQUENCIES`.
+    """
+
+    tokens: int
+    mean: float
+    median: int
+    p99: int
+    longest: int
+    lengths: dict[int, int]
+    cutoffs: tuple[Cutoff, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusStats:
+    """Both sides; a source with several targets counts once on its own side."""
+
+    pairs: int
+    source: SideStats
+    target: SideStats
+
+    def to_dict(self) -> dict[str, Any]:
+        """The statistics as plain data, for JSON."""
+        return asdict(self)
+
+    def histogram(self) -> list[tuple[int, int, int, int]]:
+        """Rows of (fewest tokens, most tokens, source sequences, target sequences)."""
+        longest = max(self.source.longest, self.target.longest)
+        width = _round_width(longest / _BINS)
+        return [
+            (
+                start,
+                start + width - 1,
+                _between(self.source.lengths, start, start + width),
+                _between(self.target.lengths, start, start + width),
+            )
+            for start in range(0, longest + 1, width)
+        ]
+
+
+def split_words(text: str) -> list[str]:
+    """The chapter's tokens: lower case, no-break spaces as spaces, `,.!?` stand alone."""
+    text = text.replace("\u202f", " ").replace("\u00a0", " ").lower()
+    return _BEFORE_MARK.sub(r" \1", text).split()
+
+
+def corpus_stats(
+    source: Source,
+    *,
+    held_out: Source | None = None,
+    tokenize: Tokenize = split_words,
+    options: ReadOptions | None = None,
+) -> CorpusStats:
+    """Read a corpus once and count its tokens.
+
+    Args:
+        source: one file of pairs, or two line-parallel files.
+        held_out: a file whose share of unknown tokens is asked for.
+        tokenize: what a token is, for both sides.
+        options: as for reading.
+
+    Raises:
+        DataError: the corpus or the held-out file has no pairs.
+    """
+    options = options or ReadOptions()
+    pairs, sides = _count(read_pairs(source, options), tokenize, source)
+    _, unseen = (0, None)
+    if held_out is not None:
+        held_options = ReadOptions(
+            columns=options.columns, on_error=options.on_error, report=options.report
+        )
+        _, unseen = _count(read_pairs(held_out, held_options), tokenize, held_out)
+    return CorpusStats(
+        pairs=pairs,
+        source=sides[0].measure(unseen[0] if unseen else None),
+        target=sides[1].measure(unseen[1] if unseen else None),
+    )
+
+
+def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
+    """Draw the histogram of tokens per sequence into an SVG, PNG or PDF file.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        UsageError: another suffix.
+        DataError: the file cannot be written.
+    """
+    path = Path(path)
+    check_figure_name(path)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("plots", "plot") from None
+
+    rows = stats.histogram()
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    width = rows[0][1] - rows[0][0] + 1
+    starts = [row[0] for row in rows]
+    offset = 0.42 * width
+    axes.bar(starts, [row[2] for row in rows], offset, align="edge", label="source")
+    shifted = [start + offset for start in starts]
+    axes.bar(shifted, [row[3] for row in rows], offset, align="edge", label="target", hatch="//")
+    axes.set_xticks(starts)
+    axes.set_xlabel("tokens per sequence")
+    axes.set_ylabel("sequences")
+    axes.legend()
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        what = f"the figure cannot be written: {error.strerror or error}"
+        raise DataError(what, path=path) from None
+
+
+def check_figure_name(path: str | Path) -> None:
+    """Refuse a figure whose suffix names no format we draw, before the counting."""
+    if Path(path).suffix.lower() not in FIGURE_SUFFIXES:
+        raise UsageError(f"{path}: a figure ends in {', '.join(FIGURE_SUFFIXES)}")
+
+
+class _Side:
+    """Counts of one side of one file."""
+
+    def __init__(self) -> None:
+        self.tokens: Counter[str] = Counter()
+        self.lengths: Counter[int] = Counter()
+
+    def add(self, tokens: list[str]) -> None:
+        self.tokens.update(tokens)
+        self.lengths[len(tokens)] += 1
+
+    def measure(self, unseen: _Side | None) -> SideStats:
+        sequences, total = sum(self.lengths.values()), self.tokens.total()
+        return SideStats(
+            tokens=total,
+            mean=total / sequences,
+            median=_quantile(self.lengths, 0.5),
+            p99=_quantile(self.lengths, 0.99),
+            longest=max(self.lengths),
+            lengths=dict(sorted(self.lengths.items())),
+            cutoffs=tuple(self._cut(frequency, unseen) for frequency in MIN_FREQUENCIES),
+        )
+
+    def _cut(self, min_frequency: int, unseen: _Side | None) -> Cutoff:
+        size = sum(1 for count in self.tokens.values() if count >= min_frequency)
+        rate = None
+        if unseen is not None:
+            unknown = (
+                count
+                for token, count in unseen.tokens.items()
+                if self.tokens[token] < min_frequency
+            )
+            rate = sum(unknown) / max(unseen.tokens.total(), 1)
+        return Cutoff(min_frequency=min_frequency, vocab_size=size, unknown_rate=rate)
+
+
+def _count(pairs: Iterable[Pair], tokenize: Tokenize, name: Source) -> tuple[int, list[_Side]]:
+    sides = [_Side(), _Side()]
+    count = 0
+    for pair in pairs:
+        sides[0].add(tokenize(pair.source))
+        for target in pair.targets:
+            count += 1
+            sides[1].add(tokenize(target))
+    if not count:
+        path = name if isinstance(name, str | Path) else " ".join(map(str, name))
+        raise DataError("no pairs to count", path=path)
+    return count, sides
+
+
+def _quantile(lengths: Counter[int], share: float) -> int:
+    wanted, passed = share * sum(lengths.values()), 0
+    for length in sorted(lengths):
+        passed += lengths[length]
+        if passed >= wanted:
+            return length
+    return 0
+
+
+def _between(lengths: dict[int, int], start: int, end: int) -> int:
+    return sum(count for length, count in lengths.items() if start <= length < end)
+
+
+def _round_width(least: float) -> int:
+    """The first of 1, 2, 5, 10, 20, … that is no less."""
+    scale = 1
+    while True:
+        for step in (1, 2, 5):
+            if step * scale >= least:
+                return step * scale
+        scale *= 10
