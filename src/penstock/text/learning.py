@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, trainers
 
 from penstock.config import TokenizerConfig
 from penstock.errors import ConfigError, DataError
-from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, byte_level
+from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, on_bytes, with_model
 
 BYTE_LEVEL_MINIMUM = 256 + len(RESERVED)
 
@@ -51,7 +51,7 @@ def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         DataError: nothing to learn from.
     """
     _require_room(config)
-    library = byte_level(models.BPE())
+    library = on_bytes(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,
         min_frequency=config.min_frequency,
@@ -60,7 +60,7 @@ def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         show_progress=False,
     )
     library.train_from_iterator(_require_some(texts), trainer)
-    return library
+    return with_model(json.loads(library.to_str())["model"], byte_level=True)
 
 
 def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
@@ -74,7 +74,7 @@ def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         DataError: nothing to learn from.
     """
     _require_room(config)
-    library = byte_level(models.Unigram())
+    library = on_bytes(models.Unigram())
     trainer = trainers.UnigramTrainer(
         vocab_size=config.vocab_size,
         special_tokens=list(RESERVED),
@@ -83,19 +83,19 @@ def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         show_progress=False,
     )
     library.train_from_iterator(_require_some(texts), trainer)
-    return _settle(library)
+    return _settle(library, config.vocab_size)
 
 
-def _settle(library: Tokenizer) -> Tokenizer:
+def _settle(library: Tokenizer, vocab_size: int) -> Tokenizer:
     """Make a trained unigram model the same at every training on the same texts.
 
     The library sums in the order of a randomly seeded hash map, so that scores (log-probabilities)
     differ in their last digits and equal ones change places; and it hands out 0.0000, 0.0001, ...
     above the lowest score in that order to the bytes which no text used. We round the first, give
-    the second one score, and sort by score and piece.
+    the second one score, and sort by score and piece. For small vocabularies it also returns more
+    pieces than it was asked for; the least probable that are not bytes go.
     """
-    content = json.loads(library.to_str())
-    model = content["model"]
+    model = json.loads(library.to_str())["model"]
     reserved, pieces = model["vocab"][: len(RESERVED)], model["vocab"][len(RESERVED) :]
     lowest = min(score for _, score in pieces)
     unused_below = lowest + (256 + 0.5) * 1e-4
@@ -104,8 +104,10 @@ def _settle(library: Tokenizer) -> Tokenizer:
         for piece, score in pieces
     ]
     settled.sort(key=lambda entry: (-entry[1], entry[0]))
-    model["vocab"] = [*reserved, *settled]
-    return Tokenizer.from_str(json.dumps(content))
+    runs = [piece for piece, _ in settled if len(piece) > 1]
+    dropped = set(runs[max(vocab_size - BYTE_LEVEL_MINIMUM, 0) :])
+    model["vocab"] = [*reserved, *(entry for entry in settled if entry[0] not in dropped)]
+    return with_model(model, byte_level=True)
 
 
 _NOTHING = "no training text to learn a tokenizer from; check that the training data is not empty"

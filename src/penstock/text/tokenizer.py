@@ -24,7 +24,13 @@ from penstock.config import TokenizerConfig, TokenizerKind
 from penstock.errors import BundleError
 from penstock.text.learning import learn_bpe, learn_symbols, learn_unigram
 from penstock.text.normalize import preprocess, rejoin
-from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, require_characters
+from penstock.text.pieces import (
+    RESERVED,
+    UNK_ID,
+    byte_alphabet,
+    require_characters,
+    with_model,
+)
 
 FORMAT = 1
 _MODELS: dict[TokenizerKind, str] = {
@@ -73,7 +79,7 @@ class Tokenizer:
         else:
             symbols = (_symbols(text, config.kind, config.separator) for text in sound)
             library = learn_symbols(symbols, config)
-        return cls(_without_added_tokens(library), config.kind, config.separator)
+        return cls(library, config.kind, config.separator)
 
     def encode(self, text: str) -> list[int]:
         """The ids of one text, without `<bos>` and `<eos>`; no ids for an empty text.
@@ -212,13 +218,6 @@ def _contents(library: LibraryTokenizer, kind: TokenizerKind) -> list[bytes]:
     return [*(token.encode() for token in RESERVED), *ordinary]
 
 
-def _without_added_tokens(library: LibraryTokenizer) -> LibraryTokenizer:
-    """Keep reserved tokens in the model only: as 'added' tokens they would match in user text."""
-    content = json.loads(library.to_str())
-    content["added_tokens"] = []
-    return LibraryTokenizer.from_str(json.dumps(content))
-
-
 def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if isinstance(content, dict):
         about, library = content.get("penstock"), content.get("tokenizer")
@@ -236,7 +235,7 @@ def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
             f"tokenizer format {version} is newer than this penstock knows ({FORMAT}): "
             "upgrade penstock"
         )
-    if kind not in _MODELS:
+    if not isinstance(kind, str) or kind not in _MODELS:
         raise ValueError(f"unknown tokenizer kind {kind!r}; known: {', '.join(_MODELS)}")
     if not isinstance(separator, str) or not separator:
         raise ValueError(f"separator {separator!r} is not a non-empty string")
@@ -244,7 +243,7 @@ def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
 
 
 def _library(content: dict[str, Any], kind: TokenizerKind) -> LibraryTokenizer:
-    """Build the library's tokenizer, refusing parts that ours never have."""
+    """Build the library's tokenizer around the file's model; all else is fixed by the format."""
     foreign = [
         part
         for part in ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
@@ -254,10 +253,10 @@ def _library(content: dict[str, Any], kind: TokenizerKind) -> LibraryTokenizer:
         raise ValueError(f"the tokenizer has a foreign part {foreign[0]!r}")
     model = content.get("model")
     found = model.get("type") if isinstance(model, dict) else None
-    if found != _MODELS[kind]:
+    if not isinstance(model, dict) or found != _MODELS[kind]:
         raise ValueError(f"kind {kind!r} needs a {_MODELS[kind]} model, found {found!r}")
     try:
-        library = LibraryTokenizer.from_str(json.dumps(content))
+        library = with_model(model, byte_level=kind in _BYTE_LEVEL)
     except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
         raise ValueError(f"damaged tokenizer: {error}") from None
     vocabulary = library.get_vocab()
