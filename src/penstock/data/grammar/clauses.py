@@ -99,6 +99,7 @@ _TENSES_OF = {
     "mishap": (Tense.PAST, Tense.PAST, Tense.PAST, Tense.NEAR, Tense.FUTURE),
     "sudden": (Tense.PAST,),
     "grasp": (Tense.PRESENT, Tense.PRESENT, Tense.PAST, Tense.FUTURE, Tense.CAN),
+    "glimpse": (Tense.PRESENT, Tense.PAST, Tense.PAST, Tense.NEAR, Tense.FUTURE, Tense.WANT),
     "dwelling": (Tense.PRESENT, Tense.PAST, Tense.NEAR, Tense.FUTURE, Tense.WANT, Tense.WOULD_LIKE),
 }
 # an adverb only where it is natural
@@ -107,7 +108,7 @@ _ADVERBS = {
     Tense.PAST: (Middle.NEVER, Middle.ALREADY),
     Tense.FUTURE: (Middle.NEVER,),
 }
-_TIMES_OF = {
+_TIMES_OF: dict[Tense, tuple[Text, ...]] = {
     Tense.PRESENT: TIMES["habit"],
     Tense.PROGRESSIVE: TIMES["now"],
     Tense.PAST: TIMES["past"],
@@ -121,10 +122,18 @@ _TIMES_OF = {
 }
 
 
-def pick_time(draw: Draw, frame: Frame, tense: Tense) -> Text:
+# what did not happen did not happen `two days ago`
+_TIMES_NOT = {
+    tense: tuple(time for time in times if not time[0].startswith("in ") and "ago" not in time[0])
+    for tense, times in _TIMES_OF.items()
+}
+
+
+def pick_time(draw: Draw, frame: Frame, tense: Tense, middle: Middle) -> Text:
     """A time that suits the verb and its tense."""
-    routine = not frame.objects and not frame.places
-    return pick(draw, TIMES["clock"] if routine else _TIMES_OF[tense])
+    if not frame.objects and not frame.places:
+        return pick(draw, TIMES["clock"])
+    return pick(draw, (_TIMES_OF if middle is Middle.PLAIN else _TIMES_NOT)[tense])
 
 
 def takes_time(frame: Frame, tense: Tense, middle: Middle) -> bool:
@@ -242,7 +251,7 @@ def clause(
     en, fr = _adjunct(draw, frame, subject, adjuncts)
     en_tail, fr_tail = en_tail + en, fr_tail + fr
     if adjuncts and takes_time(frame, tense, middle) and draw() < 0.35:
-        en, fr = pick_time(draw, frame, tense)
+        en, fr = pick_time(draw, frame, tense, middle)
         en_tail, fr_tail = f"{en_tail} {en}", f"{fr_tail} {fr}"
     person, agreement = subject.person, subject.agreement
     group = verb_group(frame.verb, tense, person, agreement, middle, clitic)

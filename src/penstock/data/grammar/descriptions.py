@@ -46,7 +46,13 @@ def state(draw: Draw, *, past: bool) -> Text:
         return state_of(draw, pick_subject(draw), past=past, tired=False)
     kind = pick(draw, _KINDS)
     subject = pick_phrase(draw, noun_phrases((kind,), "definite"))
-    adjectives = [a for a in _adjectives(PREDICATES[kind]) if a.en not in subject.en]
+    return quality(draw, subject, kind, past=past)
+
+
+def quality(draw: Draw, subject: Phrase, kind: str, *, past: bool) -> Text:
+    """What a thing of this kind is like: red, too heavy, not old."""
+    words = subject.en.split()
+    adjectives = [a for a in _adjectives(PREDICATES[kind]) if a.en not in words]
     return _predicate(draw, subject, pick(draw, adjectives), past=past)
 
 
@@ -59,7 +65,7 @@ def state_of(draw: Draw, subject: Phrase, *, past: bool, tired: bool) -> Text:
         have = have_state(subject.person, past=past, negated=negated)
         return f"{subject.en} {be} {en}", join_subject(subject.fr, f"{have} {fr}")
     words = " ".join(_REASONS) if tired else PREDICATES["person"]
-    options = [a for a in _adjectives(words) if a.en not in subject.en]
+    options = [a for a in _adjectives(words) if a.en not in subject.en.split()]
     return _predicate(draw, subject, pick(draw, options), past=past)
 
 
@@ -102,7 +108,9 @@ _BESIDE = (
 
 def there_is(draw: Draw) -> Text:
     """`there is a cat under the table`, `il y a un chat sous la table`."""
-    thing = pick_phrase(draw, noun_phrases(("animal", "thing", "gift", "text"), "possessed"))
+    thing = pick_phrase(
+        draw, noun_phrases(("animal", "thing", "gift", "book", "newspaper"), "possessed")
+    )
     negated = draw() < 0.2
     plural = thing.agreement >= 2
     be = "are" if plural else "is"
@@ -128,20 +136,39 @@ def possession(draw: Draw) -> Text:
     while owner.en.endswith("s") or " and " in owner.en:
         owner = pick_phrase(draw, people())
     kind = pick(draw, ("clothes", "vehicle", "thing", "animal", "text"))
-    group = pick_phrase(draw, noun_phrases((kind,), "definite"))
-    noun = group
+    noun = pick_phrase(draw, noun_phrases((kind,), "definite"))
     while not noun.en.startswith("the "):
         noun = pick_phrase(draw, noun_phrases((kind,), "definite"))
     thing = noun._replace(en=f"{owner.en}'s {noun.en[4:]}", fr=f"{noun.fr} {with_de(owner.fr)}")
-    adjectives = [a for a in _adjectives(PREDICATES[kind]) if a.en not in thing.en]
-    return _predicate(draw, thing, pick(draw, adjectives), past=draw() < 0.2)
+    return quality(draw, thing, kind, past=draw() < 0.2)
 
 
 def exclamation(draw: Draw) -> Text:
     """`what a beautiful house`, `quelle belle maison`."""
     kinds = ("vehicle", "clothes", "animal", "home", "gift", "text")
     thing = pick_phrase(draw, noun_phrases(kinds, "possessed"))
-    while not thing.en.startswith(("a ", "an ")):
+    while not thing.en.startswith(("a ", "an ")) or thing.en.count(" ") == 1:
         thing = pick_phrase(draw, noun_phrases(kinds, "possessed"))
     what = "quelle" if thing.agreement == 1 else "quel"
     return f"what {thing.en}", f"{what} {thing.fr.split(' ', 1)[1]}"
+
+
+_WHEREABOUTS = ("stop", "building")
+
+
+def courtesy(draw: Draw) -> tuple[Text, str]:
+    """Asking the way, thanking, ordering; with its closing mark."""
+    chance = draw()
+    if chance < 0.35:
+        place = pick_phrase(draw, noun_phrases(_WHEREABOUTS, "definite"))
+        en_be, fr_be = copula(place.person, past=False, negated=False)
+        return (
+            (f"excuse me, where {en_be} {place.en}", f"excusez-moi, où {fr_be} {place.fr}"),
+            "?",
+        )
+    if chance < 0.6:
+        gift = pick_phrase(draw, noun_phrases(("gift", "food", "text"), "definite"))
+        return (f"thank you for {gift.en}", f"merci pour {gift.fr}"), "."
+    treat = pick_phrase(draw, noun_phrases(("food", "dish", "drink"), "any"))
+    en, fr = f"I would like {treat.en}, please", f"je voudrais {treat.fr}, s'il vous plaît"
+    return (en, fr), "."

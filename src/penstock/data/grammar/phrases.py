@@ -234,7 +234,8 @@ def _article(core: _Core) -> Phrase:
 
 def _counted(core: _Core) -> Iterator[Phrase]:
     for en, fr in rows(NUMBERS):
-        yield _phrase(core, f"{en} {core.en}", f"{fr} {core.fr}")
+        none = (f"any {core.en}", _de(core))
+        yield _phrase(core, f"{en} {core.en}", f"{fr} {core.fr}", none)
 
 
 def _generic(core: _Core) -> Iterator[Phrase]:

@@ -149,6 +149,12 @@ def _finite(
     return _AVOIR.present[person], fr.participles[preceding]
 
 
+def agree(fr: str, verb: Verb, agreement: int) -> str:
+    """A passé composé with avoir whose participle agrees with an object standing before it."""
+    participles = verb.fr.participles
+    return fr.removesuffix(participles[MS]) + participles[agreement]
+
+
 def copula(person: int, *, past: bool, negated: bool) -> tuple[str, str]:
     """`is`, `was`, `is not`: est, était, n'est pas."""
     en = english.was(person) if past else english.be(person)

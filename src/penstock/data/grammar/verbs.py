@@ -25,8 +25,8 @@ class Frame:
     `objects` are noun kinds; `articles` says which determiners they bear (`any`, `definite`,
     `generic`); `dative` puts `à` before a person; `pronouns` allows me, him, them …;
     `places` are kinds of places, `motion` is `at`, `to` or `from`.
-    `aspect` limits the tenses: `open`, `state`, `mishap` (lose), `sudden` (fall), `grasp` (understand),
-    `dwelling` (live).
+    `aspect` limits the tenses: `open`, `state`, `mishap` (lose), `sudden` (fall),
+    `grasp` (understand), `dwelling` (live).
     """
 
     verb: Verb
@@ -51,7 +51,7 @@ write/wrote écrire | letter poem story | any | | garden library park
 buy/bought acheter | food dish drink clothes thing gift vehicle text home | any | | market city
 sell/sold vendre | food clothes thing gift vehicle text home | any | | market city
 prepare/- préparer | cake sandwich salad soup meat rice | any | | kitchen
-see/saw voir | people animal building home vehicle | count | pronouns | public city
+see/saw voir | people animal building home vehicle | count | pronouns glimpse | public city
 find/found trouver | clothes thing gift animal text | count | mishap | public inside
 lose/lost perdre | clothes thing gift | definite | mishap | public
 choose/chose choisir | clothes thing gift text vehicle | count | |
@@ -73,7 +73,7 @@ look_for/- chercher | thing animal clothes people | definite | pronouns | public
 meet/met rencontrer | people | count | pronouns | public city
 invite/- inviter | role kin parent name human | definite | pronouns |
 call/- appeler | role kin parent name | definite | pronouns |
-understand/understood comprendre | role kin parent name text film human | definite | pronouns grasp |
+understand/understood comprendre | people text film | definite | pronouns grasp |
 draw/drew dessiner | animal building home tree flower car human | count | | garden park
 talk_to/- parler_à | role kin parent name human | definite | dative pronouns | public
 answer/- répondre_à | role kin parent name human | definite | dative pronouns |
@@ -136,10 +136,11 @@ def _cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")] for line in lines]
 
 
+_ASPECTS = ("mishap", "sudden", "grasp", "glimpse", "dwelling")
+
+
 def _aspect(options: str) -> str:
-    return next(
-        (word for word in ("mishap", "sudden", "grasp", "dwelling") if word in options), "open"
-    )
+    return next((word for word in _ASPECTS if word in options), "open")
 
 
 def _frames() -> tuple[list[Frame], list[Frame], list[Frame]]:
@@ -182,7 +183,8 @@ def _frames() -> tuple[list[Frame], list[Frame], list[Frame]]:
 
 
 TRANSITIVE, STATIVE, INTRANSITIVE = _frames()
-FRAME = {frame.verb.en.base: frame for frame in (*TRANSITIVE, *INTRANSITIVE)}
+OPEN = tuple(frame for frame in (*TRANSITIVE, *INTRANSITIVE) if frame.aspect == "open")
+FRAME = {frame.verb.en.base: frame for frame in (*STATIVE, *TRANSITIVE, *INTRANSITIVE)}
 THINK = _verb("think/thought penser")
 SAY = _verb("say/said dire")
 KNOW_THAT = _verb("know/knew savoir", stative=True)
