@@ -78,17 +78,27 @@ class CorpusStats:
         return asdict(self)
 
     def histogram(self) -> list[tuple[int, int, int, int]]:
-        """Rows of (fewest tokens, most tokens, source sequences, target sequences)."""
+        """Rows of (fewest tokens, most tokens, source sequences, target sequences).
+
+        The last row takes all that is longer than 99 in 100 sequences, so that a single outlier
+        does not press the rest into one row.
+        """
+        usual = max(self.source.p99, self.target.p99)
         longest = max(self.source.longest, self.target.longest)
-        width = _round_width(longest / _BINS)
+        width = _round_width(usual / _BINS)
+        starts = list(range(0, usual + 1, width))
+        ends = [start + width for start in starts]
+        if longest >= ends[-1]:
+            starts.append(ends[-1])
+            ends.append(longest + 1)
         return [
             (
                 start,
-                start + width - 1,
-                _between(self.source.lengths, start, start + width),
-                _between(self.target.lengths, start, start + width),
+                end - 1,
+                _between(self.source.lengths, start, end),
+                _between(self.target.lengths, start, end),
             )
-            for start in range(0, longest + 1, width)
+            for start, end in zip(starts, ends, strict=True)
         ]
 
 
@@ -155,7 +165,9 @@ def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
     axes.bar(starts, [row[2] for row in rows], offset, align="edge", label="source")
     shifted = [start + offset for start in starts]
     axes.bar(shifted, [row[3] for row in rows], offset, align="edge", label="target", hatch="//")
-    axes.set_xticks(starts)
+    open_end = rows[-1][1] - rows[-1][0] >= width
+    labels = [f"{start}+" if open_end and start == starts[-1] else f"{start}" for start in starts]
+    axes.set_xticks(starts, labels)
     axes.set_xlabel("tokens per sequence")
     axes.set_ylabel("sequences")
     axes.legend()
