@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -207,9 +209,26 @@ def test_a_failure_leaves_the_earlier_split_whole(
     assert contents(out) == before
 
 
+def test_a_file_that_changes_meanwhile(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gather = split_module._gather
+
+    def shortened(*arguments: Any) -> Any:
+        corpus.write_text("another\tautre\n", encoding="utf-8")
+        return gather(*arguments)
+
+    monkeypatch.setattr(split_module, "_gather", shortened)
+    with pytest.raises(DataError, match=r"corpus\.tsv: changed while it was being split"):
+        split_corpus(corpus, tmp_path / "out", valid=5, test=5)
+
+
 def test_misuse(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="reads its data three times; save standard input"):
+    with pytest.raises(UsageError, match="reads its data three times; save the stream to a file"):
         split_corpus("-", tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="save the stream to a file first"):
+        split_corpus(tmp_path / "pipe", tmp_path / "out")
     with pytest.raises(UsageError, match="valid 0, test 0: at least one must be above 0"):
         split_corpus(corpus, tmp_path / "out", valid=0, test=0)
     own = corpus.rename(tmp_path / "train.tsv")

@@ -85,7 +85,7 @@ def split_corpus(
 
     Raises:
         DataError: too few distinct sources, nothing left to train on.
-        UsageError: standard input, an impossible size, or files that would be overwritten.
+        UsageError: standard input or another pipe, an impossible size, or files that would be overwritten.
     """
     out = Path(out)
     _check_call(source, out, valid, test, overwrite)
@@ -127,8 +127,8 @@ def _silent(_: str) -> None:
 
 def _check_call(source: Source, out: Path, valid: int, test: int, overwrite: bool) -> None:
     paths = [source] if isinstance(source, str | Path) else list(source)
-    if STDIN in map(str, paths):
-        raise UsageError("a split reads its data three times; save standard input to a file first")
+    if any(str(path) == STDIN or Path(path).is_fifo() for path in paths):
+        raise UsageError("a split reads its data three times; save the stream to a file first")
     if valid < 0 or test < 0 or valid + test == 0:
         raise UsageError(f"valid {valid}, test {test}: at least one must be above 0, none below")
     files = [out / name for name in (TRAIN, VALID, TEST)]
@@ -180,6 +180,8 @@ def _gather(
         if key in wanted:
             _, targets = held.setdefault(key, (pair.source, []))
             targets.extend(dict.fromkeys(text for text in pair.targets if text not in targets))
+    if len(held) < len(wanted):
+        raise DataError("changed while it was being split; try again", path=_name(source))
     return held
 
 
