@@ -85,7 +85,7 @@ def split_corpus(
 
     Raises:
         DataError: too few distinct sources, nothing left to train on.
-        UsageError: standard input or another pipe, an impossible size, or files that would be overwritten.
+        UsageError: standard input or a pipe, an impossible size, or files already there.
     """
     out = Path(out)
     _check_call(source, out, valid, test, overwrite)
