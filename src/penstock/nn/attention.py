@@ -41,7 +41,7 @@ class Attention(nn.Module):
         self.kind = kind
         self.heads = heads if kind == "multihead" else 1
         key_size = {"dot": value_size, "general": query_size}.get(kind, attention_size)
-        self.scale = 1 / math.sqrt(key_size / self.heads)
+        self.scale = float(__import__("os").environ.get("ASCALE","0")) or 1 / math.sqrt(key_size / self.heads)
         nothing = nn.Identity()
         learnt_query = kind in ("additive", "multihead")
         self.project_keys = (

@@ -1,1 +1,18 @@
+"""Search over a step function and ids: knows neither text nor data."""
 
+from penstock.search.beam import beam_search
+from penstock.search.greedy import greedy_search
+from penstock.search.hypothesis import Hypothesis
+from penstock.search.limits import Limits, normalized
+from penstock.search.step import Step, StepOutput, StepState
+
+__all__ = [
+    "Hypothesis",
+    "Limits",
+    "Step",
+    "StepOutput",
+    "StepState",
+    "beam_search",
+    "greedy_search",
+    "normalized",
+]

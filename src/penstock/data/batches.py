@@ -1,0 +1,126 @@
+"""Batches: the chapter's X, X_valid_len, Y, Y_valid_len, and how an epoch is cut into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penstock.data.store import PairStore, Ragged
+from penstock.text import BOS_ID, PAD_ID
+
+WINDOW_BLOCKS = 32  # pairs shuffled together: 32 x 8192; a smaller corpus is shuffled whole
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded ids with their valid lengths.
+
+    Attributes:
+        src: (B, S), each row ends with EOS before its padding.
+        src_lengths: (B,).
+        tgt_in: (B, T), begins with BOS.
+        tgt_out: (B, T), ends with EOS.
+        tgt_lengths: (B,).
+    """
+
+    src: Tensor
+    src_lengths: Tensor
+    tgt_in: Tensor
+    tgt_out: Tensor
+    tgt_lengths: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device; lengths stay on the CPU, where packing wants them."""
+        move = [x.to(device, non_blocking=True) for x in (self.src, self.tgt_in, self.tgt_out)]
+        return Batch(move[0], self.src_lengths, move[1], move[2], self.tgt_lengths)
+
+
+def collate(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> Batch:
+    """Pad rows of ids (each ending with EOS) into a batch."""
+    src, src_lengths = pad(sources)
+    tgt_out, tgt_lengths = pad(targets)
+    tgt_in = torch.roll(tgt_out, 1, dims=1)
+    tgt_in[:, 0] = BOS_ID
+    # the roll moved a full row's EOS off the end and a short row's EOS onto its padding
+    positions = torch.arange(tgt_in.shape[1])
+    tgt_in[positions >= tgt_lengths[:, None]] = PAD_ID
+    return Batch(src, src_lengths, tgt_in, tgt_out, tgt_lengths)
+
+
+def pad(rows: Sequence[np.ndarray] | Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+    """Rows of ids to (B, S) padded with PAD and (B,) lengths."""
+    lengths = [len(row) for row in rows]
+    padded = np.full((len(rows), max(lengths)), PAD_ID, dtype=np.int64)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return torch.from_numpy(padded), torch.tensor(lengths)
+
+
+class EpochSampler:
+    """All batches of an epoch, shuffled by seed and epoch alone, so that any can be had again.
+
+    Pairs of like length share a batch. Blocks are read in random order, a window at a time; in
+    a window pairs are sorted by target then source length with random ties, cut into batches,
+    and the batches shuffled.
+
+    Args:
+        store: the tokenised corpus.
+        batch_tokens: target positions a batch, padding included.
+        batch_sentences: a fixed number of pairs a batch instead, in purely random order.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self,
+        store: PairStore,
+        *,
+        batch_tokens: int,
+        batch_sentences: int | None = None,
+        seed: int = 1,
+    ) -> None:
+        self.store = store
+        self.batch_tokens = batch_tokens
+        self.batch_sentences = batch_sentences
+        self.seed = seed
+
+    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` (from 0), without the first `skip`."""
+        random = np.random.default_rng([self.seed, number])
+        blocks = random.permutation(self.store.num_blocks)
+        for start in range(0, len(blocks), WINDOW_BLOCKS):
+            sources, targets = self.store.read(blocks[start : start + WINDOW_BLOCKS].tolist())
+            for rows in self._cut(sources.lengths, targets.lengths, random):
+                if skip > 0:
+                    skip -= 1
+                    continue
+                yield _batch(sources, targets, rows)
+
+    def _cut(
+        self, src_lengths: np.ndarray, tgt_lengths: np.ndarray, random: np.random.Generator
+    ) -> list[np.ndarray]:
+        if self.batch_sentences is not None:
+            order = random.permutation(len(tgt_lengths))
+            return np.split(order, range(self.batch_sentences, len(order), self.batch_sentences))
+        ties = random.permutation(len(tgt_lengths))
+        order = np.lexsort((ties, src_lengths, tgt_lengths))
+        batches = cut_by_tokens(order, tgt_lengths[order], self.batch_tokens)
+        return [batches[i] for i in random.permutation(len(batches))]
+
+
+def cut_by_tokens(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Cut rows, given in order of growing length, so that rows x longest ≤ budget (at least one)."""
+    batches, start = [], 0
+    for end in range(1, len(order) + 1):
+        full = end - start + 1
+        if end == len(order) or full * int(lengths[end]) > budget:
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def _batch(sources: Ragged, targets: Ragged, rows: np.ndarray) -> Batch:
+    return collate([sources.row(i) for i in rows], [targets.row(i) for i in rows])

@@ -1,0 +1,167 @@
+"""Tokenised pairs in a memory-mapped Arrow file, read a block at a time.
+
+A store is written once, streaming, and cached by the content it was made from. It is mapped
+afresh for each window of blocks, so that neither the heap nor the resident pages of the map grow
+with the corpus.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.data.pair import Pair
+from penstock.errors import DataError
+from penstock.files import atomic_write, replacing
+from penstock.text import EOS_ID, UNK_ID, Tokenizer
+
+BLOCK_PAIRS = 8192
+_IDS = pa.list_(pa.int32())
+_SCHEMA = [("source", _IDS), ("target", _IDS)]
+
+
+@dataclass(frozen=True)
+class StoreCounts:
+    """What a store holds, and what was lost on the way in (nothing is lost silently)."""
+
+    pairs: int = 0
+    source_tokens: int = 0
+    target_tokens: int = 0
+    truncated_sources: int = 0
+    truncated_targets: int = 0
+    unknown_source_tokens: int = 0
+    unknown_target_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Rows of ids of unequal length, end to end: row i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    offsets: np.ndarray
+    values: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(rows,) lengths."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> np.ndarray:
+        """The ids of one row."""
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    @classmethod
+    def join(cls, parts: list[Ragged]) -> Ragged:
+        """One after the other."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        values = np.concatenate([p.values[p.offsets[0] : p.offsets[-1]] for p in parts])
+        return cls(np.concatenate([[0], np.cumsum(lengths)]), values)
+
+
+class PairStore:
+    """Read access to a store; sources and targets both end with EOS."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with pa.memory_map(str(self.path)) as file:
+            reader = pa.ipc.open_file(file)
+            self.num_blocks = reader.num_record_batches
+        self.counts = StoreCounts(**json.loads(_counts_path(self.path).read_text("utf-8")))
+
+    def __len__(self) -> int:
+        return self.counts.pairs
+
+    def read(self, blocks: Iterable[int]) -> tuple[Ragged, Ragged]:
+        """Copy sources and targets of the given blocks out of the map, in that order."""
+        sources, targets = [], []
+        with pa.memory_map(str(self.path)) as file:
+            reader = pa.ipc.open_file(file)
+            for index in blocks:
+                batch = reader.get_batch(index)
+                sources.append(_ragged(batch.column(0)))
+                targets.append(_ragged(batch.column(1)))
+            return Ragged.join(sources), Ragged.join(targets)
+
+
+def _ragged(column: Any) -> Ragged:
+    return Ragged(column.offsets.to_numpy(), column.values.to_numpy())
+
+
+def write_store(
+    path: str | Path,
+    pairs: Iterable[Pair],
+    source: Tokenizer,
+    target: Tokenizer,
+    *,
+    max_source_tokens: int,
+    max_target_tokens: int,
+) -> PairStore:
+    """Tokenise `pairs`, a pair for each of its targets, and write them at `path`.
+
+    Sequences longer than the limits (EOS included) are cut before EOS and counted.
+
+    Raises:
+        DataError: there is no pair at all.
+    """
+    path = Path(path)
+    schema = pa.schema(_SCHEMA)
+    totals: dict[str, int] = dict.fromkeys(asdict(StoreCounts()), 0)
+    with replacing(path) as partial:
+        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
+            for block in _blocks(pairs):
+                totals["pairs"] += len(block)
+                sources = _encode(source, [s for s, _ in block], max_source_tokens, totals, "source")
+                targets = _encode(target, [t for _, t in block], max_target_tokens, totals, "target")
+                out.write_batch(
+                    pa.record_batch([pa.array(sources, _IDS), pa.array(targets, _IDS)], schema=schema)
+                )
+        if not totals["pairs"]:
+            raise DataError("no training pairs: the data is empty; give a file with pairs")
+    # the counts come last: a store without them was never finished
+    atomic_write(_counts_path(path), json.dumps(totals))
+    return PairStore(path)
+
+
+def store_exists(path: str | Path) -> bool:
+    """Whether a finished store stands at `path`."""
+    return Path(path).exists() and _counts_path(Path(path)).exists()
+
+
+def _counts_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _blocks(pairs: Iterable[Pair]) -> Iterator[list[tuple[str, str]]]:
+    flat = ((pair.source, target) for pair in pairs for target in pair.targets)
+    while block := list(islice(flat, BLOCK_PAIRS)):
+        yield block
+
+
+def _encode(
+    tokenizer: Tokenizer, texts: list[str], limit: int, totals: dict[str, int], side: str
+) -> list[list[int]]:
+    rows = tokenizer.encode_batch(texts)
+    for i, row in enumerate(rows):
+        if len(row) >= limit:
+            row = row[: limit - 1]
+            totals[f"truncated_{side}s"] += 1
+        rows[i] = [*row, EOS_ID]
+        totals[f"{side}_tokens"] += len(row) + 1
+        totals[f"unknown_{side}_tokens"] += row.count(UNK_ID)
+    return rows
+
+
+def content_key(*parts: str | bytes) -> str:
+    """A short name for content: equal parts, equal key."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()

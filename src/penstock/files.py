@@ -1,0 +1,41 @@
+"""Writing files so that a crash or a full disk never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from penstock.errors import PenstockError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A private path to write to; it takes the place of `path` when the block ends well.
+
+    Raises:
+        PenstockError: the file cannot be written (disk full, no permission); `path` is untouched.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise PenstockError(
+            f"{path}: cannot write: {error.strerror or error}; free some space or choose another "
+            "folder (what stood there before is whole)"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def atomic_write(path: str | Path, content: str | bytes) -> None:
+    """Write a small file whole or not at all; text as UTF-8 with `\\n`."""
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
