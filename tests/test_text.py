@@ -354,6 +354,9 @@ def edited(kind: TokenizerKind, **changes) -> str:
     return json.dumps(content)
 
 
+SURROGATE = {token: index for index, token in enumerate([*RESERVED, "\ud800"])}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -370,13 +373,22 @@ def edited(kind: TokenizerKind, **changes) -> str:
         (edited("bpe", penstock__kind="word"), "kind 'word' needs a WordLevel model, found 'BPE'"),
         (edited("bpe", tokenizer__model=None), "kind 'bpe' needs a BPE model, found None"),
         (edited("word", tokenizer__normalizer={"type": "NFC"}), "a foreign part 'normalizer'"),
-        (edited("word", tokenizer__model__vocab={"a": 0}), "damaged tokenizer"),
+        (edited("word", tokenizer__model__vocab=[]), "its vocabulary is not tokens with ids"),
+        (edited("word", tokenizer__model__vocab={"a": 0.5}), "vocabulary is not tokens with ids"),
         (edited("word", tokenizer__model__vocab={"<unk>": 7}), "ids are not 0, 1, 2, ... without"),
         (
             edited("char", tokenizer__model__vocab={"<unk>": 0, "a ": 1}),
             "damaged tokenizer: ids 0 to 3 are not <pad> <unk> <bos> <eos>",
         ),
-        (edited("bpe", tokenizer__model__merges=[["zz", "zz"]]), "damaged tokenizer"),
+        (edited("bpe", tokenizer__model__merges=[["zz", "zz"]]), "merges are not pairs of its tok"),
+        (edited("bpe", tokenizer__model__merges=None), "its merges are not pairs of its tokens"),
+        (edited("bpe", tokenizer__model__vocab__é=260), "ids are not 0, 1, 2, ... without gaps"),
+        (
+            edited("bpe", tokenizer__model__vocab__日=TRAINED["bpe"].vocab_size),
+            "a token is not written in bytes",
+        ),
+        (edited("char", tokenizer__model__vocab=SURROGATE), r"the token '\\ud800' is not text"),
+        (edited("unigram", tokenizer__model__vocab=[["a", None]]), "is not pieces with scores"),
         (
             edited("unigram", tokenizer__model__vocab=[[token, 0.0] for token in RESERVED]),
             "damaged tokenizer: its vocabulary lacks some of the 256 bytes",
@@ -397,6 +409,15 @@ def test_no_cut_or_altered_json_escapes_the_error_tree(data: st.DataObject) -> N
     altered = text[:start] + data.draw(st.text('{}[]",:0-9e<a Ġ', max_size=5)) + text[end:]
     with contextlib.suppress(BundleError):
         Tokenizer.from_json(altered).encode("the cat <eos>")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_options_of_the_model_that_are_not_ours_have_no_effect(kind: TokenizerKind) -> None:
+    # some of these abort the whole process inside the library if they reach it
+    options: dict[str, Any] = {"dropout": 0.9, "continuing_subword_prefix": "x", "unk_id": 10**6}
+    hostile = {f"tokenizer__model__{name}": value for name, value in options.items()}
+    tokenizer = Tokenizer.from_json(edited(kind, **hostile))
+    assert tokenizer.to_json() == TRAINED[kind].to_json()
 
 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:

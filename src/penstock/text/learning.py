@@ -1,7 +1,7 @@
 """Learning a vocabulary from training text, one function a family of tokenizers.
 
 Each takes texts as a stream, keeps only counts in memory, and is deterministic: the same texts
-give the same vocabulary, ties included.
+give the same vocabulary, ties included. Each returns the model as the library's JSON has it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from tokenizers import Tokenizer, models, trainers
+from tokenizers import models, trainers
 
 from penstock.config import TokenizerConfig
 from penstock.errors import ConfigError, DataError
-from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, on_bytes, with_model
+from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, on_bytes
 
 BYTE_LEVEL_MINIMUM = 256 + len(RESERVED)
 
 
-def learn_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> Tokenizer:
+def learn_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> dict[str, Any]:
     """The most frequent symbols, those below `min_frequency` left out; ties in code point order.
 
     Raises:
@@ -40,10 +41,10 @@ def learn_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> To
     frequent.sort(key=lambda symbol: (-counts[symbol], symbol))
     kept = [*RESERVED, *frequent[: max(config.vocab_size - len(RESERVED), 0)]]
     vocabulary = {symbol: index for index, symbol in enumerate(kept)}
-    return Tokenizer(models.WordLevel(vocabulary, unk_token=RESERVED[UNK_ID]))
+    return {"type": "WordLevel", "vocab": vocabulary}
 
 
-def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
     """Byte-pair merges (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) over bytes.
 
     Raises:
@@ -60,10 +61,10 @@ def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         show_progress=False,
     )
     library.train_from_iterator(_require_some(texts), trainer)
-    return with_model(json.loads(library.to_str())["model"], byte_level=True)
+    return json.loads(library.to_str())["model"]
 
 
-def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
     """A unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959) over bytes.
 
     `min_frequency` has no part in it; the model may have fewer than `vocab_size` tokens, since
@@ -83,10 +84,10 @@ def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         show_progress=False,
     )
     library.train_from_iterator(_require_some(texts), trainer)
-    return _settle(library, config.vocab_size)
+    return _settle(json.loads(library.to_str())["model"], config.vocab_size)
 
 
-def _settle(library: Tokenizer, vocab_size: int) -> Tokenizer:
+def _settle(model: dict[str, Any], vocab_size: int) -> dict[str, Any]:
     """Make a trained unigram model the same at every training on the same texts.
 
     The library sums in the order of a randomly seeded hash map, so that scores (log-probabilities)
@@ -95,7 +96,6 @@ def _settle(library: Tokenizer, vocab_size: int) -> Tokenizer:
     the second one score, and sort by score and piece. For small vocabularies it also returns more
     pieces than it was asked for; the least probable that are not bytes go.
     """
-    model = json.loads(library.to_str())["model"]
     reserved, pieces = model["vocab"][: len(RESERVED)], model["vocab"][len(RESERVED) :]
     lowest = min(score for _, score in pieces)
     unused_below = lowest + (256 + 0.5) * 1e-4
@@ -106,8 +106,8 @@ def _settle(library: Tokenizer, vocab_size: int) -> Tokenizer:
     settled.sort(key=lambda entry: (-entry[1], entry[0]))
     runs = [piece for piece, _ in settled if len(piece) > 1]
     dropped = set(runs[max(vocab_size - BYTE_LEVEL_MINIMUM, 0) :])
-    model["vocab"] = [*reserved, *(entry for entry in settled if entry[0] not in dropped)]
-    return with_model(model, byte_level=True)
+    kept = [entry for entry in settled if entry[0] not in dropped]
+    return model | {"vocab": [*reserved, *kept]}
 
 
 _NOTHING = "no training text to learn a tokenizer from; check that the training data is not empty"

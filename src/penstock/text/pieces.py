@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
@@ -12,11 +10,12 @@ from penstock.errors import DataError
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 RESERVED = ("<pad>", "<unk>", "<bos>", "<eos>")
+BYTE_LEVEL = ("bpe", "unigram")  # the kinds whose tokens are runs of bytes
 
 # A word with the space before it, up to and with an elision's apostrophe (` l'`, `homme`); each
 # digit alone; a run of anything else that is not space; a run of space but for its last, which
 # belongs to the next word. Every character falls in exactly one piece. Saved tokenizers rely on it:
-# a change needs a new format number in `tokenizer.py`, and this one kept for the old format.
+# a change needs a new format number in `stored.py`, and this one kept for the old format.
 PIECE_PATTERN = (
     r" ?\p{L}[\p{L}\p{M}]*(?:['’](?=\p{L}))?"
     r"| ?\p{N}"
@@ -45,18 +44,6 @@ def on_bytes(model: models.Model) -> Tokenizer:
     )
     library.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
     return library
-
-
-def with_model(model: dict[str, Any], *, byte_level: bool) -> Tokenizer:
-    """A library tokenizer with a model as JSON has it, and nothing that matches reserved tokens.
-
-    The library's trainers list reserved tokens as 'added' too, which would find them in user text;
-    here they are in the model's vocabulary only.
-    """
-    empty = on_bytes(models.BPE()) if byte_level else Tokenizer(models.WordLevel())
-    content = json.loads(empty.to_str())
-    content["model"] = model
-    return Tokenizer.from_str(json.dumps(content))
 
 
 def require_characters(text: str) -> str:

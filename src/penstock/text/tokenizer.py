@@ -13,10 +13,9 @@ Reserved ids are reached only by the program: a user who types `<eos>` gets ordi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from tokenizers import Tokenizer as LibraryTokenizer
 
@@ -25,22 +24,14 @@ from penstock.errors import BundleError
 from penstock.text.learning import learn_bpe, learn_symbols, learn_unigram
 from penstock.text.normalize import preprocess, rejoin
 from penstock.text.pieces import (
+    BYTE_LEVEL,
     RESERVED,
     UNK_ID,
     byte_alphabet,
     require_characters,
-    with_model,
 )
+from penstock.text.stored import build, read_json, write_json
 
-FORMAT = 1
-_MODELS: dict[TokenizerKind, str] = {
-    "word": "WordLevel",
-    "char": "WordLevel",
-    "separator": "WordLevel",
-    "bpe": "BPE",
-    "unigram": "Unigram",
-}
-_BYTE_LEVEL = ("bpe", "unigram")
 # ends every stored symbol that came from text: none can equal a reserved token, none is empty
 _SYMBOL_END = " "
 
@@ -73,13 +64,13 @@ class Tokenizer:
             DataError: no text, or no token as frequent as `min_frequency`.
         """
         sound = (require_characters(text) for text in texts)
-        if config.kind in _BYTE_LEVEL:
+        if config.kind in BYTE_LEVEL:
             learn = learn_bpe if config.kind == "bpe" else learn_unigram
-            library = learn((_lead(text) for text in sound), config)
+            model = learn((_lead(text) for text in sound), config)
         else:
             symbols = (_symbols(text, config.kind, config.separator) for text in sound)
-            library = learn_symbols(symbols, config)
-        return cls(library, config.kind, config.separator)
+            model = learn_symbols(symbols, config)
+        return cls(build(model, config.kind), config.kind, config.separator)
 
     def encode(self, text: str) -> list[int]:
         """The ids of one text, without `<bos>` and `<eos>`; no ids for an empty text.
@@ -92,7 +83,7 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, as `encode` gives them, on all cores."""
         sound = map(require_characters, texts)
-        byte_level = self.kind in _BYTE_LEVEL
+        byte_level = self.kind in BYTE_LEVEL
         inputs = (
             [_lead(text) for text in sound]
             if byte_level
@@ -120,7 +111,7 @@ class Tokenizer:
             if index >= len(RESERVED) or (index == UNK_ID and not skip_unknown)
         ]
         text = self._joiner().join(kept).decode("utf-8", "replace")
-        if self.kind in _BYTE_LEVEL:
+        if self.kind in BYTE_LEVEL:
             return text.removeprefix(" ")
         return rejoin(text) if self.kind == "word" else text
 
@@ -141,9 +132,7 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """Everything needed to load it again: our description and the library's own JSON."""
-        about = {"format": FORMAT, "kind": self.kind, "separator": self.separator}
-        content = {"penstock": about, "tokenizer": json.loads(self._library.to_str())}
-        return json.dumps(content, ensure_ascii=False) + "\n"
+        return write_json(self._library, self.kind, self.separator)
 
     @classmethod
     def from_json(cls, text: str, *, place: str = "tokenizer") -> Tokenizer:
@@ -156,14 +145,7 @@ class Tokenizer:
         Raises:
             BundleError: not a tokenizer of ours, damaged, or of a newer format.
         """
-        try:
-            about, content = _parts(json.loads(text))
-            kind, separator = _description(about)
-            return cls(_library(content, kind), kind, separator)
-        except (ValueError, RecursionError) as error:
-            raise BundleError(
-                f"{place}: {error}; restore the file from its source or train again"
-            ) from None
+        return cls(*read_json(text, place))
 
     def save(self, path: str | Path) -> None:
         """Write `to_json()` to a file, UTF-8."""
@@ -211,59 +193,8 @@ def _contents(library: LibraryTokenizer, kind: TokenizerKind) -> list[bytes]:
     """The UTF-8 bytes that each id stands for."""
     by_id = sorted(library.get_vocab().items(), key=lambda item: item[1])
     symbols = [symbol for symbol, _ in by_id]
-    if kind in _BYTE_LEVEL:
+    if kind in BYTE_LEVEL:
         byte_of = {symbol: byte for byte, symbol in enumerate(byte_alphabet())}
         return [bytes(byte_of[character] for character in symbol) for symbol in symbols]
     ordinary = [symbol.removesuffix(_SYMBOL_END).encode() for symbol in symbols[len(RESERVED) :]]
     return [*(token.encode() for token in RESERVED), *ordinary]
-
-
-def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    if isinstance(content, dict):
-        about, library = content.get("penstock"), content.get("tokenizer")
-        if isinstance(about, dict) and isinstance(library, dict):
-            return about, library
-    raise ValueError("not a penstock tokenizer: its JSON lacks 'penstock' and 'tokenizer'")
-
-
-def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
-    version, kind, separator = about.get("format"), about.get("kind"), about.get("separator")
-    if not isinstance(version, int) or version < 1:
-        raise ValueError(f"tokenizer format {version!r} is not a format number")
-    if version > FORMAT:
-        raise ValueError(
-            f"tokenizer format {version} is newer than this penstock knows ({FORMAT}): "
-            "upgrade penstock"
-        )
-    if not isinstance(kind, str) or kind not in _MODELS:
-        raise ValueError(f"unknown tokenizer kind {kind!r}; known: {', '.join(_MODELS)}")
-    if not isinstance(separator, str) or not separator:
-        raise ValueError(f"separator {separator!r} is not a non-empty string")
-    return kind, separator
-
-
-def _library(content: dict[str, Any], kind: TokenizerKind) -> LibraryTokenizer:
-    """Build the library's tokenizer around the file's model; all else is fixed by the format."""
-    foreign = [
-        part
-        for part in ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
-        if content.get(part)
-    ]
-    if foreign:
-        raise ValueError(f"the tokenizer has a foreign part {foreign[0]!r}")
-    model = content.get("model")
-    found = model.get("type") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or found != _MODELS[kind]:
-        raise ValueError(f"kind {kind!r} needs a {_MODELS[kind]} model, found {found!r}")
-    try:
-        library = with_model(model, byte_level=kind in _BYTE_LEVEL)
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        raise ValueError(f"damaged tokenizer: {error}") from None
-    vocabulary = library.get_vocab()
-    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-        raise ValueError("damaged tokenizer: its ids are not 0, 1, 2, ... without gaps")
-    if [vocabulary.get(token) for token in RESERVED] != list(range(len(RESERVED))):
-        raise ValueError(f"damaged tokenizer: ids 0 to 3 are not {' '.join(RESERVED)}")
-    if kind in _BYTE_LEVEL and not set(byte_alphabet()) <= vocabulary.keys():
-        raise ValueError("damaged tokenizer: its vocabulary lacks some of the 256 bytes")
-    return library
