@@ -15,7 +15,7 @@ from penstock.data.grammar.clauses import (
     same_people,
 )
 from penstock.data.grammar.french import elide, with_de
-from penstock.data.grammar.lexicon import ADJECTIVES, PREDICATES, Adjective
+from penstock.data.grammar.lexicon import ADJECTIVES, COLOURS, PREDICATES, Adjective
 from penstock.data.grammar.phrases import Phrase, noun_phrases, people
 from penstock.data.grammar.verb_groups import copula, have_state
 
@@ -23,6 +23,13 @@ from penstock.data.grammar.verb_groups import copula, have_state
 _HAVING = (("hungry", "faim"), ("thirsty", "soif"), ("cold", "froid"), ("afraid", "peur"))
 _REASONS = ("tired", "sick", "busy", "sad", "late", "happy")
 _DEGREES = (("", ""), ("", ""), ("very ", "très "), ("too ", "trop "))
+_FAMILIES = (
+    COLOURS,
+    ("small", "big"),
+    ("old", "new", "young"),
+    ("happy", "sad"),
+    ("beautiful", "pretty"),
+)
 _KINDS = tuple(kind for kind in PREDICATES if kind != "person")
 _COMPARABLE = {
     "clothes": "old beautiful expensive pretty",
@@ -40,6 +47,15 @@ def _adjectives(words: str) -> tuple[Adjective, ...]:
     return tuple(ADJECTIVES[word] for word in words.split())
 
 
+def _fitting(words: str, subject: Phrase) -> list[Adjective]:
+    """The adjectives that neither repeat nor contradict what the phrase already says."""
+    said = subject.en.split()
+    ruled_out = {
+        other for family in _FAMILIES for word in said if word in family for other in family
+    }
+    return [a for a in _adjectives(words) if a.en not in ruled_out and a.en not in said]
+
+
 def state(draw: Draw, *, past: bool) -> Text:
     """`the house is very old`, `la maison est très vieille`; or a person and how she is."""
     if draw() < 0.5:
@@ -51,8 +67,7 @@ def state(draw: Draw, *, past: bool) -> Text:
 
 def quality(draw: Draw, subject: Phrase, kind: str, *, past: bool) -> Text:
     """What a thing of this kind is like: red, too heavy, not old."""
-    words = subject.en.split()
-    adjectives = [a for a in _adjectives(PREDICATES[kind]) if a.en not in words]
+    adjectives = _fitting(PREDICATES[kind], subject)
     return _predicate(draw, subject, pick(draw, adjectives), past=past)
 
 
@@ -65,8 +80,7 @@ def state_of(draw: Draw, subject: Phrase, *, past: bool, tired: bool) -> Text:
         have = have_state(subject.person, past=past, negated=negated)
         return f"{subject.en} {be} {en}", join_subject(subject.fr, f"{have} {fr}")
     words = " ".join(_REASONS) if tired else PREDICATES["person"]
-    options = [a for a in _adjectives(words) if a.en not in subject.en.split()]
-    return _predicate(draw, subject, pick(draw, options), past=past)
+    return _predicate(draw, subject, pick(draw, _fitting(words, subject)), past=past)
 
 
 def _predicate(draw: Draw, subject: Phrase, adjective: Adjective, *, past: bool) -> Text:
@@ -86,7 +100,7 @@ def comparison(draw: Draw) -> Text:
     one, other = pick_phrase(draw, groups), pick_phrase(draw, groups)
     while same_people(one, other):
         other = pick_phrase(draw, groups)
-    adjective = pick(draw, _adjectives(_COMPARABLE[kind]))
+    adjective = pick(draw, _fitting(_COMPARABLE[kind], one))
     form = adjective.forms[one.agreement]
     more = f"meilleur{form[3:].replace('ne', 'e')}" if adjective.en == "good" else f"plus {form}"
     en, fr = copula(one.person, past=False, negated=False)
@@ -130,15 +144,21 @@ def _location(draw: Draw) -> Text:
     return f"{en} {place.en}", f"{fr} {place.fr}"
 
 
+def starting(draw: Draw, kinds: tuple[str, ...], *determiners: str) -> Phrase:
+    """A definite phrase with one of these determiners."""
+    while True:
+        thing = pick_phrase(draw, noun_phrases(kinds, "definite"))
+        if thing.en.split(" ", 1)[0] in determiners:
+            return thing
+
+
 def possession(draw: Draw) -> Text:
     """`Anna's car is red`, `la voiture d'Anna est rouge`."""
     owner = pick_phrase(draw, people())
     while owner.en.endswith("s") or " and " in owner.en:
         owner = pick_phrase(draw, people())
     kind = pick(draw, ("clothes", "vehicle", "thing", "animal", "text"))
-    noun = pick_phrase(draw, noun_phrases((kind,), "definite"))
-    while not noun.en.startswith("the "):
-        noun = pick_phrase(draw, noun_phrases((kind,), "definite"))
+    noun = starting(draw, (kind,), "the")
     thing = noun._replace(en=f"{owner.en}'s {noun.en[4:]}", fr=f"{noun.fr} {with_de(owner.fr)}")
     return quality(draw, thing, kind, past=draw() < 0.2)
 
@@ -160,14 +180,14 @@ def courtesy(draw: Draw) -> tuple[Text, str]:
     """Asking the way, thanking, ordering; with its closing mark."""
     chance = draw()
     if chance < 0.35:
-        place = pick_phrase(draw, noun_phrases(_WHEREABOUTS, "definite"))
+        place = starting(draw, _WHEREABOUTS, "the")
         en_be, fr_be = copula(place.person, past=False, negated=False)
         return (
             (f"excuse me, where {en_be} {place.en}", f"excusez-moi, où {fr_be} {place.fr}"),
             "?",
         )
     if chance < 0.6:
-        gift = pick_phrase(draw, noun_phrases(("gift", "food", "text"), "definite"))
+        gift = starting(draw, ("gift", "food", "text"), "the", "this", "these", "your")
         return (f"thank you for {gift.en}", f"merci pour {gift.fr}"), "."
     treat = pick_phrase(draw, noun_phrases(("food", "dish", "drink"), "any"))
     en, fr = f"I would like {treat.en}, please", f"je voudrais {treat.fr}, s'il vous plaît"

@@ -96,10 +96,10 @@ _AFTER = """red - rouge - -; blue - bleu - -; green - vert - -; white - blanc bl
 
 COLOURS = ("red", "blue", "green", "white", "black", "yellow")
 
-# what may stand beside the noun, and what may be said of it
+# what may stand beside the noun, and what may be said of it; by kind, or by noun where it differs
 ATTRIBUTES = {
     "food": "small big good delicious expensive",
-    "dish": "good fresh delicious",
+    "dish": "good delicious",
     "drink": "good cold",
     "text": "old new good interesting French Italian",
     "clothes": "old new beautiful pretty expensive Italian red blue green white black yellow",
@@ -116,12 +116,15 @@ ATTRIBUTES = {
     "role": "old new young good famous rich kind French Italian intelligent",
     "worker": "old new young good famous kind French Italian intelligent",
     "human": "old young rich kind intelligent French Italian happy sad",
+    "child": "small kind intelligent happy sad French Italian",
+    "boy": "small young kind intelligent happy sad French Italian",
+    "girl": "small young kind intelligent happy sad French Italian",
     "sound": "beautiful old new French Italian",
     "film": "good old new beautiful interesting French Italian",
 }
 PREDICATES = {
     "food": "small big good delicious expensive fresh",
-    "dish": "good fresh delicious cold hot expensive",
+    "dish": "good delicious cold hot expensive",
     "drink": "good cold hot expensive",
     "text": "old good interesting beautiful",
     "clothes": "old beautiful expensive pretty red blue green white black yellow",

@@ -14,6 +14,7 @@ from penstock.data.grammar.clauses import (
 )
 from penstock.data.grammar.descriptions import (
     quality,
+    starting,
     state,
     state_of,
 )
@@ -198,9 +199,7 @@ _HANDLING = {
 def that_relative(draw: Draw) -> Text:
     """`the coats that Marie bought are red`: the participle agrees with what precedes it."""
     kind = pick(draw, tuple(_HANDLING))
-    thing = pick_phrase(draw, noun_phrases((kind,), "definite"))
-    while not thing.en.startswith("the "):
-        thing = pick_phrase(draw, noun_phrases((kind,), "definite"))
+    thing = starting(draw, (kind,), "the")
     subject = pick_subject(draw)
     verb = FRAME[pick(draw, _HANDLING[kind])].verb
     group = verb_group(verb, Tense.PAST, subject.person, subject.agreement)

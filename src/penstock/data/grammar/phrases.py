@@ -149,7 +149,10 @@ def _core(noun: Noun, plural: bool, adjectives: tuple[Adjective, ...]) -> _Core:
 
 def _cores(noun: Noun, plural: bool) -> Iterator[_Core]:
     yield _core(noun, plural, ())
-    known = [ADJECTIVES[word] for word in ATTRIBUTES.get(noun.kind, "").split()]
+    known = [
+        ADJECTIVES[word]
+        for word in (ATTRIBUTES.get(noun.en) or ATTRIBUTES.get(noun.kind, "")).split()
+    ]
     for adjective in known:
         yield _core(noun, plural, (adjective,))
     for first in known:

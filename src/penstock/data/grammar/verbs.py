@@ -48,8 +48,8 @@ eat/ate manger | food dish | any | company | restaurant kitchen garden
 drink/drank boire | drink | any | company | restaurant kitchen garden
 read/read lire | text | any | | garden library park
 write/wrote écrire | letter poem story | any | | garden library park
-buy/bought acheter | food dish drink clothes thing gift vehicle text home | any | | market city
-sell/sold vendre | food clothes thing gift vehicle text home | any | | market city
+buy/bought acheter | food dish drink goods | any | | market city
+sell/sold vendre | food goods | any | | market city
 prepare/- préparer | cake sandwich salad soup meat rice | any | | kitchen
 see/saw voir | people animal building home vehicle | count | pronouns glimpse | public city
 find/found trouver | clothes thing gift animal text | count | mishap | public inside
@@ -88,7 +88,7 @@ like/- aimer | role kin name parent | definite | pronouns
 like/- aimer | food dish drink text clothes animal sound film | generic |
 like/- aimer | clothes vehicle thing gift home text animal film | definite |
 know/knew connaître | role kin name parent human building | definite | pronouns
-have/had avoir | clothes vehicle animal thing gift home kin text | possessed |
+have/had avoir | clothes vehicle animal thing gift house apartment kin text | possessed |
 want/wanted vouloir | clothes vehicle thing gift food dish drink text animal | any |
 """
 
@@ -128,7 +128,10 @@ def _verb(text: str, *, stative: bool = False) -> Verb:
 
 
 def _kinds(objects: str) -> tuple[str, ...]:
-    return tuple(objects.replace("people", "role worker human kin parent name").split())
+    objects = objects.replace("people", "role worker human kin parent name")
+    return tuple(
+        objects.replace("goods", "clothes thing gift vehicle text house apartment").split()
+    )
 
 
 def _cells(table: str) -> list[list[str]]:
