@@ -34,7 +34,8 @@ _CHARACTERS = str.maketrans(
 
 # the first two alternatives only consume what must stay whole
 _MARK = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}|(?<=\d)[.,](?=\d)|(?<=\S)([,.!?])")
-_SPACE_BEFORE_MARK = re.compile(r" (?=[,.!?])")
+# but not where the two sides would read as a number or an abbreviation: `3 .14`, `u .s .`
+_SPACE_BEFORE_MARK = re.compile(r" (?=[,.!?])(?!(?<=\d )[.,]\d)(?!(?<=\b[^\W\d_] )\.[^\W\d_])")
 
 
 def preprocess(text: str) -> str:
@@ -43,7 +44,8 @@ def preprocess(text: str) -> str:
     >>> preprocess("Il dit\u202f: «\u00a03.14, U.S.A.\u00a0!\u00a0»")
     'il dit : « 3.14 , u.s.a. ! »'
     """
-    text = unicodedata.normalize("NFC", text).translate(_CHARACTERS).lower()
+    # composition last: an invisible character may stand between a letter and its accent
+    text = unicodedata.normalize("NFC", text.translate(_CHARACTERS).lower())
     return _MARK.sub(lambda match: f" {match[1]}" if match[1] else match[0], text)
 
 
@@ -51,6 +53,7 @@ def rejoin(text: str) -> str:
     """Take back the spaces that `preprocess` puts before `,.!?`; the case stays lowered.
 
     A space that stood there before preprocessing (`va ?`) goes too: the two look alike.
+    Preprocessing the result gives the same words.
 
     >>> rejoin("salut , ça va ?")
     'salut, ça va?'
