@@ -138,7 +138,7 @@ def pick_time(draw: Draw, frame: Frame, tense: Tense, middle: Middle) -> Text:
 
 def takes_time(frame: Frame, tense: Tense, middle: Middle) -> bool:
     """Whether a time may be added: not to a state, nor a habit to what is not one."""
-    if frame.verb.stative or middle > Middle.NOT:
+    if frame.aspect in ("state", "dwelling", "grasp") or middle > Middle.NOT:
         return False
     return tense is not Tense.PRESENT or (middle is Middle.PLAIN and frame.aspect == "open")
 
