@@ -133,7 +133,7 @@ def elision_faults(text: str) -> list[str]:
 
 def contraction_faults(text: str) -> list[str]:
     # `de le voir` would be a pronoun; the grammar has no infinitive after de or à
-    return re.findall(r"\b(?:de|à) les?\b", text.lower())
+    return re.findall(r"\b(?:de|à) les?\b|\bà [A-Z]\w+ et [A-Z]", text)
 
 
 def phrase_faults(text: str) -> list[str]:
@@ -294,6 +294,7 @@ def test_the_french_is_correct() -> None:
         "Ils sont revenu de la plage.",
         "Elle s'est levé.",
         "Je les ai vu.",
+        "Il parle à Paul et Marie.",
         "Combien de pommes est-ce que vous avez mangé ?",
         "La veste que Marie a acheté est belle.",
         "Je ne sais pas si il dort.",

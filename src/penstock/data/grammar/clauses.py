@@ -186,7 +186,8 @@ def _recipient(draw: Draw, subject: Phrase) -> Text:
     person = pick_phrase(draw, people())
     if same_people(subject, person):
         return "", ""
-    return f" to {person.en}", f" {with_a(person.fr)}"
+    # à is repeated: à Anna et à Paul
+    return f" to {person.en}", f" {with_a(person.fr).replace(' et ', ' et à ')}"
 
 
 def pick_middle(draw: Draw, frame: Frame, tense: Tense) -> Middle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -321,11 +321,6 @@ def _named_friends() -> Iterator[Phrase]:
                 en_negated=en,
                 fr_negated=f"{mine} {person.fr}",
             )
-
-
-def flatten(groups: Iterable[tuple[Phrase, ...]]) -> tuple[Phrase, ...]:
-    """All phrases of several groups."""
-    return tuple(phrase for group in groups for phrase in group)
 
 
 @cache
