@@ -64,8 +64,8 @@ def check(
     from penstock.data.check import check_corpus
 
     files = [_file_or_two(file) for file in held_out or ()]
-    options = _options(columns, on_error)
-    report = check_corpus(_source(data), held_out=files, options=options)
+    options = read_options(columns, on_error)
+    report = check_corpus(source_of(data), held_out=files, options=options)
     if as_json:
         console.write_json(report.to_dict())
     else:
@@ -101,14 +101,14 @@ def split(
     from penstock.data.split import split_corpus
 
     report = split_corpus(
-        _source(data),
+        source_of(data),
         out,
         valid=valid,
         test=test,
         seed=seed,
         keep_shared_targets=keep_shared_targets,
         overwrite=overwrite,
-        options=_options(columns, on_error),
+        options=read_options(columns, on_error),
     )
     if as_json:
         console.write_json(report.to_dict())
@@ -139,9 +139,9 @@ def stats(
     if figure is not None:
         check_figure_name(figure)
     measured = corpus_stats(
-        _source(data),
+        source_of(data),
         held_out=None if held_out is None else _file_or_two(held_out),
-        options=_options(columns, on_error),
+        options=read_options(columns, on_error),
     )
     if figure is not None:
         draw_lengths(measured, figure)
@@ -152,7 +152,7 @@ def stats(
         _print_stats(measured)
 
 
-def _options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
+def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
     from penstock.data.readers import ReadOptions
     from penstock.data.records import Columns
 
@@ -165,7 +165,7 @@ def _options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOpti
     return ReadOptions(columns=picked, on_error=on_error, report=console.note)
 
 
-def _source(data: list[str]) -> str | list[str]:
+def source_of(data: list[str]) -> str | list[str]:
     if len(data) == 1:
         return data[0]
     pairs = [path for path in data if _PAIR_SUFFIXES.intersection(Path(path).suffixes[-2:])]
@@ -177,7 +177,7 @@ def _source(data: list[str]) -> str | list[str]:
 
 def _file_or_two(name: str) -> str | list[str]:
     if "," in name and not Path(name).exists():
-        return _source(name.split(","))
+        return source_of(name.split(","))
     return name
 
 

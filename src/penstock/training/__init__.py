@@ -1,1 +1,1 @@
-
+"""Training: data preparation, the loop, checkpoints, held-out evaluation."""

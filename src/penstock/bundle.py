@@ -1,0 +1,207 @@
+"""A model directory: safetensors weights, JSON for everything else, no pickle anywhere.
+
+`bundle.json` names every other file with its SHA-256 and is replaced last, in one step: a bundle
+that is being rewritten when the power goes is either the old one or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from penstock.config import RunConfig
+from penstock.errors import BundleError
+from penstock.files import atomic_write
+from penstock.nn import Seq2Seq
+from penstock.text import Tokenizer
+from penstock.version import __version__
+
+FORMAT = 1
+INDEX = "bundle.json"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ROLES = ("weights", "source_tokenizer", "target_tokenizer")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model with everything it needs.
+
+    Attributes:
+        config: the run's configuration as resolved.
+        model: the network, in evaluation mode once loaded.
+        source_tokenizer, target_tokenizer: one object twice when shared.
+        record: where it comes from: training data fingerprint, updates, evaluation with signature.
+    """
+
+    config: RunConfig
+    model: Seq2Seq
+    source_tokenizer: Tokenizer
+    target_tokenizer: Tokenizer
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def save_bundle(bundle: Bundle, directory: str | Path) -> None:
+    """Write a bundle, replacing one that stands there.
+
+    Raises:
+        PenstockError: the disk is full or not writable; the old bundle stays whole.
+    """
+    directory = Path(directory)
+    tensors = {name: p.detach().contiguous() for name, p in _unique_parameters(bundle.model)}
+    contents = {
+        "weights": save_tensors(tensors),
+        "source_tokenizer": bundle.source_tokenizer.to_json().encode(),
+        "target_tokenizer": bundle.target_tokenizer.to_json().encode(),
+    }
+    suffixes = {"weights": "safetensors"}
+    files: dict[str, dict[str, str]] = {}
+    for role, content in contents.items():
+        digest = hashlib.sha256(content).hexdigest()
+        # the content's hash in the name: new files never overwrite those that the old index names
+        name = f"{role}-{digest[:12]}.{suffixes.get(role, 'json')}"
+        if not (directory / name).exists():
+            atomic_write(directory / name, content)
+        files[role] = {"name": name, "sha256": digest}
+    index = {
+        "format": FORMAT,
+        "penstock": __version__,
+        "task": bundle.config.task,
+        "files": files,
+        "config": bundle.config.model_dump(exclude_none=True),
+        "record": bundle.record,
+    }
+    atomic_write(directory / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+    named = {file["name"] for file in files.values()}
+    for path in directory.iterdir():
+        if path.name.partition("-")[0] in _ROLES and path.name not in named:
+            path.unlink(missing_ok=True)
+
+
+def find_bundle(path: str | Path) -> Path:
+    """The bundle directory at `path`: itself, or `path/model` of a run directory.
+
+    Raises:
+        BundleError: neither holds a bundle.
+    """
+    path = Path(path)
+    for candidate in (path, path / "model"):
+        if (candidate / INDEX).is_file():
+            return candidate
+    what = "no such directory" if not path.exists() else f"no {INDEX} in it or in its model/"
+    raise BundleError(f"{path}: {what}; give a run directory or a bundle made by 'penstock train'")
+
+
+def load_bundle(
+    path: str | Path, *, device: torch.device | str = "cpu", task: str | None = None
+) -> Bundle:
+    """Read and verify a bundle.
+
+    Args:
+        path: a bundle directory or a run directory.
+        device: where the weights go.
+        task: refuse a bundle of another task.
+
+    Raises:
+        BundleError: a file missing, altered, truncated, outside the directory, of a newer format,
+            or a model for another task.
+    """
+    directory = find_bundle(path)
+    index = _read_index(directory)
+    if task is not None and index["task"] != task:
+        raise BundleError(f"{directory}: a model for {index['task']}, asked to do {task}")
+    try:
+        config = RunConfig.model_validate(index["config"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(
+            f"{directory / INDEX}: damaged configuration at {where}: {first['msg']}"
+        ) from None
+    contents = {role: _read_file(directory, index, role) for role in _ROLES}
+    source, target = (
+        Tokenizer.from_json(contents[role].decode(), place=str(directory / role))
+        for role in ("source_tokenizer", "target_tokenizer")
+    )
+    model = Seq2Seq(config.model, source_size=source.vocab_size, target_size=target.vocab_size)
+    _load_weights(model, contents["weights"], directory)
+    model.eval().requires_grad_(requires_grad=False).to(device)
+    return Bundle(config, model, source, target, index.get("record", {}))
+
+
+def _unique_parameters(model: Seq2Seq) -> list[tuple[str, torch.Tensor]]:
+    return list(model.named_parameters())  # tied parameters are named once
+
+
+def _read_index(directory: Path) -> dict[str, Any]:
+    place = directory / INDEX
+    try:
+        index = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{place}: cannot be read: {error}; restore it or train again") from None
+    version = index.get("format") if isinstance(index, dict) else None
+    if not isinstance(version, int):
+        raise BundleError(f"{place}: not a penstock bundle (no format number)")
+    if version > FORMAT:
+        raise BundleError(
+            f"{place}: format {version}, written by penstock {index.get('penstock')}; this one "
+            f"({__version__}) reads up to {FORMAT}: upgrade penstock"
+        )
+    for key, kind in (("files", dict), ("config", dict), ("task", str)):
+        if not isinstance(index.get(key), kind):
+            raise BundleError(f"{place}: damaged: {key!r} is missing; restore it or train again")
+    return index
+
+
+def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
+    entry = index["files"].get(role)
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if not isinstance(name, str) or not isinstance(entry.get("sha256"), str):
+        raise BundleError(f"{directory / INDEX}: damaged: files.{role} is missing")
+    path = directory / name
+    if not _SAFE_NAME.fullmatch(name) or path.is_symlink():
+        raise BundleError(
+            f"{directory / INDEX}: files.{role} = {name!r} leads outside the bundle; "
+            "do not use this bundle"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{path}: missing from the bundle ({error.strerror}); copy the whole directory"
+        ) from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != entry["sha256"]:
+        raise BundleError(
+            f"{path}: altered or truncated: its SHA-256 is {digest[:12]}…, expected "
+            f"{entry['sha256'][:12]}…; restore it or train again"
+        )
+    return content
+
+
+def _load_weights(model: Seq2Seq, content: bytes, directory: Path) -> None:
+    try:
+        tensors = load_tensors(content)
+    except SafetensorError as error:
+        raise BundleError(f"{directory}: weights are not safetensors: {error}") from None
+    wanted = dict(_unique_parameters(model))
+    wrong = sorted(wanted.keys() ^ tensors.keys()) or sorted(
+        name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape
+    )
+    if wrong:
+        raise BundleError(
+            f"{directory}: weights do not fit the configuration (first: {wrong[0]}); "
+            "bundle.json and the weights belong to different models"
+        )
+    with torch.no_grad():
+        for name, parameter in wanted.items():
+            parameter.copy_(tensors[name])

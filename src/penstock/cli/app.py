@@ -1,0 +1,80 @@
+"""The `penstock` command: what is imported here is imported by `--help` too, so no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from penstock.cli import bench, corpora, data, inform, plot, scoring, training, translating
+from penstock.cli.console import note
+from penstock.errors import PenstockError
+from penstock.version import __version__
+
+app = typer.Typer(
+    name="penstock",
+    help="Train, evaluate and use gated recurrent sequence models, from plain text.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for register in (training, translating, scoring, plot, inform):
+    register.register(app)
+app.add_typer(data.app, name="data")
+app.add_typer(bench.app, name="bench")
+
+__all__ = ["app", "corpora", "main"]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"penstock {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command; exit 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        result = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as stop:
+        typer.echo(stop.format_message())
+        return 2
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except PenstockError as error:
+        note(f"penstock: {error}")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        note("penstock: interrupted")
+        return 130
+    except BrokenPipeError:
+        # the reader went away (head, less): nothing more to say, and nothing to flush into
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""`penstock info` and `penstock doctor`: what a model is, and whether this machine is fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.cli.console import write_json, write_line
+from penstock.version import __version__
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(info)
+    app.command()(doctor)
+
+
+def info(
+    model: Annotated[Path, typer.Argument(help="Run directory or bundle.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a model is: sizes, tokenizers, training, held-out scores."""
+    from penstock.bundle import find_bundle, load_bundle
+
+    bundle = load_bundle(model)
+    config = bundle.config
+    size = sum(path.stat().st_size for path in find_bundle(model).iterdir())
+    held_out = bundle.record.get("held_out", {})
+    values = {
+        "task": config.task,
+        "languages": f"{config.data.source_language or '?'} → {config.data.target_language or '?'}",
+        "parameters": sum(p.numel() for p in bundle.model.parameters()),
+        "megabytes": round(size / 1e6, 1),
+        "cell": config.model.cell,
+        "attention": config.model.attention,
+        "source_vocabulary": f"{bundle.source_tokenizer.kind} {bundle.source_tokenizer.vocab_size}",
+        "target_vocabulary": f"{bundle.target_tokenizer.kind} {bundle.target_tokenizer.vocab_size}",
+        "update": bundle.record.get("update"),
+        "training_data": bundle.record.get("data"),
+        **{f"held_out_{name}": value for name, value in held_out.items()},
+    }
+    if as_json:
+        write_json(values)
+        return
+    for name, value in values.items():
+        write_line(f"{name}\t{round(value, 3) if isinstance(value, float) else value}")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check this machine: versions, threads, fast arithmetic, optional packages, the cache."""
+    import importlib.metadata
+    import os
+    import platform
+    import sys
+
+    import torch
+
+    from penstock.data.catalogue import cache_folder
+    from penstock.training.precision import choose_precision
+
+    def version(package: str) -> str:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return "not installed"
+
+    cache = cache_folder()
+    parent = next(p for p in (cache, *cache.parents) if p.exists())
+    cuda = torch.cuda.is_available()
+    values = {
+        "penstock": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "tokenizers", "pyarrow")},
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if cuda else "none",
+        "precision": choose_precision("auto", torch.device("cuda" if cuda else "cpu")),
+        "plots": version("matplotlib"),
+        "tensorboard": version("tensorboard"),
+        "cache": f"{cache} ({'writable' if os.access(parent, os.W_OK) else 'NOT writable'})",
+        "stdout_encoding": sys.stdout.encoding,
+    }
+    if as_json:
+        write_json(values)
+        return
+    for name, value in values.items():
+        write_line(f"{name}\t{value}")

@@ -1,0 +1,155 @@
+"""`penstock evaluate` and `penstock score`: how good a model is on given pairs."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from penstock.cli.console import note, write_json, write_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from penstock.data.pair import Pair
+
+Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
+Data = Annotated[list[str], typer.Argument(help="A file of pairs, or two line-parallel files.")]
+Columns = Annotated[str | None, typer.Option(help="Source and target column: 1,2 or names.")]
+OnError = Annotated[Literal["stop", "skip"], typer.Option(help="What to do with unusable lines.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(evaluate)
+    app.command()(score)
+
+
+def evaluate(
+    data: Data,
+    model: Model,
+    metrics: Annotated[
+        str | None, typer.Option(help="Of bleu,chrf,ter,exact,wer,per. Default: those that apply.")
+    ] = None,
+    search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
+    beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
+    columns: Columns = None,
+    on_error: OnError = "stop",
+    out: Annotated[
+        Path | None, typer.Option(help="Also write source, translation and references as TSV.")
+    ] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Translate the sources of DATA and score the results against its targets."""
+    from penstock.files import atomic_write
+    from penstock.metrics import score_corpus
+    from penstock.training.loop import choose_device
+    from penstock.translator import Translator
+
+    translator = Translator.load(model, device=choose_device(device))
+    pairs = list(_read(data, columns, on_error))
+    kind = translator.bundle.config.text
+    side = kind.source if kind.shared else kind.target
+    separator = side.separator if side.kind == "separator" else None
+    begun = time.perf_counter()
+    results = translator.translate(
+        [pair.source for pair in pairs],
+        search=search,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+    )
+    seconds = time.perf_counter() - begun
+    texts = [result.text for result in results]
+    default = ["bleu", "chrf", "exact_match", "wer", *(["per"] if separator else [])]
+    wanted = [name.strip() for name in metrics.split(",")] if metrics else default
+    wanted = ["exact_match" if name == "exact" else name for name in wanted]
+    scores = score_corpus(texts, [p.targets for p in pairs], wanted, separator=separator)
+    if out is not None:
+        rows = ["\t".join([p.source, t, *p.targets]) for p, t in zip(pairs, texts, strict=True)]
+        atomic_write(out, "\n".join(rows) + "\n")
+    beam = beam_size or translator.bundle.config.search.beam_size
+    penalty = translator.bundle.config.search.length_penalty
+    recipe = {
+        "search": search if search == "greedy" else f"beam:{beam}",
+        "length_penalty": penalty if length_penalty is None else length_penalty,
+    }
+    values = {name: getattr(scores, name) for name in wanted}
+    if as_json:
+        write_json(
+            {
+                **values,
+                "signature": scores.signature,
+                **recipe,
+                "sentences": scores.sentences,
+                "seconds": seconds,
+            }
+        )
+        return
+    for name, value in values.items():
+        write_line(f"{_LABELS[name]}\t{value:.2f}")
+    write_line(f"search\t{recipe['search']} lp:{recipe['length_penalty']:g}")
+    if scores.signature:
+        write_line(f"signature\t{scores.signature}")
+    write_line(f"sentences\t{scores.sentences}\nseconds\t{seconds:.1f}")
+
+
+_LABELS = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "ter": "TER",
+    "exact_match": "exact %",
+    "wer": "WER %",
+    "per": "PER %",
+}
+
+
+def score(
+    data: Data,
+    model: Model,
+    columns: Columns = None,
+    on_error: OnError = "stop",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Log-probability and perplexity of each given pair, one line a pair."""
+    import math
+
+    from penstock.training.loop import choose_device
+    from penstock.translator import Translator
+
+    translator = Translator.load(model, device=choose_device(device))
+    flat = ((p.source, t) for p in _read(data, columns, on_error) for t in p.targets)
+    total, tokens = 0.0, 0
+    while block := list(islice(flat, 1024)):
+        for (source, target), result in zip(block, translator.score(block), strict=True):
+            total += result.log_probability
+            tokens += result.tokens
+            if as_json:
+                value: dict[str, Any] = {
+                    "source": source,
+                    "target": target,
+                    "log_probability": result.log_probability,
+                    "tokens": result.tokens,
+                    "perplexity": result.perplexity,
+                }
+                write_json(value)
+            else:
+                write_line(
+                    f"{result.log_probability:.4f}\t{result.perplexity:.3f}\t{source}\t{target}"
+                )
+    if tokens:
+        note(f"all: log-probability {total:.1f}, perplexity {math.exp(-total / tokens):.3f}")
+
+
+def _read(data: list[str], columns: str | None, on_error: Literal["stop", "skip"]) -> Iterator[Pair]:
+    from penstock.cli.data import read_options, source_of
+    from penstock.data.readers import read_pairs
+
+    return read_pairs(source_of(data), read_options(columns, on_error))

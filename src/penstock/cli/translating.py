@@ -1,0 +1,138 @@
+"""`penstock translate`: lines in, lines out, one for one."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from penstock.cli.console import note
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.translator import Translation
+
+Format = Literal["text", "json", "tsv"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(translate)
+
+
+def translate(
+    model: Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")],
+    input: Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")] = "-",
+    output: Annotated[str, typer.Option("--output", "-o", help="Result file; - is stdout.")] = "-",
+    search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
+    beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
+    n_best: Annotated[int, typer.Option(help="Alternatives a line; text format prints one a line.")] = 1,
+    length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
+    format: Annotated[Format, typer.Option(help="text, one JSON object a line, or TSV.")] = "text",
+    scores: Annotated[bool, typer.Option("--scores", help="Put the score before each line.")] = False,
+    alignments: Annotated[
+        bool, typer.Option("--alignments", help="Add the attention (JSON) or Pharaoh pairs.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+) -> None:
+    """Translate lines; every input line gives one output line, blank for blank."""
+    from penstock.data.streams import read_lines
+    from penstock.files import replacing
+
+    if n_best > 1 and format == "text":
+        raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
+    translator = _load(model, device, threads)
+    options: dict[str, Any] = {
+        "search": search,
+        "beam_size": beam_size,
+        "n_best": n_best,
+        "length_penalty": length_penalty,
+        "alignments": alignments,
+    }
+    interactive = input == "-" and sys.stdin.isatty()
+    texts = (line.text for line in read_lines(input))
+    results = _one_by_one(translator, texts, options) if interactive else (
+        translator.translate_stream(texts, **options)
+    )
+    statuses: Counter[str] = Counter()
+    with ExitStack() as stack:
+        if output == "-":
+            stream: Any = sys.stdout.buffer
+        else:
+            stream = stack.enter_context(stack.enter_context(replacing(output)).open("wb"))
+        for result in results:
+            statuses[result.status] += 1
+            stream.write((_shown(result, format, scores, alignments) + "\n").encode())
+            if interactive:
+                stream.flush()
+        stream.flush()
+    odd = {status: n for status, n in statuses.items() if status not in ("ok", "empty")}
+    if odd:
+        listed = ", ".join(f"{n} {status}" for status, n in sorted(odd.items()))
+        note(f"{sum(statuses.values()):,} lines; not plain: {listed} (--format json says which)")
+
+
+def _load(model: Path, device: str, threads: int | None) -> Any:
+    import torch
+
+    from penstock.training.loop import choose_device
+    from penstock.translator import Translator
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return Translator.load(model, device=choose_device(device))
+
+
+def _one_by_one(
+    translator: Any, lines: Iterable[str], options: dict[str, Any]
+) -> Iterator[Translation]:
+    for line in lines:
+        yield from translator.translate([line], **options)
+
+
+def _shown(result: Translation, format: Format, scores: bool, alignments: bool) -> str:
+    if format == "json":
+        return _as_json(result)
+    if format == "tsv":
+        rows = [(a.score, a.text) for a in result.alternatives] or [(result.score, result.text)]
+        texts = [f"{score:.6f}\t{text}" if scores else text for score, text in rows]
+        return "\t".join([result.source, *texts])
+    line = f"{result.score:.6f}\t{result.text}" if scores else result.text
+    return f"{line}\t{_pharaoh(result)}" if alignments else line
+
+
+def _pharaoh(result: Translation) -> str:
+    """Source-target piece pairs, `0-0 1-2`: for each target piece its most attended source piece."""
+    if not result.alternatives or result.alternatives[0].alignment is None:
+        return ""
+    links = []
+    for position, weights in enumerate(result.alternatives[0].alignment):
+        links.append(f"{max(range(len(weights)), key=weights.__getitem__)}-{position}")
+    return " ".join(links)
+
+
+def _as_json(result: Translation) -> str:
+    import json
+    from dataclasses import asdict
+
+    best = result.alternatives[0] if result.alternatives else None
+    value = {
+        "source": result.source,
+        "text": result.text,
+        "status": result.status,
+        "score": result.score,
+        "log_probability": result.log_probability,
+        "tokens": best.tokens if best else [],
+        "token_log_probabilities": best.token_log_probabilities if best else [],
+        "source_tokens": result.source_tokens,
+        "alignment": best.alignment if best else None,
+        "alternatives": [asdict(a) for a in result.alternatives[1:]],
+        "seconds": result.seconds,
+    }
+    return json.dumps(value, ensure_ascii=False)

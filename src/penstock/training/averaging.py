@@ -1,0 +1,42 @@
+"""An exponential moving average of the weights: what annealing would give, at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """Averages of all parameters, to evaluate and to keep instead of the last weights.
+
+    Args:
+        model: whose parameters start the average.
+        decay: weight of the past at each update; less in the beginning, so that the average is
+            soon free of the random start.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values: list[Tensor] = [p.detach().clone() for p in model.parameters()]
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, number: int) -> None:
+        """Take in the parameters after update `number` (from 1)."""
+        decay = min(self.decay, number / (number + 10))
+        torch._foreach_lerp_(self.values, list(model.parameters()), 1 - decay)
+
+    @contextmanager
+    def in_place(self, model: nn.Module) -> Iterator[None]:
+        """Lend the averages to the model; its own weights come back at the end."""
+        self._swap(model)
+        try:
+            yield
+        finally:
+            self._swap(model)
+
+    def _swap(self, model: nn.Module) -> None:
+        for i, parameter in enumerate(model.parameters()):
+            self.values[i], parameter.data = parameter.data, self.values[i]

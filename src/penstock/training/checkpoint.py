@@ -1,0 +1,124 @@
+"""Everything a run needs to go on as if it had never stopped, in safetensors and JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from penstock.errors import BundleError
+from penstock.files import atomic_write
+
+INDEX = "checkpoint.json"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        update: updates made.
+        epoch: the epoch now running, from 0.
+        batch: batches of it already used.
+        tokens: target tokens seen.
+        seconds: of training, evaluations included.
+        best: the best held-out score so far, by the run's metric.
+        best_update: the update that had it.
+        worse: evaluations since.
+        plateau_scale: what the plateau schedule has made of the learning rate.
+        loss_sum, loss_tokens: since the last evaluation.
+    """
+
+    update: int = 0
+    epoch: int = 0
+    batch: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_update: int = 0
+    worse: int = 0
+    plateau_scale: float = 1.0
+    loss_sum: float = 0.0
+    loss_tokens: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: list[Tensor] | None,
+) -> None:
+    """Write a checkpoint; the one before stays whole until this one is."""
+    tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    for i, (name, parameter) in enumerate(model.named_parameters()):
+        tensors[f"model.{name}"] = parameter.detach()
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{key}.{name}"] = value
+        if average is not None:
+            tensors[f"average.{name}"] = average[i]
+    for device in range(torch.cuda.device_count()):
+        tensors[f"random.cuda.{device}"] = torch.cuda.get_rng_state(device)
+    content = save_tensors({name: t.contiguous() for name, t in tensors.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    name = f"state-{digest[:12]}.safetensors"
+    atomic_write(folder / name, content)
+    index = {"file": name, "sha256": digest, "progress": asdict(progress)}
+    atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    for path in folder.glob("state-*.safetensors"):
+        if path.name != name:
+            path.unlink(missing_ok=True)
+
+
+def load_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: list[Tensor] | None,
+) -> Progress | None:
+    """Put a checkpoint's contents in place; None when there is none.
+
+    Raises:
+        BundleError: the checkpoint is damaged or of another model.
+    """
+    if not (folder / INDEX).exists():
+        return None
+    remedy = "delete the checkpoints folder to start again from the beginning"
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        content = (folder / index["file"]).read_bytes()
+        if hashlib.sha256(content).hexdigest() != index["sha256"]:
+            raise BundleError(f"{folder / index['file']}: altered or truncated; {remedy}")
+        tensors = load_tensors(content)
+        progress = Progress(**index["progress"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise BundleError(f"{folder}: damaged checkpoint ({error}); {remedy}") from None
+    with torch.no_grad():
+        for i, (name, parameter) in enumerate(model.named_parameters()):
+            saved = tensors.get(f"model.{name}")
+            if saved is None or saved.shape != parameter.shape:
+                raise BundleError(f"{folder}: the checkpoint is of another model; {remedy}")
+            parameter.copy_(saved)
+            if average is not None:
+                average[i].copy_(tensors[f"average.{name}"])
+            state = {
+                key.split(".")[1]: value
+                for key, value in tensors.items()
+                if key.startswith("optimizer.") and key.split(".", 2)[2] == name
+            }
+            if state:
+                optimizer.state[parameter] = state
+    torch.set_rng_state(tensors["random"])
+    for device in range(torch.cuda.device_count()):
+        if f"random.cuda.{device}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"random.cuda.{device}"], device)
+    return progress

@@ -1,0 +1,238 @@
+"""From a run's data section to tokenizers, a token store and held-out pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.config import DataConfig, RunConfig, TextConfig, TokenizerConfig
+from penstock.data.grammar import Split, builtin_split
+from penstock.data.keys import fold, stable_hash
+from penstock.data.pair import Pair
+from penstock.data.readers import ReadOptions, read_pairs
+from penstock.data.store import PairStore, content_key, store_exists, write_store
+from penstock.errors import ConfigError, DataError
+from penstock.files import atomic_write
+from penstock.text import Tokenizer
+
+BUILTIN = "builtin"
+# Tokenizers learn from at most about this many pairs, evenly spread: more changes nothing that
+# can be measured, and the learner's memory would grow with the corpus.
+TOKENIZER_PAIRS = 500_000
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What training needs of the data.
+
+    Attributes:
+        source, target: tokenizers, one object twice when shared.
+        store: tokenised training pairs.
+        valid: held-out pairs with all their references, in memory.
+        fingerprint: hash of the training pairs' text.
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+    store: PairStore
+    valid: list[Pair]
+    fingerprint: str
+
+
+def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
+    """Read, hold out, learn tokenizers, tokenise; all but the held-out pairs streaming.
+
+    Results are cached in `folder` by the content they were made from.
+
+    Raises:
+        DataError: unreadable or unusable data.
+    """
+    training, valid = _open(config, report)
+    survey = _survey(training, valid, report)
+    if not survey.pairs:
+        raise DataError(
+            "no training pairs: the file is empty; give a file with at least one pair",
+            path=_name(config.data.train),
+        )
+    if not valid:
+        raise DataError(
+            "no held-out pairs: the data has too few different sources to hold some out; give "
+            "more pairs, or a file of held-out pairs as data.valid",
+            path=_name(config.data.train),
+        )
+    source, target = _tokenizers(config.text, training, survey, folder, report)
+    data = config.data
+    limits = (data.max_source_tokens, data.max_target_tokens)
+    key = content_key(survey.fingerprint, source.to_json(), target.to_json(), str(limits))
+    path = folder / f"tokens-{key}.arrow"
+    if store_exists(path):
+        store = PairStore(path)
+    else:
+        store = write_store(
+            path,
+            training(),
+            source,
+            target,
+            max_source_tokens=data.max_source_tokens,
+            max_target_tokens=data.max_target_tokens,
+        )
+    _say_losses(store, data, report)
+    return Corpus(source, target, store, valid, survey.fingerprint)
+
+
+def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair]], list[Pair]]:
+    """A function that reads the training pairs anew, and the held-out pairs."""
+    data = config.data
+    if data.train == BUILTIN:
+        if data.valid is not None:
+            raise ConfigError("data.valid: the built-in corpus brings its own held-out pairs")
+        split: Split = builtin_split(train=data.max_pairs or 30_000)
+        return lambda: iter(split.train), split.valid
+    columns = None if data.columns is None else (data.columns[0], data.columns[1])
+    said: set[str] = set()
+
+    def once(text: str) -> None:  # the file is read several times, its faults are told once
+        if text not in said:
+            said.add(text)
+            report(text)
+
+    options = ReadOptions(
+        columns=columns, on_error=data.on_error, max_pairs=data.max_pairs, report=once
+    )
+
+    def read() -> Iterator[Pair]:
+        return read_pairs(data.train, options)
+
+    if data.valid is not None:
+        held_out = ReadOptions(columns=columns, on_error=data.on_error, report=once)
+        return read, merge_references(read_pairs(data.valid, held_out))
+    valid = _hold_out(read, data.valid_pairs, config.seed)
+    sources = {fold(pair.source) for pair in valid}
+    return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
+
+
+def _hold_out(read: Callable[[], Iterator[Pair]], count: int, seed: int) -> list[Pair]:
+    """Up to `count` sources with the smallest hashes, at most a tenth, with all their targets."""
+    import heapq
+
+    smallest: list[tuple[int, str]] = []  # a heap of negated hashes: the largest on top
+    chosen: set[str] = set()
+    pairs = 0
+    for pair in read():
+        pairs += 1
+        key = fold(pair.source)
+        if key in chosen:
+            continue
+        entry = (-stable_hash(key, seed), key)
+        if len(smallest) < count:
+            heapq.heappush(smallest, entry)
+            chosen.add(key)
+        elif entry > smallest[0]:
+            _, dropped = heapq.heapreplace(smallest, entry)
+            chosen.discard(dropped)
+            chosen.add(key)
+    keep = sorted(smallest, reverse=True)[: min(count, pairs // 10)]
+    wanted = {key for _, key in keep}
+    return merge_references(pair for pair in read() if fold(pair.source) in wanted)
+
+
+def merge_references(pairs: Iterator[Pair]) -> list[Pair]:
+    """One pair a source, with all its distinct targets, in order of first appearance."""
+    targets: dict[str, dict[str, None]] = {}
+    lines: dict[str, int] = {}
+    for pair in pairs:
+        lines.setdefault(pair.source, pair.line)
+        targets.setdefault(pair.source, {}).update(dict.fromkeys(pair.targets))
+    return [Pair(source, tuple(found), lines[source]) for source, found in targets.items()]
+
+
+@dataclass(frozen=True)
+class _Survey:
+    pairs: int
+    fingerprint: str
+
+
+def _survey(training: Callable[[], Iterator[Pair]], valid: list[Pair], report: Report) -> _Survey:
+    """Read everything once: errors come before any work; leakage is counted and said."""
+    held_out = {fold(pair.source) for pair in valid}
+    digest = hashlib.blake2b(digest_size=16)
+    count = 0
+    leaked: set[str] = set()
+    for pair in training():
+        count += len(pair.targets)
+        digest.update(("\t".join((pair.source, *pair.targets)) + "\n").encode())
+        key = fold(pair.source)
+        if key in held_out:
+            leaked.add(key)
+    if leaked:
+        report(
+            f"warning: {len(leaked)} of {len(held_out)} held-out sources are in the training "
+            "data; scores on them measure memory ('penstock data check' lists them)"
+        )
+    return _Survey(count, digest.hexdigest())
+
+
+def _tokenizers(
+    text: TextConfig,
+    training: Callable[[], Iterator[Pair]],
+    survey: _Survey,
+    folder: Path,
+    report: Report,
+) -> tuple[Tokenizer, Tokenizer]:
+    stride = -(-survey.pairs // TOKENIZER_PAIRS)
+    if stride > 1:
+        report(f"tokenizers learn from one pair in {stride} of {survey.pairs:,}")
+
+    def sample() -> Iterator[Pair]:
+        return (pair for number, pair in enumerate(training()) if number % stride == 0)
+
+    def sources() -> Iterator[str]:
+        return (pair.source for pair in sample())
+
+    def targets() -> Iterator[str]:
+        return (target for pair in sample() for target in pair.targets)
+
+    def both() -> Iterator[str]:
+        return (t for pair in sample() for t in (pair.source, *pair.targets))
+
+    def learn(texts: Callable[[], Iterator[str]], side: str, config: TokenizerConfig) -> Tokenizer:
+        key = content_key(survey.fingerprint, side, json.dumps(config.model_dump()))
+        path = folder / f"tokenizer-{key}.json"
+        if path.exists():
+            return Tokenizer.load(path)
+        tokenizer = Tokenizer.train(texts(), config)
+        atomic_write(path, tokenizer.to_json())
+        return tokenizer
+
+    if text.shared:
+        shared = learn(both, "both", text.source)
+        return shared, shared
+    return learn(sources, "source", text.source), learn(targets, "target", text.target)
+
+
+def _say_losses(store: PairStore, data: DataConfig, report: Report) -> None:
+    counts = store.counts
+    for side, cut, limit in (
+        ("source", counts.truncated_sources, data.max_source_tokens),
+        ("target", counts.truncated_targets, data.max_target_tokens),
+    ):
+        if cut:
+            report(
+                f"{cut:,} of {counts.pairs:,} training {side}s are longer than {limit} tokens and "
+                f"were cut (raise data.max_{side}_tokens to keep them whole)"
+            )
+    for side, unknown, total in (
+        ("source", counts.unknown_source_tokens, counts.source_tokens),
+        ("target", counts.unknown_target_tokens, counts.target_tokens),
+    ):
+        if unknown:
+            report(f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are unknown")
+
+
+def _name(data: str | list[str]) -> str:
+    return data if isinstance(data, str) else ", ".join(data)

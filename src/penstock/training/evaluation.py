@@ -1,0 +1,117 @@
+"""Held-out scores while training: loss by teacher forcing, the rest by greedy translation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from penstock.config import Metric, Precision
+from penstock.data.batches import Batch, collate, cut_by_tokens
+from penstock.data.pair import Pair
+from penstock.metrics import score_corpus
+from penstock.nn import Seq2Seq
+from penstock.text import EOS_ID
+from penstock.training.precision import mixed
+from penstock.translator import Translator
+
+HIGHER_IS_BETTER: dict[Metric, bool] = {
+    "loss": False,
+    "bleu": True,
+    "chrf": True,
+    "exact_match": True,
+}
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """Scores on the held-out pairs.
+
+    Attributes:
+        loss: mean cross-entropy a token of the first reference, in nats, without smoothing.
+        bleu, chrf, exact_match: of greedy translations against all references.
+        samples: (source, first reference, translation) of three sentences, always the same.
+    """
+
+    loss: float
+    bleu: float
+    chrf: float
+    exact_match: float
+    signature: str
+    samples: list[tuple[str, str, str]]
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss a token."""
+        return math.exp(min(self.loss, 700.0))
+
+    def value(self, metric: Metric) -> float:
+        """The score that the run's metric names."""
+        return float(getattr(self, metric))
+
+
+class Evaluator:
+    """Scores a model on the same held-out pairs again and again."""
+
+    def __init__(
+        self, translator: Translator, pairs: list[Pair], *, batch_tokens: int, precision: Precision
+    ) -> None:
+        self.translator = translator
+        self.pairs = pairs
+        self.precision: Precision = precision
+        self.batches = _batches(translator, pairs, batch_tokens)
+
+    def evaluate(self) -> HeldOutScores:
+        """Score the model as it is now; draws no random numbers."""
+        model = self.translator.bundle.model
+        device = self.translator.device
+        model.eval()
+        with mixed(self.precision, device):
+            loss = _mean_loss(model, self.batches, device)
+            results = self.translator.translate([p.source for p in self.pairs], search="greedy")
+        model.train()
+        texts = [result.text for result in results]
+        scores = score_corpus(
+            texts, [p.targets for p in self.pairs], ("bleu", "chrf", "exact_match")
+        )
+        shown = [len(self.pairs) * i // 3 for i in range(min(3, len(self.pairs)))]
+        return HeldOutScores(
+            loss=loss,
+            bleu=scores.bleu or 0.0,
+            chrf=scores.chrf or 0.0,
+            exact_match=scores.exact_match or 0.0,
+            signature=scores.signature or "",
+            samples=[(self.pairs[i].source, self.pairs[i].target, texts[i]) for i in shown],
+        )
+
+
+@torch.no_grad()
+def _mean_loss(model: Seq2Seq, batches: list[Batch], device: torch.device) -> float:
+    total, tokens = 0.0, 0
+    for batch in batches:
+        b = batch.to(device)
+        loss, count = model.loss(b.src, b.src_lengths, b.tgt_in, b.tgt_out, b.tgt_lengths)
+        total += float(loss)
+        tokens += count
+    return total / tokens
+
+
+def _batches(translator: Translator, pairs: list[Pair], batch_tokens: int) -> list[Batch]:
+    bundle = translator.bundle
+    data = bundle.config.data
+    sources = [
+        [*ids[: data.max_source_tokens - 1], EOS_ID]
+        for ids in bundle.source_tokenizer.encode_batch([p.source for p in pairs])
+    ]
+    targets = [
+        [*ids[: data.max_target_tokens - 1], EOS_ID]
+        for ids in bundle.target_tokenizer.encode_batch([p.target for p in pairs])
+    ]
+    lengths = np.array([len(ids) for ids in targets])
+    order = np.argsort(lengths, kind="stable")
+    return [
+        collate([np.array(sources[i]) for i in rows], [np.array(targets[i]) for i in rows])
+        for rows in cut_by_tokens(order, lengths[order], batch_tokens)
+    ]

@@ -1,0 +1,117 @@
+"""What the user sees and keeps of a run: the bar, the evaluation lines, the JSONL log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from penstock.training.evaluation import HeldOutScores
+
+LOG = "log.jsonl"
+
+
+class RunLog:
+    """`log.jsonl`, a line an event, and TensorBoard events where the extra is installed."""
+
+    def __init__(self, run: Path, *, until_update: int | None = None) -> None:
+        self.path = run / LOG
+        if until_update is None:
+            self.path.write_text("", encoding="utf-8")
+        else:
+            self._forget_after(until_update)
+        self._board = _tensorboard(run)
+
+    def write(self, event: str, update: int, **values: Any) -> None:
+        """Append one event; flushed at once, so that a killed run keeps it."""
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            record = {"event": event, "update": update, **values}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"{event}/{name}", value, update)
+
+    def close(self) -> None:
+        """Flush TensorBoard's events."""
+        if self._board is not None:
+            self._board.close()
+
+    def _forget_after(self, update: int) -> None:
+        """Drop what was logged after the checkpoint that the run goes on from."""
+        if not self.path.exists():
+            return
+        lines = self.path.read_text(encoding="utf-8").split("\n")
+        kept = [line for line in lines if line and json.loads(line)["update"] <= update]
+        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def read_log(run: str | Path) -> list[dict[str, Any]]:
+    """The events of a run, oldest first; empty when there is no log."""
+    path = Path(run) / LOG
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def _tensorboard(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # the extra is not installed: the JSONL log holds everything
+        return None
+    return SummaryWriter(str(run / "tensorboard"))
+
+
+class Display:
+    """Progress on stderr: a bar where it is a terminal, plain lines for evaluations always."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        if console.is_terminal:
+            self._progress = Progress(
+                TextColumn("update {task.completed}/{task.total}"),
+                BarColumn(),
+                TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._task = self._progress.add_task("", total=total, loss=0.0, speed=0.0)
+            self._progress.start()
+
+    def advance(self, update: int, loss: float, speed: float) -> None:
+        """Move the bar."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=update, loss=loss, speed=speed)
+
+    def evaluated(
+        self, update: int, seconds: float, train_loss: float, scores: HeldOutScores, *, best: bool
+    ) -> None:
+        """One line of scores and three translations."""
+        mark = "  best so far" if best else ""
+        self.say(
+            f"update {update:,}  {seconds / 60:.1f} min  train loss {train_loss:.3f}  held-out loss "
+            f"{scores.loss:.3f}  perplexity {scores.perplexity:.2f}  BLEU {scores.bleu:.1f}  chrF "
+            f"{scores.chrf:.1f}  exact {scores.exact_match:.1f}%{mark}"
+        )
+        for source, reference, translation in scores.samples:
+            self.say(f"    {source}\n    = {reference}\n    > {translation}")
+
+    def say(self, text: str) -> None:
+        """A line of plain text above the bar."""
+        self._console.print(text, markup=False)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+Say = Callable[[str], None]

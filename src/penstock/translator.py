@@ -1,0 +1,378 @@
+"""Text in, text out: the one obvious entry to a trained translation model."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.config import SearchConfig
+from penstock.data.batches import collate, pad
+from penstock.errors import UsageError
+from penstock.search import Hypothesis, Limits, beam_search, greedy_search
+from penstock.search.decoding import decoding_step, start_decoding
+from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+
+Status = Literal["ok", "empty", "split", "truncated", "length-capped", "unknown-heavy"]
+SearchKind = Literal["greedy", "beam"]
+
+_BATCH_SENTENCES = 64
+_BUFFER_LINES = 1024
+_SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One hypothesis as text.
+
+    Attributes:
+        text: the output.
+        score: what alternatives are ranked by.
+        log_probability: of the whole output with its end, in nats.
+        tokens: target pieces.
+        token_log_probabilities: one a piece and one for the end.
+        alignment: for each piece the attention over the source pieces; None without attention.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: list[str]
+    token_log_probabilities: list[float]
+    alignment: list[list[float]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The result for one line.
+
+    Attributes:
+        source: the line as given.
+        text: its translation; empty for a blank line.
+        status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
+            `truncated` when a single stretch without spaces had to be cut; `length-capped` when
+            the length limit ended the output; `unknown-heavy` when half the source is unknown.
+        source_tokens: source pieces, the end of sequence last, as the alignment counts them.
+        alternatives: best first; the first is `text`. Empty for blank and for split lines.
+        score, log_probability: of the best; 0 for a blank line, summed over parts.
+        seconds: time of the batch that the line was in, divided by its lines.
+    """
+
+    source: str
+    text: str
+    status: Status
+    source_tokens: list[str]
+    alternatives: list[Alternative]
+    score: float
+    log_probability: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """How probable a given target is.
+
+    Attributes:
+        log_probability: of the target with its end, given the source, in nats.
+        tokens: target pieces counted, the end included.
+    """
+
+    log_probability: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-probability a token."""
+        return math.exp(-self.log_probability / self.tokens)
+
+
+class Translator:
+    """A trained model ready to translate.
+
+    `Translator.load("runs/en-fr").translate(["Hello."])[0].text`
+
+    Args:
+        bundle: the model with its tokenizers.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self._model = bundle.model
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> Translator:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device, task="translation"), device=device)
+
+    def translate(
+        self,
+        lines: Sequence[str],
+        *,
+        search: SearchKind = "beam",
+        beam_size: int | None = None,
+        n_best: int = 1,
+        length_penalty: float | None = None,
+        alignments: bool = False,
+    ) -> list[Translation]:
+        """Translate lines, one result each, in order; blank in, blank out.
+
+        Args:
+            lines: source texts.
+            search: `beam` or `greedy`.
+            beam_size, length_penalty: default to the bundle's configuration.
+            n_best: alternatives a line, at most `beam_size`.
+            alignments: keep the attention of each piece.
+
+        Raises:
+            UsageError: an impossible option.
+        """
+        options = self._options(search, beam_size, length_penalty, n_best)
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            return self._translate(lines, search, options, n_best, alignments)
+        finally:
+            self._model.train(was_training)
+
+    def translate_stream(
+        self,
+        lines: Iterable[str],
+        *,
+        search: SearchKind = "beam",
+        beam_size: int | None = None,
+        n_best: int = 1,
+        length_penalty: float | None = None,
+        alignments: bool = False,
+    ) -> Iterator[Translation]:
+        """`translate` for a stream of any length, in constant memory, in order."""
+        lines = iter(lines)
+        while buffer := list(islice(lines, _BUFFER_LINES)):
+            yield from self.translate(
+                buffer,
+                search=search,
+                beam_size=beam_size,
+                n_best=n_best,
+                length_penalty=length_penalty,
+                alignments=alignments,
+            )
+
+    @torch.no_grad()
+    def score(self, pairs: Sequence[tuple[str, str]]) -> list[PairScore]:
+        """Log-probability of each target given its source, in order.
+
+        Equals the `log_probability` that a search reports for the same tokens.
+        """
+        sources = self._source_ids([source for source, _ in pairs])
+        targets = [
+            [*ids, EOS_ID]
+            for ids in self.bundle.target_tokenizer.encode_batch([target for _, target in pairs])
+        ]
+        results: list[PairScore | None] = [None] * len(pairs)
+        order = sorted(range(len(pairs)), key=lambda i: (len(targets[i]), len(sources[i])))
+        for start in range(0, len(order), _BATCH_SENTENCES):
+            rows = order[start : start + _BATCH_SENTENCES]
+            batch = collate([sources[i] for i in rows], [targets[i] for i in rows])
+            batch = batch.to(self.device)
+            logits = self._model(batch.src, batch.src_lengths, batch.tgt_in)
+            log_probs = torch.log_softmax(logits.float(), -1)
+            chosen = log_probs.gather(2, batch.tgt_out[:, :, None])[:, :, 0].cpu()
+            for row, values, length in zip(rows, chosen, batch.tgt_lengths.tolist(), strict=True):
+                results[row] = PairScore(float(values[:length].double().sum()), length)
+        return [result for result in results if result is not None]
+
+    def _options(
+        self,
+        search: str,
+        beam_size: int | None,
+        length_penalty: float | None,
+        n_best: int,
+    ) -> SearchConfig:
+        if search not in ("beam", "greedy"):
+            raise UsageError(f"search {search!r}: choose beam or greedy")
+        config = self.bundle.config.search
+        beam_size = config.beam_size if beam_size is None else beam_size
+        length_penalty = config.length_penalty if length_penalty is None else length_penalty
+        if beam_size < 1:
+            raise UsageError(f"beam_size {beam_size}: must be at least 1")
+        if not 0 <= length_penalty < math.inf:
+            raise UsageError(f"length_penalty {length_penalty}: must be a number of at least 0")
+        most = beam_size if search == "beam" else 1
+        if not 1 <= n_best <= most:
+            raise UsageError(
+                f"n_best {n_best}: must be between 1 and {most}, "
+                + ("the beam size" if search == "beam" else "what greedy search gives")
+            )
+        return config.model_copy(
+            update={"beam_size": beam_size, "length_penalty": length_penalty}
+        )
+
+    def _translate(
+        self,
+        lines: Sequence[str],
+        search: SearchKind,
+        options: SearchConfig,
+        n_best: int,
+        alignments: bool,
+    ) -> list[Translation]:
+        """Split what is long, search all parts by length, join the parts again."""
+        parts: list[list[int]] = []  # ids of every part of every line, EOS last
+        owners: list[range] = []
+        truncated: set[int] = set()
+        for number, line in enumerate(lines):
+            first = len(parts)
+            for ids, cut in self._parts(line):
+                parts.append(ids)
+                if cut:
+                    truncated.add(number)
+            owners.append(range(first, len(parts)))
+        found, seconds = self._search(parts, search, options, n_best, alignments)
+        return [
+            self._join(line, [parts[i] for i in own], [found[i] for i in own],
+                       sum(seconds[i] for i in own), number in truncated)
+            for number, (line, own) in enumerate(zip(lines, owners, strict=True))
+        ]  # fmt: skip
+
+    def _parts(self, line: str) -> list[tuple[list[int], bool]]:
+        """The line's ids in parts that fit the model, and whether a part was cut."""
+        if not line.strip():
+            return []
+        limit = self.bundle.config.data.max_source_tokens
+        ids = self._source_ids([line])[0]
+        if len(ids) <= limit:
+            return [(ids, False)]
+        parts: list[tuple[list[int], bool]] = []
+        for text in _pieces(line, lambda text: len(self._source_ids([text])[0]) <= limit):
+            ids = self._source_ids([text])[0]
+            parts.append((ids[: limit - 1] + [EOS_ID], True) if len(ids) > limit else (ids, False))
+        return parts
+
+    def _source_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[*ids, EOS_ID] for ids in self.bundle.source_tokenizer.encode_batch(texts)]
+
+    @torch.no_grad()
+    def _search(
+        self,
+        parts: list[list[int]],
+        search: SearchKind,
+        options: SearchConfig,
+        n_best: int,
+        alignments: bool,
+    ) -> tuple[list[list[Hypothesis]], list[float]]:
+        """Hypotheses and seconds of every part, searched in batches of like length."""
+        results: list[list[Hypothesis]] = [[] for _ in parts]
+        seconds = [0.0] * len(parts)
+        order = sorted(range(len(parts)), key=lambda i: len(parts[i]))
+        step = decoding_step(self._model)
+        for start in range(0, len(order), _BATCH_SENTENCES):
+            begun = time.perf_counter()
+            rows = order[start : start + _BATCH_SENTENCES]
+            src, lengths = pad([parts[i] for i in rows])
+            limits = Limits(
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                blocked=(PAD_ID, UNK_ID, BOS_ID),
+                max_lengths=[
+                    math.ceil(options.max_length_ratio * n) + options.max_length_extra
+                    for n in lengths.tolist()
+                ],
+            )
+            state = start_decoding(self._model, src.to(self.device), lengths)
+            if search == "greedy":
+                found = [
+                    [h]
+                    for h in greedy_search(
+                        step,
+                        state,
+                        limits,
+                        length_penalty=options.length_penalty,
+                        align=alignments,
+                    )
+                ]
+            else:
+                found = beam_search(
+                    step,
+                    state,
+                    limits,
+                    beam_size=options.beam_size,
+                    n_best=n_best,
+                    length_penalty=options.length_penalty,
+                    align=alignments,
+                )
+            spent = (time.perf_counter() - begun) / len(rows)
+            for row, hypotheses in zip(rows, found, strict=True):
+                results[row], seconds[row] = hypotheses, spent
+        return results, seconds
+
+    def _join(
+        self,
+        line: str,
+        parts: list[list[int]],
+        found: list[list[Hypothesis]],
+        seconds: float,
+        truncated: bool,
+    ) -> Translation:
+        if not parts:
+            return Translation(line, "", "empty", [], [], 0.0, 0.0, 0.0)
+        best = [hypotheses[0] for hypotheses in found]
+        ids = [token for part in parts for token in part]
+        status: Status = "ok"
+        if truncated:
+            status = "truncated"
+        elif len(parts) > 1:
+            status = "split"
+        elif not all(h.finished for h in best):
+            status = "length-capped"
+        elif 2 * ids.count(UNK_ID) > len(ids) - len(parts):
+            status = "unknown-heavy"
+        alternatives = [self._alternative(h) for h in found[0]] if len(parts) == 1 else []
+        return Translation(
+            source=line,
+            text=" ".join(self._text(h) for h in best),
+            status=status,
+            source_tokens=self.bundle.source_tokenizer.tokens(ids),
+            alternatives=alternatives,
+            score=sum(h.score for h in best),
+            log_probability=sum(h.log_probability for h in best),
+            seconds=seconds,
+        )
+
+    def _alternative(self, hypothesis: Hypothesis) -> Alternative:
+        alignment = hypothesis.alignment
+        return Alternative(
+            text=self._text(hypothesis),
+            score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
+            tokens=self.bundle.target_tokenizer.tokens(hypothesis.tokens),
+            token_log_probabilities=hypothesis.token_log_probabilities,
+            alignment=None if alignment is None else alignment.tolist(),
+        )
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        """One line of text: what a model writes must not break the line count."""
+        text = self.bundle.target_tokenizer.decode(hypothesis.tokens)
+        return text.replace("\r", " ").replace("\n", " ")
+
+
+def _pieces(line: str, fits) -> Iterator[str]:  # noqa: ANN001
+    """Cut a long line at sentence ends, then at spaces, into pieces that fit where possible."""
+    for sentence in _SENTENCE_END.split(line):
+        words = [sentence] if fits(sentence) else sentence.split()
+        piece = ""
+        for word in words:
+            longer = f"{piece} {word}" if piece else word
+            if piece and not fits(longer):
+                yield piece
+                longer = word
+            piece = longer
+        if piece.strip():
+            yield piece
