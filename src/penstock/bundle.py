@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from penstock.config import RunConfig
+from penstock.config import ModelConfig, RunConfig
 from penstock.errors import BundleError
 from penstock.files import atomic_write
 from penstock.nn import Seq2Seq
@@ -64,14 +64,12 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         "target_tokenizer": bundle.target_tokenizer.to_json().encode(),
     }
     suffixes = {"weights": "safetensors"}
-    files: dict[str, dict[str, str]] = {}
-    for role, content in contents.items():
-        digest = hashlib.sha256(content).hexdigest()
-        # the content's hash in the name: new files never overwrite those that the old index names
-        name = f"{role}-{digest[:12]}.{suffixes.get(role, 'json')}"
-        if not (directory / name).exists():
-            atomic_write(directory / name, content)
-        files[role] = {"name": name, "sha256": digest}
+    digests = {role: hashlib.sha256(content).hexdigest() for role, content in contents.items()}
+    # the content's hash in the name: new files never overwrite those that the old index names
+    files = {
+        role: {"name": f"{role}-{digest[:12]}.{suffixes.get(role, 'json')}", "sha256": digest}
+        for role, digest in digests.items()
+    }
     index = {
         "format": FORMAT,
         "penstock": __version__,
@@ -80,7 +78,18 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         "config": bundle.config.model_dump(exclude_none=True),
         "record": bundle.record,
     }
-    atomic_write(directory / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+    written: list[Path] = []
+    try:
+        for role, content in contents.items():
+            path = directory / files[role]["name"]
+            if not _holds(path, content):
+                written.append(path)
+                atomic_write(path, content)
+        atomic_write(directory / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+    except BaseException:
+        for path in written:  # no index names them, and a full disk wants the room
+            path.unlink(missing_ok=True)
+        raise
     named = {file["name"] for file in files.values()}
     for path in directory.iterdir():
         if path.name.partition("-")[0] in _ROLES and path.name not in named:
@@ -116,7 +125,7 @@ def load_bundle(
             or a model for another task.
     """
     directory = find_bundle(path)
-    index = _read_index(directory)
+    index, contents = _read_files(directory)
     if task is not None and index["task"] != task:
         raise BundleError(f"{directory}: a model for {index['task']}, asked to do {task}")
     try:
@@ -127,15 +136,17 @@ def load_bundle(
         raise BundleError(
             f"{directory / INDEX}: damaged configuration at {where}: {first['msg']}"
         ) from None
-    contents = {role: _read_file(directory, index, role) for role in _ROLES}
     source, target = (
-        Tokenizer.from_json(contents[role].decode(), place=str(directory / role))
+        Tokenizer.from_json(contents[role].decode("utf-8", "replace"), place=str(directory / role))
         for role in ("source_tokenizer", "target_tokenizer")
     )
-    model = Seq2Seq(config.model, source_size=source.vocab_size, target_size=target.vocab_size)
-    _load_weights(model, contents["weights"], directory)
+    model = _build(config, source, target, contents["weights"], directory)
     model.eval().requires_grad_(requires_grad=False).to(device)
     return Bundle(config, model, source, target, index.get("record", {}))
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return not path.is_symlink() and path.is_file() and path.read_bytes() == content
 
 
 def _unique_parameters(model: Seq2Seq) -> list[tuple[str, torch.Tensor]]:
@@ -146,20 +157,33 @@ def _read_index(directory: Path) -> dict[str, Any]:
     place = directory / INDEX
     try:
         index = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{place}: cannot be read: {error}; restore it or train again") from None
     version = index.get("format") if isinstance(index, dict) else None
-    if not isinstance(version, int):
+    if type(version) is not int or version < 1:
         raise BundleError(f"{place}: not a penstock bundle (no format number)")
     if version > FORMAT:
         raise BundleError(
             f"{place}: format {version}, written by penstock {index.get('penstock')}; this one "
             f"({__version__}) reads up to {FORMAT}: upgrade penstock"
         )
-    for key, kind in (("files", dict), ("config", dict), ("task", str)):
+    for key, kind in (("files", dict), ("config", dict), ("record", dict), ("task", str)):
         if not isinstance(index.get(key), kind):
             raise BundleError(f"{place}: damaged: {key!r} is missing; restore it or train again")
     return index
+
+
+def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The index and the files that it names."""
+    index = _read_index(directory)
+    while True:
+        try:
+            return index, {role: _read_file(directory, index, role) for role in _ROLES}
+        except BundleError:
+            # a training that saves a better model meanwhile takes away the files of the one before
+            before, index = index, _read_index(directory)
+            if index == before:
+                raise
 
 
 def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
@@ -174,6 +198,8 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
             "do not use this bundle"
         )
     try:
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path}: not a plain file; do not use this bundle")
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(
@@ -188,20 +214,44 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
     return content
 
 
-def _load_weights(model: Seq2Seq, content: bytes, directory: Path) -> None:
+def _build(
+    config: RunConfig, source: Tokenizer, target: Tokenizer, weights: bytes, directory: Path
+) -> Seq2Seq:
+    """The model with its weights."""
     try:
-        tensors = load_tensors(content)
+        tensors = load_tensors(weights)
     except SafetensorError as error:
         raise BundleError(f"{directory}: weights are not safetensors: {error}") from None
-    wanted = dict(_unique_parameters(model))
-    wrong = sorted(wanted.keys() ^ tensors.keys()) or sorted(
-        name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape
-    )
-    if wrong:
+    sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
+    wrong = _misfit(config.model, sizes, tensors)
+    if wrong is not None:
         raise BundleError(
-            f"{directory}: weights do not fit the configuration (first: {wrong[0]}); "
+            f"{directory}: weights do not fit the configuration (first: {wrong}); "
             "bundle.json and the weights belong to different models"
         )
+    model = Seq2Seq(config.model, **sizes)
     with torch.no_grad():
-        for name, parameter in wanted.items():
+        for name, parameter in _unique_parameters(model):
             parameter.copy_(tensors[name])
+    return model
+
+
+def _misfit(
+    config: ModelConfig, sizes: dict[str, int], tensors: dict[str, torch.Tensor]
+) -> str | None:
+    """The first weight that is missing, too many or of another shape.
+
+    Found on shapes alone, so that a configuration of absurd sizes takes no memory.
+    """
+    if config.encoder_layers + config.decoder_layers > len(tensors):
+        return "layers"
+    plain = config.model_copy(update={"initialization": "uniform"})
+    try:
+        with torch.device("meta"):
+            wanted = dict(_unique_parameters(Seq2Seq(plain, **sizes)))
+    except (RuntimeError, OverflowError):
+        return "sizes"
+    wrong = wanted.keys() ^ tensors.keys() or {
+        name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape
+    }
+    return min(wrong, default=None)

@@ -22,7 +22,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # strict: `max_updates = true` is no 1, and `bidirectional = "no"` no False
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -156,8 +157,8 @@ class SearchConfig(_Section):
 
     beam_size: int = Field(5, ge=1)
     length_penalty: float = Field(1.0, ge=0)
-    max_length_ratio: float = Field(2.0, gt=0)
-    max_length_extra: int = Field(10, ge=1)
+    max_length_ratio: float = Field(2.0, gt=0, le=1000)
+    max_length_extra: int = Field(10, ge=1, le=100_000)
 
 
 class RunConfig(_Section):
@@ -182,7 +183,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a BOM
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -221,9 +222,11 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set {override!r}: write it as section.key=value")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        value = text.strip()  # a bare word is a string: --set model.cell=gru
+        parsed = {}
+    # what is not one TOML value is a string as it stands: --set model.cell=gru
+    value = parsed["value"] if parsed.keys() == {"value"} else text.strip()
     *sections, last = key.split(".")
     for section in sections:
         child = raw.setdefault(section, {})
@@ -241,6 +244,15 @@ _NULLABLE = {
 }
 
 
+_SECTIONS = {
+    "data": DataConfig.model_fields,
+    "text": TextConfig.model_fields,
+    "model": ModelConfig.model_fields,
+    "training": TrainingConfig.model_fields,
+    "search": SearchConfig.model_fields,
+}
+
+
 def _refuse_unknown(
     raw: Mapping[str, Any], section: type[BaseModel], place: str, path: tuple[str, ...]
 ) -> None:
@@ -249,7 +261,13 @@ def _refuse_unknown(
         where = f"[{'.'.join(path)}]" if path else "the configuration"
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            home = next((name for name, keys in _SECTIONS.items() if key in keys), None)
+            if not path and home is not None:
+                remedy = f"did you mean '{home}.{key}'?"
+            elif close:
+                remedy = f"did you mean {close[0]!r}?"
+            else:
+                remedy = f"known: {', '.join(known)}"
             raise ConfigError(f"{place}: unknown key {key!r} in {where}; {remedy}")
         inner = known[key].annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):

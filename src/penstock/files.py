@@ -19,6 +19,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         PenstockError: the file cannot be written (disk full, no permission); `path` is untouched.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path  # a device or a pipe (/dev/null, /dev/stdout) is written to, never replaced
+        return
+    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

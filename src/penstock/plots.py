@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import DataError, MissingExtraError, UsageError
+from penstock.data.stats import check_figure_name
+from penstock.errors import DataError, MissingExtraError
+from penstock.files import replacing
 from penstock.training.progress import LOG, read_log
 
 _PANELS = (("loss", "held-out loss (nats a token)"), ("bleu", "BLEU (greedy)"))
@@ -18,8 +20,9 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
         DataError: a run has no evaluation in its log yet.
-        UsageError: a figure format that matplotlib does not write.
+        UsageError: the figure's suffix names no format that we draw.
     """
+    check_figure_name(path)
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -30,17 +33,15 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
         events = _evaluations(run)
         minutes = [event["seconds"] / 60 for event in events]
         for axes, (key, label) in zip((left, right), _PANELS, strict=True):
-            axes.plot(minutes, [event[key] for event in events], marker=".", label=run.name)
+            axes.plot(minutes, [event[key] for event in events], marker=".", label=run.resolve().name)
             axes.set(xlabel="minutes of training", ylabel=label)
             axes.grid(visible=True, alpha=0.3)
         training = [event["train_loss"] for event in events]
         left.plot(minutes, training, linestyle=":", color=left.lines[-1].get_color())
     left.set_title("solid: held-out, dotted: training (with smoothing)", fontsize=9)
     right.legend()
-    try:
-        figure.savefig(path)
-    except ValueError as error:
-        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from None
+    with replacing(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower())
 
 
 def _evaluations(run: Path) -> list[dict[str, Any]]:

@@ -5,26 +5,30 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import SearchConfig
-from penstock.data.batches import collate, pad
+from penstock.data.batches import collate, cut_by_tokens, pad
 from penstock.errors import UsageError
 from penstock.search import Hypothesis, Limits, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 
-Status = Literal["ok", "empty", "split", "truncated", "length-capped", "unknown-heavy"]
+Status = Literal["ok", "empty", "split", "length-capped", "unknown-heavy"]
 SearchKind = Literal["greedy", "beam"]
 
 _BATCH_SENTENCES = 64
+_BATCH_TOKENS = 2048  # when scoring: the logits of a batch are kept whole
 _BUFFER_LINES = 1024
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 
@@ -58,8 +62,8 @@ class Translation:
         source: the line as given.
         text: its translation; empty for a blank line.
         status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
-            `truncated` when a single stretch without spaces had to be cut; `length-capped` when
-            the length limit ended the output; `unknown-heavy` when half the source is unknown.
+            `length-capped` when the length limit ended the output; `unknown-heavy` when more
+            than half the source is unknown.
         source_tokens: source pieces, the end of sequence last, as the alignment counts them.
         alternatives: best first; the first is `text`. Empty for blank and for split lines.
         score, log_probability: of the best; 0 for a blank line, summed over parts.
@@ -136,13 +140,11 @@ class Translator:
         Raises:
             UsageError: an impossible option.
         """
+        if isinstance(lines, str) or not all(isinstance(line, str) for line in lines):
+            raise UsageError("translate takes a list of lines: translate(['Hello.'])")
         options = self._options(search, beam_size, length_penalty, n_best)
-        was_training = self._model.training
-        self._model.eval()
-        try:
+        with self._evaluating():
             return self._translate(lines, search, options, n_best, alignments)
-        finally:
-            self._model.train(was_training)
 
     def translate_stream(
         self,
@@ -179,16 +181,26 @@ class Translator:
         ]
         results: list[PairScore | None] = [None] * len(pairs)
         order = sorted(range(len(pairs)), key=lambda i: (len(targets[i]), len(sources[i])))
-        for start in range(0, len(order), _BATCH_SENTENCES):
-            rows = order[start : start + _BATCH_SENTENCES]
+        lengths = np.array([len(targets[i]) for i in order])
+        for rows in cut_by_tokens(np.array(order), lengths, _BATCH_TOKENS):
             batch = collate([sources[i] for i in rows], [targets[i] for i in rows])
             batch = batch.to(self.device)
-            logits = self._model(batch.src, batch.src_lengths, batch.tgt_in)
+            with self._evaluating():
+                logits = self._model(batch.src, batch.src_lengths, batch.tgt_in)
             log_probs = torch.log_softmax(logits.float(), -1)
             chosen = log_probs.gather(2, batch.tgt_out[:, :, None])[:, :, 0].cpu()
             for row, values, length in zip(rows, chosen, batch.tgt_lengths.tolist(), strict=True):
                 results[row] = PairScore(float(values[:length].double().sum()), length)
         return [result for result in results if result is not None]
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            yield
+        finally:
+            self._model.train(was_training)
 
     def _options(
         self,
@@ -227,33 +239,31 @@ class Translator:
         """Split what is long, search all parts by length, join the parts again."""
         parts: list[list[int]] = []  # ids of every part of every line, EOS last
         owners: list[range] = []
-        truncated: set[int] = set()
-        for number, line in enumerate(lines):
+        for line in lines:
             first = len(parts)
-            for ids, cut in self._parts(line):
-                parts.append(ids)
-                if cut:
-                    truncated.add(number)
+            parts += self._parts(line)
             owners.append(range(first, len(parts)))
         found, seconds = self._search(parts, search, options, n_best, alignments)
         return [
             self._join(line, [parts[i] for i in own], [found[i] for i in own],
-                       sum(seconds[i] for i in own), number in truncated)
-            for number, (line, own) in enumerate(zip(lines, owners, strict=True))
+                       sum(seconds[i] for i in own))
+            for line, own in zip(lines, owners, strict=True)
         ]  # fmt: skip
 
-    def _parts(self, line: str) -> list[tuple[list[int], bool]]:
-        """The line's ids in parts that fit the model, and whether a part was cut."""
-        if not line.strip():
+    def _parts(self, line: str) -> list[list[int]]:
+        """The line's ids in parts that fit the model, nothing left out; none for a blank line."""
+        if _is_blank(line):
             return []
         limit = self.bundle.config.data.max_source_tokens
         ids = self._source_ids([line])[0]
         if len(ids) <= limit:
-            return [(ids, False)]
-        parts: list[tuple[list[int], bool]] = []
+            return [ids]
+        parts: list[list[int]] = []
         for text in _pieces(line, lambda text: len(self._source_ids([text])[0]) <= limit):
-            ids = self._source_ids([text])[0]
-            parts.append((ids[: limit - 1] + [EOS_ID], True) if len(ids) > limit else (ids, False))
+            *ids, _ = self._source_ids([text])[0]
+            # a stretch without spaces may still be too long
+            for start in range(0, len(ids), limit - 1):
+                parts.append([*ids[start : start + limit - 1], EOS_ID])
         return parts
 
     def _source_ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -319,16 +329,13 @@ class Translator:
         parts: list[list[int]],
         found: list[list[Hypothesis]],
         seconds: float,
-        truncated: bool,
     ) -> Translation:
         if not parts:
             return Translation(line, "", "empty", [], [], 0.0, 0.0, 0.0)
         best = [hypotheses[0] for hypotheses in found]
         ids = [token for part in parts for token in part]
         status: Status = "ok"
-        if truncated:
-            status = "truncated"
-        elif len(parts) > 1:
+        if len(parts) > 1:
             status = "split"
         elif not all(h.finished for h in best):
             status = "length-capped"
@@ -337,7 +344,7 @@ class Translator:
         alternatives = [self._alternative(h) for h in found[0]] if len(parts) == 1 else []
         return Translation(
             source=line,
-            text=" ".join(self._text(h) for h in best),
+            text=self._joiner().join(self._text(h) for h in best),
             status=status,
             source_tokens=self.bundle.source_tokenizer.tokens(ids),
             alternatives=alternatives,
@@ -345,6 +352,10 @@ class Translator:
             log_probability=sum(h.log_probability for h in best),
             seconds=seconds,
         )
+
+    def _joiner(self) -> str:
+        target = self.bundle.target_tokenizer
+        return target.separator if target.kind == "separator" else " "
 
     def _alternative(self, hypothesis: Hypothesis) -> Alternative:
         alignment = hypothesis.alignment
@@ -363,7 +374,12 @@ class Translator:
         return text.replace("\r", " ").replace("\n", " ")
 
 
-def _pieces(line: str, fits) -> Iterator[str]:  # noqa: ANN001
+def _is_blank(line: str) -> bool:
+    """Whether nothing in the line can be seen: white space, zero-width and control characters."""
+    return all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in line)
+
+
+def _pieces(line: str, fits: Callable[[str], bool]) -> Iterator[str]:
     """Cut a long line at sentence ends, then at spaces, into pieces that fit where possible."""
     for sentence in _SENTENCE_END.split(line):
         words = [sentence] if fits(sentence) else sentence.split()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import Any, cast
 
-import click
 import typer
 
 from penstock.cli import bench, corpora, data, inform, plot, scoring, training, translating
@@ -45,35 +46,43 @@ def _root(
     pass
 
 
+# the parser's errors, by way of a public name: newer Typers carry their own copy of Click
+_ParserError = cast("type[Exception]", typer.BadParameter.__mro__[2])
+
+
 def main() -> None:
     """Run a command; exit 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale says
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result = app(arguments, standalone_mode=False)
+        result = app(arguments, prog_name="penstock", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.exceptions.NoArgsIsHelpError as stop:
-        typer.echo(stop.format_message())
-        return 2
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except _ParserError as error:
+        cast(Any, error).show(sys.stderr)
         return 2
     except PenstockError as error:
         note(f"penstock: {error}")
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         note("penstock: interrupted")
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Typer makes the one into the other
         # the reader went away (head, less): nothing more to say, and nothing to flush into
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        note(f"penstock: {place}{error.strerror or error}; check the path, the rights and the disk")
+        return 1
 
 
 if __name__ == "__main__":

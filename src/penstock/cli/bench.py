@@ -2,6 +2,121 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
 import typer
 
+from penstock.cli.console import note, write_json, write_line
+
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: --set model.cell=gru")
+]
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(help="Configuration; default: the built-in one (11.5 M).")
+    ] = None,
+    overrides: Overrides = None,
+    vocab_size: Annotated[int, typer.Option(min=16, help="Of both sides.")] = 8000,
+    batch_tokens: Annotated[int, typer.Option(min=32, help="Target positions a batch.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of speed and limit in turn.")] = 5,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Training speed in target tokens/s, beside the limit of the model's matrix products."""
+    import torch
+
+    from penstock.bench.training import measure_training
+    from penstock.config import load_config, parse_config
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    default = {"model": {"tie_embeddings": "decoder", "variational_dropout": True}}
+    resolved = (
+        load_config(config, overrides or [])
+        if config
+        else parse_config(default, overrides or [], place="bench")
+    )
+    speed = measure_training(
+        resolved.model,
+        vocab_size=vocab_size,
+        batch_tokens=batch_tokens,
+        precision=resolved.training.precision,
+        rounds=rounds,
+    )
+    if as_json:
+        write_json(asdict(speed))
+        return
+    write_line(
+        f"{speed.parameters / 1e6:.1f} M parameters, {speed.precision}, {speed.threads} threads, "
+        f"batches of {speed.batch_tokens} target tokens"
+    )
+    write_line(f"training\t{speed.tokens_per_second:,.0f} target tokens/s")
+    write_line(f"matrix products alone, fp32\t{speed.limit_fp32:,.0f}")
+    write_line(f"matrix products alone, bf16\t{speed.limit_bf16:,.0f}")
+    write_line(f"of the bf16 limit\t{speed.ratio_bf16:.2f}")
+    for part, seconds in speed.seconds_by_part.items():
+        write_line(f"  {part}\t{seconds * 1e3:.1f} ms an update")
+
+
+@app.command()
+def memory(
+    pairs: Annotated[
+        str, typer.Option(help="Sizes of the generated corpora to compare.")
+    ] = "100000,10000000",
+    updates: Annotated[int, typer.Option(min=1, help="Of training after tokenising.")] = 300,
+    folder: Annotated[Path | None, typer.Option(help="For temporary files.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Peak resident memory of tokenising and training, on corpora of several sizes."""
+    from penstock.bench.memory import measure_memory
+    from penstock.errors import UsageError
+
+    try:
+        sizes = [int(size) for size in pairs.split(",")]
+    except ValueError:
+        raise UsageError(f"--pairs {pairs!r}: give numbers, as in 100000,10000000") from None
+    results = measure_memory(sizes, updates=updates, folder=folder, say=note)
+    growth = results[-1].peak_megabytes - results[0].peak_megabytes
+    if as_json:
+        write_json({"runs": [asdict(r) for r in results], "growth_megabytes": growth})
+        return
+    for result in results:
+        write_line(
+            f"{result.pairs:,} pairs\t{result.peak_megabytes:,.0f} MB\t{result.seconds:.0f} s"
+        )
+    write_line(f"growth\t{growth:,.0f} MB")
+
+
+Cell = Literal["gru", "lstm"]
+
+
+@app.command()
+def recurrence(
+    cell: Annotated[Cell, typer.Option(help="Which cell.")] = "lstm",
+    input_size: Annotated[int, typer.Option(min=1)] = 256,
+    hidden_size: Annotated[int, typer.Option(min=1)] = 512,
+    batch: Annotated[int, typer.Option(min=1, help="Rows.")] = 72,
+    steps: Annotated[int, typer.Option(min=1, help="Positions.")] = 14,
+    as_json: AsJson = False,
+) -> None:
+    """One recurrent layer forward and backward: penstock's kernels beside torch.nn's."""
+    from penstock.bench.recurrence import measure_recurrence
+
+    found = measure_recurrence(cell, input_size, hidden_size, batch, steps)
+    if as_json:
+        write_json(found)
+        return
+    write_line("precision\tlengths\tpenstock ms\ttorch ms\tratio")
+    for row in found:
+        write_line(
+            f"{row['precision']}\t{row['lengths']}\t{row['penstock_ms']:.1f}\t"
+            f"{row['torch_ms']:.1f}\t{row['ratio']:.2f}"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +13,17 @@ from rich.console import Console
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+_BREAKS = str.maketrans("\t\n\r", "   ")
+
+
 def write_line(text: str) -> None:
     """Write one result line to stdout as UTF-8 with `\\n`, on any platform."""
     sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
+
+
+def as_row(cells: Iterable[str]) -> str:
+    """Cells as one TSV line: a tab or a line end within one becomes a space."""
+    return "\t".join(cell.translate(_BREAKS) for cell in cells)
 
 
 def write_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.console import note, write_json, write_line
+from penstock.cli.console import as_row, note, write_json, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,12 @@ def evaluate(
     kind = translator.bundle.config.text
     side = kind.source if kind.shared else kind.target
     separator = side.separator if side.kind == "separator" else None
+    default = ["bleu", "chrf", "exact_match", "wer", *(["per"] if separator else [])]
+    wanted = [name.strip() for name in metrics.split(",")] if metrics else default
+    wanted = ["exact_match" if name == "exact" else name for name in wanted]
+    # a misspelt metric is told now, not after the translation
+    score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], wanted,
+                 separator=separator)  # fmt: skip
     begun = time.perf_counter()
     results = translator.translate(
         [pair.source for pair in pairs],
@@ -67,12 +73,9 @@ def evaluate(
     )
     seconds = time.perf_counter() - begun
     texts = [result.text for result in results]
-    default = ["bleu", "chrf", "exact_match", "wer", *(["per"] if separator else [])]
-    wanted = [name.strip() for name in metrics.split(",")] if metrics else default
-    wanted = ["exact_match" if name == "exact" else name for name in wanted]
     scores = score_corpus(texts, [p.targets for p in pairs], wanted, separator=separator)
     if out is not None:
-        rows = ["\t".join([p.source, t, *p.targets]) for p, t in zip(pairs, texts, strict=True)]
+        rows = [as_row([p.source, t, *p.targets]) for p, t in zip(pairs, texts, strict=True)]
         atomic_write(out, "\n".join(rows) + "\n")
     beam = beam_size or translator.bundle.config.search.beam_size
     penalty = translator.bundle.config.search.length_penalty
@@ -141,9 +144,8 @@ def score(
                 }
                 write_json(value)
             else:
-                write_line(
-                    f"{result.log_probability:.4f}\t{result.perplexity:.3f}\t{source}\t{target}"
-                )
+                numbers = [f"{result.log_probability:.4f}", f"{result.perplexity:.3f}"]
+                write_line(as_row([*numbers, source, target]))
     if tokens:
         note(f"all: log-probability {total:.1f}, perplexity {math.exp(-total / tokens):.3f}")
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from penstock.config import RunConfig
 
 
+HELD_OUT = "held-out.jsonl"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(train)
@@ -57,28 +60,36 @@ def _config(
     """The run's configuration and a name for it."""
     from penstock.config import load_config, parse_config
 
+    held_out = [] if valid is None else [f"data.valid={_toml(_one_or_two(valid))}"]
     if not data:
         if resumed is None:
             raise UsageError(
-                "give a configuration or a file of pairs, for example: penstock train pairs.tsv"
+                "give a configuration or a file of pairs, for example: penstock train pairs.tsv; "
+                "to go on with a run: penstock train --resume --out RUN"
             )
-        return load_config(resumed / "config.toml", overrides), resumed.name
-    held_out = [] if valid is None else [f"data.valid={_toml(valid.split(','))}"]
+        if not (resumed / "config.toml").is_file():
+            raise UsageError(f"{resumed}: no run to go on with (it has no config.toml)")
+        return load_config(resumed / "config.toml", [*overrides, *held_out]), resumed.name
     if data[0].endswith(".toml"):
         if len(data) > 1:
             raise UsageError(f"{data[1]!r}: a configuration names its data itself")
-        return load_config(data[0], [*held_out, *overrides]), Path(data[0]).stem
+        return load_config(data[0], [*overrides, *held_out]), Path(data[0]).stem
     if len(data) > 2:
         raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
     pairs = [f"data.train={_toml(data)}"]
     name = Path(data[0]).name.split(".")[0] if data[0] != "-" else "stdin"
-    return parse_config({}, [*pairs, *held_out, *overrides], place="command line"), name
+    return parse_config({}, [*overrides, *pairs, *held_out], place="command line"), name
+
+
+def _one_or_two(name: str) -> list[str]:
+    return [name] if Path(name).exists() else name.split(",")
 
 
 def _toml(paths: list[str]) -> str:
     import json
 
-    return json.dumps(paths[0] if len(paths) == 1 else paths)
+    # TOML has JSON's strings, but for escaped surrogate pairs
+    return json.dumps(paths[0] if len(paths) == 1 else paths, ensure_ascii=False)
 
 
 def demo(
@@ -89,7 +100,6 @@ def demo(
 ) -> None:
     """Train on the built-in corpus, evaluate on unseen sentences, translate some: minutes."""
     import json
-    import shutil
 
     from penstock.config import parse_config
     from penstock.data.grammar import builtin_split
@@ -99,18 +109,22 @@ def demo(
     from penstock.training.loop import train as run_training
     from penstock.translator import Translator
 
-    if (out / "held-out.jsonl").exists():
-        shutil.rmtree(out)  # a demo leaves nothing that cannot be made again
     config = parse_config(DEMO, overrides or [], place="demo")
-    result = run_training(config, out)
-    if result.interrupted:
-        raise typer.Exit(130)
+    if (out / HELD_OUT).exists():
+        _remove_demo(out)
     unseen = builtin_split(train=config.data.max_pairs or 30_000).test
     lines = [
         json.dumps({"source": p.source, "targets": list(p.targets)}, ensure_ascii=False)
         for p in unseen
     ]
-    atomic_write(out / "held-out.jsonl", "\n".join(lines) + "\n")
+    atomic_write(out / HELD_OUT, "\n".join(lines) + "\n")
+    result = run_training(config, out)
+    if result.interrupted:
+        note(
+            f"to go on: penstock train --resume --out {out}   then: penstock evaluate -m {out} "
+            f"{out / HELD_OUT}"
+        )
+        raise typer.Exit(130)
     note(f"translating {len(unseen):,} unseen sentences …")
     texts = [t.text for t in Translator.load(out).translate([p.source for p in unseen])]
     scores = score_corpus(texts, [p.targets for p in unseen])
@@ -124,3 +138,13 @@ def demo(
         f"{scores.sentences:,} unseen sentences  {scores.signature}"
     )
     note(f"now try: echo 'She does not see them.' | penstock translate -m {out}")
+
+
+def _remove_demo(out: Path) -> None:
+    """An earlier demo leaves nothing that cannot be made again; what else is there stays."""
+    import shutil
+
+    for name in ("config.toml", "log.jsonl", HELD_OUT, "curves.svg"):
+        (out / name).unlink(missing_ok=True)
+    for name in ("data", "checkpoints", "model", "tensorboard"):
+        shutil.rmtree(out / name, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.console import note
+from penstock.cli.console import as_row, note
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,10 +101,12 @@ def _shown(result: Translation, format: Format, scores: bool, alignments: bool) 
         return _as_json(result)
     if format == "tsv":
         rows = [(a.score, a.text) for a in result.alternatives] or [(result.score, result.text)]
-        texts = [f"{score:.6f}\t{text}" if scores else text for score, text in rows]
-        return "\t".join([result.source, *texts])
+        columns = [result.source]
+        for score, text in rows:
+            columns += [f"{score:.6f}", text] if scores else [text]
+        return as_row(columns)
     line = f"{result.score:.6f}\t{result.text}" if scores else result.text
-    return f"{line}\t{_pharaoh(result)}" if alignments else line
+    return f"{line}\t{_pharaoh(result)}" if alignments and result.text else line
 
 
 def _pharaoh(result: Translation) -> str:

@@ -124,6 +124,7 @@ def write_store(
                 )
         if not totals["pairs"]:
             raise DataError("no training pairs: the data is empty; give a file with pairs")
+        _counts_path(path).unlink(missing_ok=True)  # they describe what stood here before
     # the counts come last: a store without them was never finished
     atomic_write(_counts_path(path), json.dumps(totals))
     return PairStore(path)

@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from penstock.nn.products import rows_linear
+
 AttentionKind = Literal["dot", "general", "additive", "multihead"]
 
 
@@ -20,7 +22,7 @@ class Attention(nn.Module):
 
     Args:
         kind: `dot` (Luong et al. 2015; query and values of equal width, nothing learnt),
-            `general` (Luong's bilinear form, scaled), `additive` (Bahdanau et al. 2015),
+            `general` (Luong's bilinear form), `additive` (Bahdanau et al. 2015),
             `multihead` (Vaswani et al. 2017; its context is projected to the values' width).
         query_size: width H of the decoder's state.
         value_size: width M of the encoder's outputs.
@@ -41,7 +43,8 @@ class Attention(nn.Module):
         self.kind = kind
         self.heads = heads if kind == "multihead" else 1
         key_size = {"dot": value_size, "general": query_size}.get(kind, attention_size)
-        self.scale = float(__import__("os").environ.get("ASCALE","0")) or 1 / math.sqrt(key_size / self.heads)
+        # recurrent states are small: only heads of normalised width want the scale of Vaswani et al.
+        self.scale = 1 / math.sqrt(key_size / heads) if kind == "multihead" else 1.0
         nothing = nn.Identity()
         learnt_query = kind in ("additive", "multihead")
         self.project_keys = (
@@ -59,8 +62,9 @@ class Attention(nn.Module):
         For `multihead` the projected values stand behind the keys, (B, S, 2A).
         """
         if self.kind != "multihead":
-            return self.project_keys(values)
-        return torch.cat([self.project_keys(values), self.project_values(values)], -1)
+            return _project(self.project_keys, values)
+        both = [_project(self.project_keys, values), _project(self.project_values, values)]
+        return torch.cat(both, -1)
 
     def forward(
         self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
@@ -77,21 +81,28 @@ class Attention(nn.Module):
             Context (B, T, M) and weights (B, heads, T, S), each row summing to one over real
             tokens and exactly zero elsewhere.
         """
-        query = self._split(self.project_query(queries))  # (B, heads, T, A/heads)
+        query = self._split(_project(self.project_query, queries))  # (B, heads, T, A/heads)
         if self.kind == "multihead":
             keys, values = keys.chunk(2, -1)
-        key = self._split(keys)
+        key, value = self._split(keys), self._split(values)
+        wide = torch.promote_types(values.dtype, torch.float32)
         if self.kind == "additive":
             energies = torch.tanh(query[:, :, :, None] + key[:, :, None])  # (B, 1, T, S, A)
-            scores = self.energy(energies).squeeze(-1)
-        else:
-            scores = (query * self.scale) @ key.mT  # (B, heads, T, S)
-        scores = scores.float().masked_fill(~mask[:, None, None], -math.inf)
-        weights = torch.softmax(scores, -1)
-        context = weights.to(values.dtype) @ self._split(values)  # (B, heads, T, M/heads)
-        context = context.transpose(1, 2).flatten(2)
-        return self.project_context(context), weights
+            scores = _project(self.energy, energies).squeeze(-1).to(wide)
+        # These products are small and their shapes differ from batch to batch: in float32 they
+        # need no compiling (see `penstock.nn.products`), and weights over long sources stay exact.
+        with torch.autocast(values.device.type, enabled=False):
+            if self.kind != "additive":
+                scores = (query.to(wide) * self.scale) @ key.to(wide).mT  # (B, heads, T, S)
+            weights = torch.softmax(scores.masked_fill(~mask[:, None, None], -math.inf), -1)
+            context = (weights @ value.to(wide)).transpose(1, 2).flatten(2)  # (B, T, ·)
+        return _project(self.project_context, context.to(queries.dtype)), weights
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, W) to (B, heads, T, W/heads)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _project(layer: nn.Module, x: Tensor) -> Tensor:
+    """A linear layer over (…, I), or nothing."""
+    return rows_linear(x, layer.weight, layer.bias) if isinstance(layer, nn.Linear) else x

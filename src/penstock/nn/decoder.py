@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from penstock.config import ModelConfig
 from penstock.nn.attention import Attention
 from penstock.nn.dropout import Dropout
+from penstock.nn.products import rows_linear
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import Memory, State
 
@@ -102,7 +103,8 @@ class Decoder(nn.Module):
     def _read(self, x: Tensor) -> Tensor:
         if self.readout is None:
             return self.dropout(x)
-        return self.dropout(torch.tanh(self.readout(self.dropout(x))))
+        read = rows_linear(self.dropout(x), self.readout.weight, self.readout.bias)
+        return self.dropout(torch.tanh(read))
 
 
 def _recurrent(config: ModelConfig, input_size: int, layers: int) -> Recurrent:

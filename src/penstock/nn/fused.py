@@ -40,7 +40,8 @@ def run_sequence(
 
     Args:
         kind: the cell.
-        products: x·W_ih + b_ih for all N packed positions, (N, G·H).
+        products: x·W_ih + b_ih for all N packed positions, (N, G·H); further rows are rounding
+            (see `penstock.nn.products`) and give zeros.
         h: initial hidden state, (B, H), rows in packed (sorted) order.
         c: initial LSTM cell, (B, H), or None.
         weight_hh: (G·H, H).
@@ -84,8 +85,8 @@ class _LSTM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         size = weight.shape[1]
         gates = torch.empty_like(products)  # (N, 4H) after their non-linearities
-        outputs = products.new_empty(products.shape[0], size)
-        before_h, before_c = torch.empty_like(outputs), torch.empty_like(outputs)
+        outputs = products.new_zeros(products.shape[0], size)
+        before_h, before_c = torch.zeros_like(outputs), torch.empty_like(outputs)
         tanh_c = torch.empty_like(outputs)
         h, c = h0.clone(), c0.clone()
         weight_t = weight.t()
@@ -109,7 +110,7 @@ class _LSTM(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor):  # type: ignore[override]
         gates, before_h, before_c, tanh_c, weight = ctx.saved_tensors
         size = weight.shape[1]
-        d_gates = torch.empty_like(gates)
+        d_gates = torch.zeros_like(gates)
         d_h, d_c = d_h.clone(), d_c.clone()
         for start, n in reversed(ctx.slices):
             at = slice(start, start + n)
@@ -135,8 +136,8 @@ class _GRU(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         size = weight.shape[1]
         gates = torch.empty_like(products)  # (N, 3H) after their non-linearities
-        outputs = products.new_empty(products.shape[0], size)
-        before_h, from_h = torch.empty_like(outputs), torch.empty_like(outputs)
+        outputs = products.new_zeros(products.shape[0], size)
+        before_h, from_h = torch.zeros_like(outputs), torch.empty_like(outputs)
         h = h0.clone()
         weight_t = weight.t()
         for start, n in slices:
@@ -160,7 +161,7 @@ class _GRU(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor):  # type: ignore[override]
         gates, before_h, from_h, weight = ctx.saved_tensors
         size = weight.shape[1]
-        d_inputs, d_hidden = torch.empty_like(gates), torch.empty_like(gates)
+        d_inputs, d_hidden = torch.zeros_like(gates), torch.zeros_like(gates)
         d_h = d_h.clone()
         for start, n in reversed(ctx.slices):
             at = slice(start, start + n)
@@ -185,8 +186,8 @@ class _RNN(torch.autograd.Function):
     def forward(  # type: ignore[override]
         ctx: Any, products: Tensor, h0: Tensor, weight: Tensor, slices: list
     ) -> tuple[Tensor, Tensor]:
-        outputs = torch.empty_like(products)
-        before_h = torch.empty_like(products)
+        outputs = torch.zeros_like(products)
+        before_h = torch.zeros_like(products)
         h = h0.clone()
         weight_t = weight.t()
         for start, n in slices:
@@ -201,7 +202,7 @@ class _RNN(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor):  # type: ignore[override]
         outputs, before_h, weight = ctx.saved_tensors
-        d_products = torch.empty_like(outputs)
+        d_products = torch.zeros_like(outputs)
         d_h = d_h.clone()
         for start, n in reversed(ctx.slices):
             at = slice(start, start + n)

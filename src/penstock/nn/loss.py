@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from penstock.nn.products import pad_rows
+
 CHUNK_ROWS = 512  # measured: a chunk of logits stays in the processor's cache
 
 
@@ -35,6 +37,8 @@ def cross_entropy_sum(
     Returns:
         The sum over N in nats, a float32 scalar.
     """
+    if not torch.is_grad_enabled():  # inside, `needs_input_grad` does not know it
+        features, weight, bias = features.detach(), weight.detach(), bias.detach()
     with torch.autocast(features.device.type, enabled=False):
         kind = features.dtype
         return _LinearCrossEntropy.apply(  # pyright: ignore
@@ -52,10 +56,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         d_features = torch.empty_like(features)
         d_weight = torch.zeros_like(weight)
         d_bias = torch.zeros_like(bias, dtype=torch.float32)
-        for rows in torch.arange(len(targets), device=features.device).split(CHUNK_ROWS):
-            at = slice(int(rows[0]), int(rows[-1]) + 1)
-            x, y = features[at], targets[at][:, None]
-            log_probs = torch.log_softmax(torch.addmm(bias, x, weight.t()), -1, dtype=torch.float32)
+        for start in range(0, len(targets), CHUNK_ROWS):
+            at = slice(start, start + CHUNK_ROWS)
+            x, y = pad_rows(features[at]), targets[at][:, None]
+            logits = torch.addmm(bias, x, weight.t())
+            log_probs = torch.log_softmax(logits[: len(y)], -1, dtype=torch.float32)
             total -= (1 - smoothing) * log_probs.gather(1, y).sum()
             if smoothing:
                 total -= smoothing * log_probs.sum() / log_probs.shape[1]
@@ -65,8 +70,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     d_logits.sub_(smoothing / d_logits.shape[1])
                 d_logits.scatter_add_(1, y, torch.full_like(y, smoothing - 1, dtype=torch.float32))
                 d_bias += d_logits.sum(0)
-                d_logits = d_logits.to(x.dtype)
-                torch.mm(d_logits, weight, out=d_features[at])
+                d_logits = pad_rows(d_logits.to(x.dtype))
+                d_features[at] = torch.mm(d_logits, weight)[: len(y)]
                 d_weight.addmm_(d_logits.t(), x)
         ctx.save_for_backward(d_features, d_weight, d_bias.to(bias.dtype))
         return total

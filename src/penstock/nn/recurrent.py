@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from penstock.nn.cells import Cell, CellKind
 from penstock.nn.dropout import Dropout
 from penstock.nn.fused import run_sequence
+from penstock.nn.products import pad_rows
 from penstock.nn.state import State
 
 
@@ -35,6 +36,9 @@ class Recurrent(nn.Module):
         layer_norm: inside the cells; reference backend only.
         gru_form: see `Cell`; `before` on the reference backend only.
         backend: `fused` or `reference`; equal results.
+
+    Raises:
+        ValueError: the fused backend is asked for what only the reference computes.
     """
 
     def __init__(
@@ -53,6 +57,10 @@ class Recurrent(nn.Module):
         backend: Literal["fused", "reference"] = "fused",
     ) -> None:
         super().__init__()
+        if backend == "fused" and layer_norm:
+            raise ValueError("layer_norm is inside the cells: choose backend 'reference'")
+        if backend == "fused" and cell == "gru" and gru_form == "before":
+            raise ValueError("gru_form 'before' has no fused kernel: choose backend 'reference'")
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.directions = 2 if bidirectional else 1
@@ -101,12 +109,20 @@ class Recurrent(nn.Module):
                 outputs.append(output)
                 finals.append(final)
             joined = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
-            inputs = joined + x if self.residual and joined.shape == x.shape else joined
+            if self.residual and joined.shape == x.shape:
+                joined = joined + (x if packing is None else _without_padding(x, packing))
+            inputs = joined
         return inputs, State.stack(finals)
 
     @staticmethod
     def _is_full(inputs: Tensor, lengths: Tensor) -> bool:
         return bool((lengths == inputs.shape[1]).all())
+
+
+def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """x (B, S, ·) with zeros behind each row's length."""
+    padding = torch.arange(x.shape[1], device=x.device) >= lengths.to(x.device)[:, None]
+    return x.masked_fill(padding[:, :, None], 0)
 
 
 def _run_reference(
@@ -153,7 +169,9 @@ def _run_fused(
 def _own_kernels(
     cell: Cell, packed: PackedSequence, state: State, reverse: bool
 ) -> tuple[Tensor, State]:
-    products = linear(packed.data, cell.weight_ih, cell.bias_ih)  # (N, G·H); bf16 under autocast
+    count = packed.data.shape[0]
+    # (N, G·H) with N rounded up, in bf16 under autocast
+    products = linear(pad_rows(packed.data), cell.weight_ih, cell.bias_ih)
     kind = products.dtype
     data, h, c = run_sequence(
         cell.kind,
@@ -165,7 +183,7 @@ def _own_kernels(
         packed.batch_sizes.tolist(),
         reverse=reverse,
     )
-    return data, State(h[None], None if c is None else c[None])
+    return data[:count], State(h[None], None if c is None else c[None])
 
 
 def _torch_kernels(
@@ -175,16 +193,24 @@ def _torch_kernels(
     functions = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}
     weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
     data, sizes = packed.data, packed.batch_sizes
-    if reverse:  # torch has no backward-only layer: turn each row round within its length
-        turn = _reversal(sizes)
-        data = data.index_select(0, turn.to(data.device))
+    # torch has no backward-only layer: turn each row round within its length
+    turn = _reversal(sizes).to(data.device) if reverse else None
+    if turn is not None:
+        data = data.index_select(0, turn)
     before = state.h if state.c is None else (state.h, state.c)
-    result = functions[cell.kind](
-        data, sizes, before, weights, True, 1, 0.0, cell.training, False
-    )  # has_biases, num_layers, dropout, train, bidirectional
-    outputs, h, *rest = result
-    if reverse:
-        outputs = outputs.index_select(0, turn.to(outputs.device))
+    outputs, h, *rest = functions[cell.kind](
+        data,
+        sizes,
+        before,
+        weights,
+        has_biases=True,
+        num_layers=1,
+        dropout=0.0,
+        train=cell.training,
+        bidirectional=False,
+    )
+    if turn is not None:
+        outputs = outputs.index_select(0, turn)
     return outputs, State(h, rest[0] if rest else None)
 
 

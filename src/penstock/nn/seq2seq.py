@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from penstock.config import ModelConfig
+from penstock.errors import ConfigError
 from penstock.nn.bridge import Bridge
 from penstock.nn.decoder import Decoder
 from penstock.nn.encoder import Encoder
@@ -21,12 +22,20 @@ class Seq2Seq(nn.Module):
         config: sizes and choices.
         source_size: V of the source vocabulary.
         target_size: V of the target vocabulary.
+
+    Raises:
+        ConfigError: one embedding is asked for vocabularies of two sizes.
     """
 
     def __init__(self, config: ModelConfig, *, source_size: int, target_size: int) -> None:
         super().__init__()
         source = nn.Embedding(source_size, config.embedding_size)
         shared = config.tie_embeddings == "all"
+        if shared and source_size != target_size:
+            raise ConfigError(
+                f"tie_embeddings 'all' needs one vocabulary, found {source_size} and {target_size} "
+                "tokens; set text.shared = true"
+            )
         target = source if shared else nn.Embedding(target_size, config.embedding_size)
         self.encoder = Encoder(config, source)
         self.decoder = Decoder(config, target)

@@ -109,7 +109,7 @@ def _rank(
     likeliest = log_probs.argmax(-1).tolist()
     counts = [len(sentence.alive) for sentence in active]
     at_limit = [length == s.max_length for s in active for _ in s.alive]
-    limits.end_at_limit(log_probs, at_limit)
+    limits.end_at_limit(log_probs, at_limit)  # after the likeliest is known
     width = min(beam_size, log_probs.shape[1])
     values, tokens = log_probs.topk(width, -1)  # (N, K) each
     totals = [0.0 if path is None else path.total for s in active for path in s.alive]
@@ -137,7 +137,7 @@ def _rank(
                     token,
                     value_rows[first + place][choice],
                     total,
-                    likeliest[first + place] == token,
+                    not at_limit[first + place] or likeliest[first + place] == token,
                 )
             )
         ranked.append(candidates)

@@ -43,6 +43,8 @@ def decoding_step(model: Seq2Seq) -> Step[DecodingState]:
     """The model's decoder as a step: the same call as in training, with T = 1."""
 
     def step(tokens: Tensor, before: DecodingState, /) -> StepOutput[DecodingState]:
+        # a search begins before it has seen the model's device
+        tokens = tokens.to(before.sentences.device)
         features = model.decoder.features(tokens[:, None], before.state, before.memory)
         logits = model.decoder.output(features.values[:, 0])
         weights = None if features.weights is None else features.weights.mean(1)[:, 0]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -35,6 +34,8 @@ class Progress:
         worse: evaluations since.
         plateau_scale: what the plateau schedule has made of the learning rate.
         loss_sum, loss_tokens: since the last evaluation.
+        owes_evaluation: the run was interrupted where an evaluation was due.
+        data: fingerprint of the training data.
     """
 
     update: int = 0
@@ -48,7 +49,8 @@ class Progress:
     plateau_scale: float = 1.0
     loss_sum: float = 0.0
     loss_tokens: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
+    owes_evaluation: bool = False
+    data: str = ""
 
 
 def save_checkpoint(
@@ -71,12 +73,23 @@ def save_checkpoint(
     content = save_tensors({name: t.contiguous() for name, t in tensors.items()})
     digest = hashlib.sha256(content).hexdigest()
     name = f"state-{digest[:12]}.safetensors"
-    atomic_write(folder / name, content)
     index = {"file": name, "sha256": digest, "progress": asdict(progress)}
-    atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    try:
+        atomic_write(folder / name, content)
+        atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    except BaseException:
+        if name not in _named(folder):
+            (folder / name).unlink(missing_ok=True)
+        raise
     for path in folder.glob("state-*.safetensors"):
         if path.name != name:
             path.unlink(missing_ok=True)
+
+
+def _named(folder: Path) -> str:
+    """The index as text, empty when there is none."""
+    index = folder / INDEX
+    return index.read_text(encoding="utf-8", errors="replace") if index.is_file() else ""
 
 
 def load_checkpoint(
@@ -100,7 +113,8 @@ def load_checkpoint(
             raise BundleError(f"{folder / index['file']}: altered or truncated; {remedy}")
         tensors = load_tensors(content)
         progress = Progress(**index["progress"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        torch.set_rng_state(tensors["random"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BundleError(f"{folder}: damaged checkpoint ({error}); {remedy}") from None
     with torch.no_grad():
         for i, (name, parameter) in enumerate(model.named_parameters()):
@@ -108,16 +122,15 @@ def load_checkpoint(
             if saved is None or saved.shape != parameter.shape:
                 raise BundleError(f"{folder}: the checkpoint is of another model; {remedy}")
             parameter.copy_(saved)
-            if average is not None:
-                average[i].copy_(tensors[f"average.{name}"])
+            if average is not None:  # an average asked for only now starts here
+                average[i].copy_(tensors.get(f"average.{name}", saved))
             state = {
-                key.split(".")[1]: value
+                key.split(".")[1]: value.to(parameter.device)
                 for key, value in tensors.items()
                 if key.startswith("optimizer.") and key.split(".", 2)[2] == name
             }
             if state:
                 optimizer.state[parameter] = state
-    torch.set_rng_state(tensors["random"])
     for device in range(torch.cuda.device_count()):
         if f"random.cuda.{device}" in tensors:
             torch.cuda.set_rng_state(tensors[f"random.cuda.{device}"], device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,10 +60,17 @@ def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
             "no training pairs: the file is empty; give a file with at least one pair",
             path=_name(config.data.train),
         )
+    if not valid and config.data.valid is not None:
+        raise DataError(
+            "no held-out pairs: the file is empty; give at least one pair, or leave data.valid "
+            "out to hold some out",
+            path=_name(config.data.valid),
+        )
     if not valid:
         raise DataError(
-            "no held-out pairs: the data has too few different sources to hold some out; give "
-            "more pairs, or a file of held-out pairs as data.valid",
+            f"no held-out pairs: one in ten different sources is held out, and these "
+            f"{survey.pairs:,} pairs have fewer than ten; give more, or a file of held-out pairs "
+            "as data.valid",
             path=_name(config.data.train),
         )
     source, target = _tokenizers(config.text, training, survey, folder, report)
@@ -117,26 +125,25 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
 
 
 def _hold_out(read: Callable[[], Iterator[Pair]], count: int, seed: int) -> list[Pair]:
-    """Up to `count` sources with the smallest hashes, at most a tenth, with all their targets."""
-    import heapq
+    """Up to `count` sources with the smallest hashes, with all their targets.
 
+    At most one in ten different sources: to count them, ten times as many hashes are kept.
+    """
     smallest: list[tuple[int, str]] = []  # a heap of negated hashes: the largest on top
     chosen: set[str] = set()
-    pairs = 0
     for pair in read():
-        pairs += 1
         key = fold(pair.source)
         if key in chosen:
             continue
         entry = (-stable_hash(key, seed), key)
-        if len(smallest) < count:
+        if len(smallest) < 10 * count:
             heapq.heappush(smallest, entry)
             chosen.add(key)
         elif entry > smallest[0]:
             _, dropped = heapq.heapreplace(smallest, entry)
             chosen.discard(dropped)
             chosen.add(key)
-    keep = sorted(smallest, reverse=True)[: min(count, pairs // 10)]
+    keep = sorted(smallest, reverse=True)[: min(count, len(smallest) // 10)]
     wanted = {key for _, key in keep}
     return merge_references(pair for pair in read() if fold(pair.source) in wanted)
 

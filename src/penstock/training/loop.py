@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
+import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from penstock.bundle import Bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig, dump_toml, load_config
 from penstock.data.batches import EpochSampler
+from penstock.data.streams import STDIN
 from penstock.errors import TrainingError, UsageError
-from penstock.files import atomic_write
+from penstock.files import atomic_write, replacing
 from penstock.nn import Seq2Seq
 from penstock.training.averaging import WeightAverage
 from penstock.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from penstock.training.corpus import prepare_corpus
 from penstock.training.evaluation import HIGHER_IS_BETTER, Evaluator, HeldOutScores
 from penstock.training.precision import choose_precision, mixed
-from penstock.training.progress import Display, RunLog
+from penstock.training.progress import LOG, Display, RunLog
 from penstock.training.schedule import learning_rate
 from penstock.translator import Translator
 
@@ -101,7 +104,7 @@ def train(
     )
     checkpoints = run / "checkpoints"
     done = load_checkpoint(checkpoints, model, optimizer, averaged) if resume else None
-    progress = done or Progress()
+    progress = done or Progress(data=corpus.fingerprint)
     log = RunLog(run, until_update=progress.update if done else None)
     display = Display(console, settings.max_updates)
     parameters = sum(p.numel() for p in model.parameters())
@@ -110,11 +113,30 @@ def train(
         f"{parameters / 1e6:.1f} M parameters, {settings.precision} on {device}"
         + (f"; going on from update {progress.update:,}" if done else "")
     )
+    if progress.data != corpus.fingerprint:
+        display.say("warning: the training data is not what it was when the run was interrupted")
+        progress.data = corpus.fingerprint
     started = time.monotonic() - progress.seconds
     last_checkpoint = time.monotonic()
-    reason = ""
+
+    def evaluate() -> str:
+        """Score, keep the model if it is the best, tell; the reason to give up, if any."""
+        with average.in_place(model) if average else nullcontext():
+            scores = evaluator.evaluate()
+            _require_finite("held-out loss", scores.loss, progress, run)
+            better = _note_scores(settings, progress, scores)
+            if better:
+                _save_best(bundle, progress, scores, run)
+        _report(display, log, settings, progress, scores, better, started)
+        progress.owes_evaluation = False
+        return _give_up(settings, progress)
+
     model.train()
-    with _stop_signal() as stop:
+    with closing(display), closing(log), _stop_signal() as stop:
+        reason = ""
+        if done:  # the run may have ended, or been interrupted just before an evaluation
+            given_up = evaluate() if progress.owes_evaluation else _give_up(settings, progress)
+            reason = _limit_reached(settings, progress) or given_up
         batches = sampler.epoch(progress.epoch, skip=progress.batch)
         while not reason:
             for group in optimizer.param_groups:
@@ -140,13 +162,12 @@ def train(
                 loss_sum += loss.detach()
                 tokens += count
             if tokens:
-                _require_finite(loss_sum, progress.update, run)
+                _require_finite("loss", float(loss_sum), progress, run)
                 for parameter in model.parameters():
                     if parameter.grad is not None:
                         parameter.grad.div_(tokens)  # the one division, by the true number
-                nn.utils.clip_grad_norm_(
-                    model.parameters(), settings.clip_norm, error_if_nonfinite=False
-                )
+                norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+                _require_finite("gradient", float(norm), progress, run)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 progress.update += 1
@@ -165,25 +186,18 @@ def train(
                 progress.tokens / progress.seconds,
             )
             reason = _limit_reached(settings, progress)
+            evaluation_is_due = _evaluation_is_due(settings, progress, epoch_ended, reason)
             if stop.is_set():
-                reason = "interrupted"
-            elif _evaluation_is_due(settings, progress, epoch_ended, reason):
-                with average.in_place(model) if average else _nothing():
-                    scores = evaluator.evaluate()
-                    better = _note_scores(settings, progress, scores)
-                    if better:
-                        _save_best(bundle, progress, scores, run)
-                _report(display, log, settings, progress, scores, better, started)
-                reason = reason or _give_up(settings, progress)
+                reason, progress.owes_evaluation = "interrupted", evaluation_is_due
+            elif evaluation_is_due:
+                reason = evaluate() or reason
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             if reason or due:
                 progress.seconds = time.monotonic() - started
                 save_checkpoint(checkpoints, progress, model, optimizer, averaged)
                 last_checkpoint = time.monotonic()
+        log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
-    log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
-    log.close()
-    display.close()
     display.say(
         f"stopped at update {progress.update:,} after {progress.seconds / 60:.1f} min: {reason}"
     )
@@ -193,17 +207,20 @@ def train(
 def _settle(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
     """Resolve what depends on the machine, and claim the run directory."""
     existing = run / CONFIG
-    if existing.exists() and not resume:
+    # the log begins with training: what failed before it, for want of data, may be tried again
+    if (run / LOG).exists() and not resume:
         raise UsageError(
             f"{run}: holds a run already; add --resume to go on with it, or choose another --out"
         )
-    if existing.exists():
-        kept = load_config(existing)
+    if resume and existing.exists() and config.training.precision == "auto":
         # what the machine decided at the start stays decided
-        settled = kept.training.precision
+        settled = load_config(existing).training.precision
         config = config.model_copy(
             update={"training": config.training.model_copy(update={"precision": settled})}
         )
+    if config.data.train == STDIN:
+        kept = _keep_standard_input(run, resume=resume)
+        config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = choose_device(config.device)
@@ -213,6 +230,15 @@ def _settle(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, t
     )
     atomic_write(existing, dump_toml(config))
     return config, device
+
+
+def _keep_standard_input(run: Path, *, resume: bool) -> str:
+    """Training data is read more than once, also when resuming: a stream is kept in the run."""
+    kept = run / "data" / "stdin.tsv"
+    if not (resume and kept.exists()):
+        with replacing(kept) as partial, partial.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    return str(kept)
 
 
 def choose_device(name: str) -> torch.device:
@@ -243,13 +269,17 @@ def _optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimi
     )
 
 
-def _require_finite(loss: Tensor, update: int, run: Path) -> None:
-    if math.isfinite(float(loss)):
+def _require_finite(what: str, value: float, progress: Progress, run: Path) -> None:
+    if math.isfinite(value):
         return
+    kept = (
+        "no model has been kept yet"
+        if progress.best is None
+        else f"the best model so far is kept in {run / 'model'}"
+    )
     raise TrainingError(
-        f"the loss is {float(loss)} at update {update + 1}; the best model so far is kept in "
-        f"{run / 'model'}. Lower training.learning_rate or training.clip_norm, or set "
-        "training.precision = 'fp32'"
+        f"the {what} is {value} after update {progress.update:,}; {kept}. Lower "
+        "training.learning_rate or training.clip_norm, or set training.precision = 'fp32'"
     )
 
 
@@ -266,11 +296,13 @@ def _limit_reached(settings: TrainingConfig, progress: Progress) -> str:
 def _evaluation_is_due(
     settings: TrainingConfig, progress: Progress, epoch_ended: bool, reason: str
 ) -> bool:
+    if not progress.loss_tokens:  # nothing was learnt since the last one
+        return False
     if reason:
         return True
     if settings.evaluate_every is None:
         return epoch_ended
-    return progress.update % settings.evaluate_every == 0 and progress.loss_tokens > 0
+    return progress.update % settings.evaluate_every == 0
 
 
 def _note_scores(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
@@ -346,11 +378,6 @@ def _report(
     )
     display.evaluated(progress.update, progress.seconds, train_loss, scores, best=better)
     progress.loss_sum, progress.loss_tokens = 0.0, 0
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from penstock.files import atomic_write
 from penstock.training.evaluation import HeldOutScores
 
 LOG = "log.jsonl"
@@ -45,18 +45,28 @@ class RunLog:
         """Drop what was logged after the checkpoint that the run goes on from."""
         if not self.path.exists():
             return
-        lines = self.path.read_text(encoding="utf-8").split("\n")
-        kept = [line for line in lines if line and json.loads(line)["update"] <= update]
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [event for event in read_log(self.path.parent) if event["update"] <= update]
+        lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
+        atomic_write(self.path, "".join(lines))
 
 
 def read_log(run: str | Path) -> list[dict[str, Any]]:
-    """The events of a run, oldest first; empty when there is no log."""
+    """The events of a run, oldest first; empty when there is no log.
+
+    A line that was cut short when the power went is left out.
+    """
     path = Path(run) / LOG
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines if line]
+    events: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "event" in event and isinstance(event.get("update"), int):
+            events.append(event)
+    return events
 
 
 def _tensorboard(run: Path) -> Any:
@@ -112,6 +122,3 @@ class Display:
         """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
-
-
-Say = Callable[[str], None]

@@ -1,0 +1,82 @@
+"""The hardware's limit for a model: its matrix products alone, as few and as large as possible.
+
+Every product of an update (forward, gradient of the input, gradient of the weight) is made on
+random numbers, nothing between them: no gates, softmax, loss, optimizer or Python of the model.
+Recurrent products count as if all positions were one product, which no real recurrence can do.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from penstock.config import ModelConfig
+from penstock.nn.cells import GATES
+
+
+@dataclass(frozen=True)
+class Product:
+    """One weight of the model applied to `rows` rows: (rows, inner) · (inner, outer)."""
+
+    name: str
+    rows: int
+    inner: int
+    outer: int
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions, forward and both gradients."""
+        return 6 * self.rows * self.inner * self.outer
+
+
+def training_products(
+    config: ModelConfig, *, vocab_size: int, source_tokens: int, target_tokens: int
+) -> list[Product]:
+    """The products of one update, for a batch of so many real tokens."""
+    gates, hidden, width = GATES[config.cell], config.hidden_size, config.embedding_size
+    products: list[Product] = []
+    directions = 2 if config.bidirectional else 1
+    for layer in range(config.encoder_layers):
+        inner = (width if layer == 0 else hidden) + hidden // directions
+        outer = gates * (hidden // directions)
+        name = f"encoder layer {layer + 1}"
+        products += [Product(name, source_tokens, inner, outer)] * directions
+    attends = config.attention != "none"
+    for layer in range(config.decoder_layers):
+        if attends:
+            below = width if layer == 0 else 2 * hidden if layer == 1 else hidden
+        else:
+            below = width + hidden if layer == 0 else hidden
+        name = f"decoder layer {layer + 1}"
+        products.append(Product(name, target_tokens, below + hidden, gates * hidden))
+    if config.attention == "general":
+        products.append(Product("attention keys", source_tokens, hidden, hidden))
+    features = 2 * hidden if attends else hidden
+    if readout := config.resolved_readout_size:
+        products.append(Product("readout", target_tokens, features, readout))
+    products.append(Product("output", target_tokens, readout or features, vocab_size))
+    return products
+
+
+def seconds_of(products: list[Product], kind: torch.dtype, *, repeats: int) -> float:
+    """Median seconds of all products of one update, in the given type."""
+    tensors = [
+        (
+            torch.randn(p.rows, p.inner, dtype=kind),
+            torch.randn(p.inner, p.outer, dtype=kind),
+            torch.randn(p.rows, p.outer, dtype=kind),
+        )
+        for p in products
+    ]
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        for x, weight, gradient in tensors:
+            x @ weight
+            gradient @ weight.t()
+            x.t() @ gradient
+        times.append(time.perf_counter() - start)
+    return median(times[1:])  # the first run warms up

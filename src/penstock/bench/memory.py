@@ -1,0 +1,85 @@
+"""Peak memory of tokenising and training, on a small and on a large corpus."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from penstock.data.grammar import stream_pairs
+from penstock.errors import PenstockError
+
+_SETTINGS = (
+    "text.source.vocab_size=1200",
+    "text.target.vocab_size=1200",
+    "model.embedding_size=32",
+    "model.hidden_size=64",
+    "model.decoder_layers=1",
+    "training.evaluate_sentences=100",
+)
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Peak resident megabytes of `penstock train` on so many generated pairs."""
+
+    pairs: int
+    peak_megabytes: float
+    seconds: float
+
+
+def measure_memory(
+    sizes: list[int], *, updates: int, folder: Path | None = None, say: Callable[[str], None]
+) -> list[MemoryUse]:
+    """Generate, tokenise and train once for each size, each in a process of its own.
+
+    Args:
+        sizes: numbers of pairs.
+        updates: of training after tokenising.
+        folder: for the generated files (some 110 bytes a pair); a temporary one by default.
+        say: told of progress.
+
+    Raises:
+        PenstockError: a training failed.
+    """
+    results = []
+    for pairs in sizes:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            data, valid = Path(name, "train.tsv"), Path(name, "valid.tsv")
+            say(f"writing {pairs:,} pairs …")
+            _write(data, pairs, seed=1)
+            _write(valid, 200, seed=2)
+            say(f"training on {pairs:,} pairs …")
+            results.append(_train(pairs, data, valid, Path(name, "run"), updates))
+    return results
+
+
+def _write(path: Path, pairs: int, *, seed: int) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for pair in islice(stream_pairs(seed=seed), pairs):
+            file.write(f"{pair.source}\t{pair.target}\n")
+
+
+def _train(pairs: int, data: Path, valid: Path, run: Path, updates: int) -> MemoryUse:
+    import time
+
+    settings = [*_SETTINGS, f"training.max_updates={updates}"]
+    command = [sys.executable, "-m", "penstock.cli.app", "train", str(data)]
+    command += ["--valid", str(valid), "--out", str(run)]
+    command += [part for setting in settings for part in ("--set", setting)]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    complaint = process.stderr.read().decode(errors="replace")
+    _, status, usage = os.wait4(process.pid, 0)  # this process's own peak, not all children's
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    if process.returncode:
+        raise PenstockError(f"training on {pairs:,} pairs failed:\n{complaint}")
+    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return MemoryUse(pairs, kilobytes / 1024, time.perf_counter() - start)
