@@ -30,7 +30,8 @@ class DataConfig(_Section):
     """Where the pairs come from.
 
     A data set is one file of pairs (TSV, CSV, JSONL), a list of two line-parallel files, or
-    `builtin` for the built-in corpus.
+    `builtin` for the built-in corpus. `valid` may also be `rest`: what follows the first
+    `max_pairs` of the training file, without sources that occur in them.
     """
 
     train: str | list[str] = "builtin"
@@ -81,8 +82,10 @@ class ModelConfig(_Section):
     attention_size: int | None = Field(None, ge=1, description="default: hidden_size")
     attention_heads: int = Field(4, ge=1)
     readout_size: int | None = Field(
-        None, ge=0, description="layer before the output; default: embedding_size with attention, "
-        "else none (0)"
+        None,
+        ge=0,
+        description="layer before the output; default: embedding_size with attention, "
+        "else none (0)",
     )
     tie_embeddings: Literal["none", "decoder", "all"] = "none"
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -118,7 +121,9 @@ class ModelConfig(_Section):
         if self.backend == "fused" and self.layer_norm:
             raise ValueError("layer_norm inside the cell needs backend = 'reference'")
         if self.backend == "fused" and self.cell == "gru" and self.gru_form == "before":
-            raise ValueError("gru_form 'before' needs backend = 'reference' (torch has only 'after')")
+            raise ValueError(
+                "gru_form 'before' needs backend = 'reference' (torch has only 'after')"
+            )
         return self
 
 
@@ -144,6 +149,7 @@ class TrainingConfig(_Section):
     )
     precision: Precision = "auto"
     metric: Metric = "bleu"
+    keep: Literal["best", "last"] = Field("best", description="which weights `model/` holds")
     evaluate_every: int | None = Field(None, ge=1, description="updates; default: once an epoch")
     evaluate_sentences: int = Field(1000, ge=1)
     patience: int | None = Field(None, ge=1, description="evaluations without a better score")

@@ -11,7 +11,10 @@ DEMO: dict[str, Any] = {
         "source_language": "en",
         "target_language": "fr",
     },
-    "text": {"source": {"kind": "bpe", "vocab_size": 1200}, "target": {"kind": "bpe", "vocab_size": 1200}},
+    "text": {
+        "source": {"kind": "bpe", "vocab_size": 1200},
+        "target": {"kind": "bpe", "vocab_size": 1200},
+    },
     "model": {
         "cell": "gru",
         "embedding_size": 128,

@@ -33,7 +33,9 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
         events = _evaluations(run)
         minutes = [event["seconds"] / 60 for event in events]
         for axes, (key, label) in zip((left, right), _PANELS, strict=True):
-            axes.plot(minutes, [event[key] for event in events], marker=".", label=run.resolve().name)
+            axes.plot(
+                minutes, [event[key] for event in events], marker=".", label=run.resolve().name
+            )
             axes.set(xlabel="minutes of training", ylabel=label)
             axes.grid(visible=True, alpha=0.3)
         training = [event["train_loss"] for event in events]

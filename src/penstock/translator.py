@@ -224,9 +224,7 @@ class Translator:
                 f"n_best {n_best}: must be between 1 and {most}, "
                 + ("the beam size" if search == "beam" else "what greedy search gives")
             )
-        return config.model_copy(
-            update={"beam_size": beam_size, "length_penalty": length_penalty}
-        )
+        return config.model_copy(update={"beam_size": beam_size, "length_penalty": length_penalty})
 
     def _translate(
         self,

@@ -39,6 +39,10 @@ def evaluate(
     search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
     beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="Only the first N pairs.")] = None,
+    after: Annotated[
+        int, typer.Option(min=0, help="Not the first N pairs, nor their sources elsewhere.")
+    ] = 0,
     columns: Columns = None,
     on_error: OnError = "stop",
     out: Annotated[
@@ -54,7 +58,7 @@ def evaluate(
     from penstock.translator import Translator
 
     translator = Translator.load(model, device=choose_device(device))
-    pairs = list(_read(data, columns, on_error))
+    pairs = _selection(_read(data, columns, on_error), first, after)
     kind = translator.bundle.config.text
     side = kind.source if kind.shared else kind.target
     separator = side.separator if side.kind == "separator" else None
@@ -150,7 +154,17 @@ def score(
         note(f"all: log-probability {total:.1f}, perplexity {math.exp(-total / tokens):.3f}")
 
 
-def _read(data: list[str], columns: str | None, on_error: Literal["stop", "skip"]) -> Iterator[Pair]:
+def _selection(pairs: Iterator[Pair], first: int | None, after: int) -> list[Pair]:
+    from penstock.data.keys import fold
+
+    before = {fold(pair.source) for pair in islice(pairs, after)}
+    rest = (pair for pair in pairs if fold(pair.source) not in before)
+    return list(islice(rest, first))
+
+
+def _read(
+    data: list[str], columns: str | None, on_error: Literal["stop", "skip"]
+) -> Iterator[Pair]:
     from penstock.cli.data import read_options, source_of
     from penstock.data.readers import read_pairs
 

@@ -39,7 +39,9 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: --set model.cell=gru")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
 ) -> None:
     """Train a model from a configuration or straight from a file of pairs."""
     from penstock.training.loop import train as run_training

@@ -31,10 +31,14 @@ def translate(
     output: Annotated[str, typer.Option("--output", "-o", help="Result file; - is stdout.")] = "-",
     search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
     beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
-    n_best: Annotated[int, typer.Option(help="Alternatives a line; text format prints one a line.")] = 1,
+    n_best: Annotated[
+        int, typer.Option(help="Alternatives a line; text format prints one a line.")
+    ] = 1,
     length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
     format: Annotated[Format, typer.Option(help="text, one JSON object a line, or TSV.")] = "text",
-    scores: Annotated[bool, typer.Option("--scores", help="Put the score before each line.")] = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Put the score before each line.")
+    ] = False,
     alignments: Annotated[
         bool, typer.Option("--alignments", help="Add the attention (JSON) or Pharaoh pairs.")
     ] = False,
@@ -57,8 +61,10 @@ def translate(
     }
     interactive = input == "-" and sys.stdin.isatty()
     texts = (line.text for line in read_lines(input))
-    results = _one_by_one(translator, texts, options) if interactive else (
-        translator.translate_stream(texts, **options)
+    results = (
+        _one_by_one(translator, texts, options)
+        if interactive
+        else (translator.translate_stream(texts, **options))
     )
     statuses: Counter[str] = Counter()
     with ExitStack() as stack:

@@ -117,10 +117,16 @@ def write_store(
         with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
             for block in _blocks(pairs):
                 totals["pairs"] += len(block)
-                sources = _encode(source, [s for s, _ in block], max_source_tokens, totals, "source")
-                targets = _encode(target, [t for _, t in block], max_target_tokens, totals, "target")
+                sources = _encode(
+                    source, [s for s, _ in block], max_source_tokens, totals, "source"
+                )
+                targets = _encode(
+                    target, [t for _, t in block], max_target_tokens, totals, "target"
+                )
                 out.write_batch(
-                    pa.record_batch([pa.array(sources, _IDS), pa.array(targets, _IDS)], schema=schema)
+                    pa.record_batch(
+                        [pa.array(sources, _IDS), pa.array(targets, _IDS)], schema=schema
+                    )
                 )
         if not totals["pairs"]:
             raise DataError("no training pairs: the data is empty; give a file with pairs")

@@ -163,9 +163,7 @@ def _advance(
             continue
         row = first + candidate.place
         attention = None if weights is None else weights[row]
-        paths.append(
-            _Path(before, candidate.token, candidate.log_prob, candidate.total, attention)
-        )
+        paths.append(_Path(before, candidate.token, candidate.log_prob, candidate.total, attention))
         origins.append(row)
     sentence.alive = paths
     return origins

@@ -6,7 +6,8 @@ import hashlib
 import heapq
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from penstock.config import DataConfig, RunConfig, TextConfig, TokenizerConfig
@@ -19,7 +20,7 @@ from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write
 from penstock.text import Tokenizer
 
-BUILTIN = "builtin"
+BUILTIN, REST = "builtin", "rest"
 # Tokenizers learn from at most about this many pairs, evenly spread: more changes nothing that
 # can be measured, and the learner's memory would grow with the corpus.
 TOKENIZER_PAIRS = 500_000
@@ -116,12 +117,24 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
     def read() -> Iterator[Pair]:
         return read_pairs(data.train, options)
 
+    if data.valid == REST:
+        return read, _rest(data, replace(options, max_pairs=None))
     if data.valid is not None:
         held_out = ReadOptions(columns=columns, on_error=data.on_error, report=once)
         return read, merge_references(read_pairs(data.valid, held_out))
     valid = _hold_out(read, data.valid_pairs, config.seed)
     sources = {fold(pair.source) for pair in valid}
     return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
+
+
+def _rest(data: DataConfig, options: ReadOptions) -> list[Pair]:
+    """What follows the first `max_pairs` pairs, without the sources that occur in them."""
+    if data.max_pairs is None:
+        raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
+    pairs = read_pairs(data.train, options)
+    seen = {fold(pair.source) for pair in islice(pairs, data.max_pairs)}
+    unseen = (pair for pair in pairs if fold(pair.source) not in seen)
+    return merge_references(islice(unseen, data.valid_pairs))
 
 
 def _hold_out(read: Callable[[], Iterator[Pair]], count: int, seed: int) -> list[Pair]:
@@ -238,7 +251,9 @@ def _say_losses(store: PairStore, data: DataConfig, report: Report) -> None:
         ("target", counts.unknown_target_tokens, counts.target_tokens),
     ):
         if unknown:
-            report(f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are unknown")
+            report(
+                f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are unknown"
+            )
 
 
 def _name(data: str | list[str]) -> str:

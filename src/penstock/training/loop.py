@@ -125,8 +125,8 @@ def train(
             scores = evaluator.evaluate()
             _require_finite("held-out loss", scores.loss, progress, run)
             better = _note_scores(settings, progress, scores)
-            if better:
-                _save_best(bundle, progress, scores, run)
+            if better or settings.keep == "last":
+                _save_model(bundle, progress, scores, run)
         _report(display, log, settings, progress, scores, better, started)
         progress.owes_evaluation = False
         return _give_up(settings, progress)
@@ -328,7 +328,7 @@ def _give_up(settings: TrainingConfig, progress: Progress) -> str:
     return ""
 
 
-def _save_best(bundle: Bundle, progress: Progress, scores: HeldOutScores, run: Path) -> None:
+def _save_model(bundle: Bundle, progress: Progress, scores: HeldOutScores, run: Path) -> None:
     record = {
         **bundle.record,
         "update": progress.update,
