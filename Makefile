@@ -1,0 +1,56 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else: they make .venv.
+#
+#   make demo PYTHON=python3.13       with another Python (remove .venv first)
+
+PYTHON ?= $(shell command -v python3 || command -v python)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# a stamp is older than what it was installed from: then, and only then, pip runs again
+FROM := pyproject.toml constraints.txt
+
+.PHONY: help demo test lint types format clean
+
+help:
+	@echo 'make demo     install, train on the built-in corpus, evaluate, translate: minutes'
+	@echo 'make test     install, then lint, types and tests'
+	@echo 'make lint     ruff: format and rules'
+	@echo 'make types    pyright'
+	@echo 'make format   let ruff rewrite the code'
+	@echo 'make clean    remove .venv and caches; runs/ stays'
+
+demo: $(VENV)/.installed
+	$(BIN)/penstock demo
+
+test: lint types
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'no python3 found: install Python 3.11 or later, or give PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo '$(PYTHON) is older than 3.11: give PYTHON=python3.11 or later' >&2; exit 1; }
+	'$(PYTHON)' -m venv $(VENV)
+
+$(VENV)/.installed: $(FROM) | $(BIN)/python
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+# pyright runs on Node.js: its extra brings one from the package index
+$(VENV)/.installed-dev: $(FROM) | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[dev]' 'pyright[nodejs]'
+	@touch $@ $(VENV)/.installed
