@@ -43,7 +43,7 @@ class Attention(nn.Module):
         self.kind = kind
         self.heads = heads if kind == "multihead" else 1
         key_size = {"dot": value_size, "general": query_size}.get(kind, attention_size)
-        # recurrent states are small: only heads of normalised width want the scale of Vaswani et al.
+        # recurrent states are small: only many heads want the scale of Vaswani et al.
         self.scale = 1 / math.sqrt(key_size / heads) if kind == "multihead" else 1.0
         nothing = nn.Identity()
         learnt_query = kind in ("additive", "multihead")
@@ -86,13 +86,14 @@ class Attention(nn.Module):
             keys, values = keys.chunk(2, -1)
         key, value = self._split(keys), self._split(values)
         wide = torch.promote_types(values.dtype, torch.float32)
+        scores = None
         if self.kind == "additive":
             energies = torch.tanh(query[:, :, :, None] + key[:, :, None])  # (B, 1, T, S, A)
             scores = _project(self.energy, energies).squeeze(-1).to(wide)
         # These products are small and their shapes differ from batch to batch: in float32 they
         # need no compiling (see `penstock.nn.products`), and weights over long sources stay exact.
         with torch.autocast(values.device.type, enabled=False):
-            if self.kind != "additive":
+            if scores is None:
                 scores = (query.to(wide) * self.scale) @ key.to(wide).mT  # (B, heads, T, S)
             weights = torch.softmax(scores.masked_fill(~mask[:, None, None], -math.inf), -1)
             context = (weights @ value.to(wide)).transpose(1, 2).flatten(2)  # (B, T, ·)
