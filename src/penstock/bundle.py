@@ -21,7 +21,7 @@ from safetensors.torch import save as save_tensors
 
 from penstock.config import ModelConfig, RunConfig
 from penstock.errors import BundleError
-from penstock.files import atomic_write
+from penstock.files import atomic_write, remove
 from penstock.nn import Seq2Seq
 from penstock.text import Tokenizer
 from penstock.version import __version__
@@ -88,12 +88,12 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         atomic_write(directory / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     except BaseException:
         for path in written:  # no index names them, and a full disk wants the room
-            path.unlink(missing_ok=True)
+            remove(path)
         raise
     named = {file["name"] for file in files.values()}
     for path in directory.iterdir():
         if path.name.partition("-")[0] in _ROLES and path.name not in named:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def find_bundle(path: str | Path) -> Path:
@@ -249,7 +249,7 @@ def _misfit(
     try:
         with torch.device("meta"):
             wanted = dict(_unique_parameters(Seq2Seq(plain, **sizes)))
-    except (RuntimeError, OverflowError):
+    except (RuntimeError, OverflowError, TypeError, ValueError):
         return "sizes"
     wrong = wanted.keys() ^ tensors.keys() or {
         name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from penstock.errors import PenstockError
@@ -36,7 +36,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             "folder (what stood there before is whole)"
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        remove(partial)
+
+
+def remove(path: Path) -> None:
+    """Take a file away if that can be done."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def atomic_write(path: str | Path, content: str | bytes) -> None:

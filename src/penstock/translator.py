@@ -339,7 +339,7 @@ class Translator:
             status = "length-capped"
         elif 2 * ids.count(UNK_ID) > len(ids) - len(parts):
             status = "unknown-heavy"
-        alternatives = [self._alternative(h) for h in found[0]] if len(parts) == 1 else []
+        alternatives = [self._alternative(h, len(ids)) for h in found[0]] if len(parts) == 1 else []
         return Translation(
             source=line,
             text=self._joiner().join(self._text(h) for h in best),
@@ -355,7 +355,7 @@ class Translator:
         target = self.bundle.target_tokenizer
         return target.separator if target.kind == "separator" else " "
 
-    def _alternative(self, hypothesis: Hypothesis) -> Alternative:
+    def _alternative(self, hypothesis: Hypothesis, source_length: int) -> Alternative:
         alignment = hypothesis.alignment
         return Alternative(
             text=self._text(hypothesis),
@@ -363,7 +363,8 @@ class Translator:
             log_probability=hypothesis.log_probability,
             tokens=self.bundle.target_tokenizer.tokens(hypothesis.tokens),
             token_log_probabilities=hypothesis.token_log_probabilities,
-            alignment=None if alignment is None else alignment.tolist(),
+            # the batch was as wide as its longest source
+            alignment=None if alignment is None else alignment[:, :source_length].tolist(),
         )
 
     def _text(self, hypothesis: Hypothesis) -> str:

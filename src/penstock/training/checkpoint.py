@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from penstock.errors import BundleError
-from penstock.files import atomic_write
+from penstock.files import atomic_write, remove
 
 INDEX = "checkpoint.json"
 
@@ -79,11 +79,11 @@ def save_checkpoint(
         atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
     except BaseException:
         if name not in _named(folder):
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
         raise
     for path in folder.glob("state-*.safetensors"):
         if path.name != name:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _named(folder: Path) -> str:

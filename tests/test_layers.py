@@ -1,0 +1,73 @@
+"""DESIGN.md's layers: a module imports from its own part or from a lower layer only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "penstock"
+
+LAYERS = {
+    **dict.fromkeys(("errors", "config", "files", "version"), 0),
+    **dict.fromkeys(("text", "nn", "metrics", "hmm"), 1),
+    **dict.fromkeys(("data", "search"), 2),
+    "bundle": 3,
+    "translator": 4,
+    "training": 5,
+    **dict.fromkeys(("plots", "demo", "bench", "insight"), 6),
+    **dict.fromkeys(("cli", "serve"), 7),
+}
+
+
+def modules() -> list[Path]:
+    found = sorted(SOURCE.rglob("*.py"))
+    return [path for path in found if path.relative_to(SOURCE) != Path("__init__.py")]
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and part of every import of ours, those for type checking and inside functions too."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write imports from the root"
+            module = node.module or ""
+            names = (
+                [f"penstock.{alias.name}" for alias in node.names]
+                if module == "penstock"
+                else [module]
+            )
+        for name in names:
+            root, _, rest = name.partition(".")
+            if root == "penstock" and rest:
+                yield node.lineno, rest.split(".")[0]
+
+
+def test_every_part_has_a_layer() -> None:
+    assert {part_of(path) for path in modules()} <= LAYERS.keys()
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_module_imports_only_lower_layers(path: Path) -> None:
+    own = part_of(path)
+    wrong = [
+        f"line {line}: {own} (layer {LAYERS[own]}) imports {other} (layer {LAYERS[other]})"
+        for line, other in imported_parts(ast.parse(path.read_text(encoding="utf-8")))
+        if other != own
+        and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
+    ]
+    assert not wrong
+
+
+def test_search_knows_ids_and_no_text() -> None:
+    for path in (SOURCE / "search").glob("*.py"):
+        imports = {part for _, part in imported_parts(ast.parse(path.read_text(encoding="utf-8")))}
+        assert not imports & {"text", "data"}, path
