@@ -278,7 +278,10 @@ def test_a_batch_keeps_its_budget_of_target_positions(corpus: PairStore) -> None
         assert batch.tgt_out.numel() <= 30  # padding included
 
 
-def test_pairs_of_like_length_share_a_batch(corpus: PairStore) -> None:
+def test_pairs_of_like_length_share_a_batch(
+    corpus: PairStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "WINDOW_BLOCKS", 32)  # all in one window
     real = padded = 0
     for batch in EpochSampler(corpus, batch_tokens=30).epoch(0):
         real += int(batch.tgt_lengths.sum())

@@ -117,6 +117,50 @@ def test_a_beam_that_prunes_nothing_finds_what_brute_force_finds(
         assert [h[0].tokens for h in best] == [outputs[0][1] for outputs in everything]
 
 
+def plain_beam(
+    table: Tensor, sentence: int, limits: Limits, beam_size: int, length_penalty: float
+) -> list[list[int]]:
+    """Beam search as a blackboard has it: extend, sort, keep K; what has ended keeps its place."""
+    kept = [(0.0, [TABLE_BOS], False)]
+    most = limits.max_lengths[sentence]
+    for length in range(most + 1):
+        pool = [beginning for beginning in kept if beginning[2]]
+        places = beam_size - len(pool)
+        grown = []
+        for total, tokens, ended in kept:
+            logits = table[sentence, tokens[-2] if length else 0, tokens[-1]].double()
+            for token, more in enumerate(torch.log_softmax(logits, 0).tolist()):
+                possible = token == TABLE_EOS or (length < most and token not in limits.blocked)
+                if possible and not ended:
+                    grown.append((total + more, [*tokens, token], token == TABLE_EOS))
+        kept = pool + sorted(grown, reverse=True)[:places]
+    scored = [
+        (total / (len(tokens) - 1) ** length_penalty, tokens[1:-1]) for total, tokens, _ in kept
+    ]
+    return [tokens for _, tokens in sorted(scored, reverse=True)]
+
+
+@pytest.mark.parametrize("length_penalty", PENALTIES)
+@pytest.mark.parametrize("beam_size", [2, 3, 5])
+def test_a_beam_that_prunes_keeps_what_the_plain_one_keeps(
+    beam_size: int, length_penalty: float
+) -> None:
+    for seed in range(10):
+        step, state, table = make_table(sentences=3, vocab_size=6, seed=seed)
+        limits = table_limits([5, 7, 2])
+        found = beam_search(
+            step,
+            state,
+            limits,
+            beam_size=beam_size,
+            n_best=beam_size,
+            length_penalty=length_penalty,
+        )
+        for sentence, hypotheses in enumerate(found):
+            expected = plain_beam(table, sentence, limits, beam_size, length_penalty)
+            assert [h.tokens for h in hypotheses] == expected
+
+
 @pytest.mark.parametrize("length_penalty", PENALTIES)
 def test_a_beam_of_one_is_greedy_search(length_penalty: float) -> None:
     for seed in range(20):
