@@ -23,7 +23,15 @@ TINY: dict[str, Any] = {
         "source": {"kind": "bpe", "vocab_size": 300},
         "target": {"kind": "bpe", "vocab_size": 300},
     },
-    "model": {"cell": "gru", "embedding_size": 16, "hidden_size": 24, "decoder_layers": 1},
+    "model": {
+        "cell": "gru",
+        "embedding_size": 16,
+        "hidden_size": 24,
+        "decoder_layers": 1,
+        "dropout": 0.2,
+        "tie_embeddings": "none",
+        "variational_dropout": False,
+    },
     "training": {
         "max_updates": 60,
         "batch_tokens": 300,
@@ -33,6 +41,8 @@ TINY: dict[str, Any] = {
         "evaluate_sentences": 10,
         "precision": "fp32",
         "metric": "loss",
+        "average_decay": None,
+        "patience": None,
     },
 }
 

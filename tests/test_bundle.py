@@ -69,7 +69,8 @@ def logits(bundle: Bundle) -> torch.Tensor:
 def untrained(bundle: Bundle, seed: int, **model: Any) -> Bundle:
     """The same with another, untrained network."""
     torch.manual_seed(seed)
-    config = bundle.config.model_copy(update={"model": ModelConfig(**model)})
+    text = bundle.config.text.model_copy(update={"shared": model.get("tie_embeddings") == "all"})
+    config = bundle.config.model_copy(update={"model": ModelConfig(**model), "text": text})
     sizes = bundle.source_tokenizer.vocab_size, bundle.target_tokenizer.vocab_size
     network = Seq2Seq(config.model, source_size=sizes[0], target_size=sizes[1]).eval()
     return replace(bundle, config=config, model=network)

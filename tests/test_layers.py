@@ -47,6 +47,7 @@ def imported_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
             )
         for name in names:
             root, _, rest = name.partition(".")
+            assert isinstance(node, ast.Import | ast.ImportFrom)
             if root == "penstock" and rest:
                 yield node.lineno, rest.split(".")[0]
 
@@ -61,8 +62,7 @@ def test_a_module_imports_only_lower_layers(path: Path) -> None:
     wrong = [
         f"line {line}: {own} (layer {LAYERS[own]}) imports {other} (layer {LAYERS[other]})"
         for line, other in imported_parts(ast.parse(path.read_text(encoding="utf-8")))
-        if other != own
-        and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
+        if other != own and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
     ]
     assert not wrong
 

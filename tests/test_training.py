@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import quiet_console, tiny_config
 
+from conftest import quiet_console, tiny_config
 from penstock.bundle import load_bundle
 from penstock.config import RunConfig, TrainingConfig, load_config, parse_config
 from penstock.data.grammar import generate_pairs
@@ -34,7 +34,9 @@ UPDATES = 12
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "pairs.tsv"
-    short = [p for p in generate_pairs(600) if len(p.source) < 20 and len(p.target) < 20][:90]
+    pairs = [p for p in generate_pairs(900) if len(p.source + p.target) < 60]
+    short = pairs[:90]
+    assert len(short) == 90
     path.write_text("".join(f"{p.source}\t{p.target}\n" for p in short))
     return path
 
@@ -56,6 +58,8 @@ def config(data: Path) -> Config:
             "hidden_size": 8,
             "decoder_layers": 2,
             "dropout": 0.3,
+            "tie_embeddings": "none",
+            "variational_dropout": False,
         },
         "training": {
             "max_updates": UPDATES,
@@ -65,6 +69,8 @@ def config(data: Path) -> Config:
             "evaluate_every": 4,
             "precision": "fp32",
             "metric": "loss",
+            "average_decay": None,
+            "patience": None,
         },
         "search": {"max_length_ratio": 0.1, "max_length_extra": 3},
     }
@@ -255,7 +261,7 @@ def test_killed_while_writing_a_checkpoint(
         with pytest.raises(Killed):
             run_training(config(often), tmp_path / "run")
     _, said = run_training(config(), tmp_path / "run", resume=True)
-    assert "going on from update 5" in said
+    assert re.search(r"going on from update [45]", said)
     assert_same_run(uninterrupted("plain"), tmp_path / "run")
 
 
@@ -436,9 +442,7 @@ def test_a_loss_that_is_not_finite_stops(
 
 def test_gradients_that_are_not_finite_stop(config: Config, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            torch.nn.utils, "clip_grad_norm_", lambda *_, **__: torch.tensor(math.inf)
-        )
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_, **__: torch.tensor(math.inf))
         with pytest.raises(TrainingError, match="the gradient is inf after update 0; no model has"):
             run_training(config(), tmp_path)
     assert not (tmp_path / "model").exists()
@@ -531,14 +535,14 @@ def test_evaluating_does_not_change_training(config: Config, tmp_path: Path) -> 
 
 def test_accumulating_equals_a_larger_batch(config: Config, tmp_path: Path) -> None:
     """Two sentences four times and eight at once: the same sentences, in another order inside."""
-    common = ["model.dropout=0", "training.max_updates=3"]
+    common = ["model.dropout=0", "model.embedding_dropout=0", "training.max_updates=1"]
     small = ["training.batch_sentences=2", "training.accumulate=4"]
     run_training(config(*common, *small), tmp_path / "small")
     run_training(config(*common, "training.batch_sentences=8"), tmp_path / "large")
     one, two = final_weights(tmp_path / "small"), final_weights(tmp_path / "large")
     for name in one:
-        if name.startswith("model."):
-            torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-5)
+        if "exp_avg." in name:  # a tenth of the first gradient: Adam's step would hide its size
+            torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-7)
 
 
 def test_the_average_is_what_is_kept_and_the_weights_go_on(config: Config, tmp_path: Path) -> None:
@@ -589,9 +593,7 @@ def test_all_one_sentence(config: Config, tmp_path: Path, copies: int) -> None:
 def test_all_one_sentence_trains_with_held_out_pairs(config: Config, tmp_path: Path) -> None:
     (tmp_path / "one.tsv").write_text("Go.\tVa !\n" * 50)
     (tmp_path / "valid.tsv").write_text("Stop.\tArrête !\n")
-    settings = config(
-        f"data.train={tmp_path / 'one.tsv'}", f"data.valid={tmp_path / 'valid.tsv'}"
-    )
+    settings = config(f"data.train={tmp_path / 'one.tsv'}", f"data.valid={tmp_path / 'valid.tsv'}")
     result, said = run_training(settings, tmp_path / "run")
     assert result.progress.update == UPDATES
     assert "warning" not in said
@@ -728,7 +730,9 @@ def test_inverse_square_root() -> None:
 
 def test_plateau_and_constant() -> None:
     assert rates("constant", [50, 10_000]) == [1.0, 1.0]
-    config = TrainingConfig(schedule="plateau", learning_rate=1.0, warmup_updates=0)
+    config = TrainingConfig.model_validate(
+        {"schedule": "plateau", "learning_rate": 1.0, "warmup_updates": 0}
+    )
     assert learning_rate(config, 7, 0.25) == 0.25
 
 

@@ -24,7 +24,19 @@ def translator(tiny_run: Path) -> Translator:
 
 @pytest.mark.parametrize(
     "line",
-    ["", " ", "\t", "\u00a0", "\u200b", "\ufeff", "\u00ad\u2060", "\u3000\u2009", "\x07", "\r", "\u2028"],
+    [
+        "",
+        " ",
+        "\t",
+        "\u00a0",
+        "\u200b",
+        "\ufeff",
+        "\u00ad\u2060",
+        "\u3000\u2009",
+        "\x07",
+        "\r",
+        "\u2028",
+    ],
 )
 def test_blank_in_blank_out(translator: Translator, line: str) -> None:
     (result,) = translator.translate([line])
@@ -121,7 +133,12 @@ def test_the_parts_of_a_split_line_are_translated_as_if_alone(translator: Transl
 
 @pytest.mark.parametrize("search", ["beam", "greedy"])
 def test_company_order_and_padding_change_nothing(translator: Translator, search: str) -> None:
-    lines = [*LINES, "a " * 60, "They will have seen the red car.", *(f"{n} cars" for n in range(70))]
+    lines = [
+        *LINES,
+        "a " * 60,
+        "They will have seen the red car.",
+        *(f"{n} cars" for n in range(70)),
+    ]
     options = {"search": search}
     alone = [translator.translate([line], **options)[0] for line in lines]  # pyright: ignore
     order = list(range(len(lines)))

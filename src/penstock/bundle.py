@@ -75,7 +75,7 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         "penstock": __version__,
         "task": bundle.config.task,
         "files": files,
-        "config": bundle.config.model_dump(exclude_none=True),
+        "config": bundle.config.model_dump(),
         "record": bundle.record,
     }
     written: list[Path] = []

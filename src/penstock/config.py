@@ -10,9 +10,10 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
 
@@ -25,6 +26,22 @@ class _Section(BaseModel):
     # strict: `max_updates = true` is no 1, and `bidirectional = "no"` no False
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _none_by_name(cls, values: Any) -> Any:
+        """TOML has no null: `none` in an optional key means it."""
+        if not isinstance(values, Mapping):
+            return values
+        fields = cls.model_fields
+        return {
+            key: None if value == "none" and key in fields and _is_optional(fields[key]) else value
+            for key, value in values.items()
+        }
+
+
+def _is_optional(field: FieldInfo) -> bool:
+    return type(None) in get_args(field.annotation)
+
 
 class DataConfig(_Section):
     """Where the pairs come from.
@@ -36,24 +53,28 @@ class DataConfig(_Section):
 
     train: str | list[str] = "builtin"
     valid: str | list[str] | None = None
-    valid_pairs: int = Field(1000, ge=1, description="held out by source when `valid` is absent")
-    columns: list[int | str] | None = Field(None, min_length=2, max_length=2)
+    valid_pairs: int = Field(
+        default=1000, ge=1, description="held out by source when `valid` is absent"
+    )
+    columns: list[int | str] | None = Field(default=None, min_length=2, max_length=2)
     on_error: Literal["stop", "skip"] = "stop"
-    max_pairs: int | None = Field(None, ge=1)
-    max_source_tokens: int = Field(256, ge=2)
-    max_target_tokens: int = Field(256, ge=2)
+    max_pairs: int | None = Field(default=None, ge=1)
+    max_source_tokens: int = Field(default=256, ge=2)
+    max_target_tokens: int = Field(default=256, ge=2)
     source_language: str | None = None
     target_language: str | None = None
-    cache: str | None = Field(None, description="folder for tokenised data; default: in the run")
+    cache: str | None = Field(
+        default=None, description="folder for tokenised data; default: in the run"
+    )
 
 
 class TokenizerConfig(_Section):
     """How one side's text becomes tokens."""
 
     kind: TokenizerKind = "bpe"
-    vocab_size: int = Field(8000, ge=8)
-    min_frequency: int = Field(2, ge=1)
-    separator: str = Field(" ", min_length=1)
+    vocab_size: int = Field(default=8000, ge=8)
+    min_frequency: int = Field(default=2, ge=1)
+    separator: str = Field(default=" ", min_length=1)
 
 
 class TextConfig(_Section):
@@ -61,7 +82,9 @@ class TextConfig(_Section):
 
     source: TokenizerConfig = TokenizerConfig()
     target: TokenizerConfig = TokenizerConfig()
-    shared: bool = Field(False, description="one tokenizer, trained on both sides as `source` says")
+    shared: bool = Field(
+        default=False, description="one tokenizer, trained on both sides as `source` says"
+    )
 
 
 class ModelConfig(_Section):
@@ -69,28 +92,29 @@ class ModelConfig(_Section):
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
     gru_form: Literal["after", "before"] = Field(
-        "after", description="where the reset gate acts: after the product (cuDNN) or before (book)"
+        default="after",
+        description="where the reset gate acts: after the product (cuDNN) or before (book)",
     )
-    embedding_size: int = Field(256, ge=1)
-    hidden_size: int = Field(512, ge=1)
-    encoder_layers: int = Field(1, ge=1)
-    decoder_layers: int = Field(2, ge=1)
+    embedding_size: int = Field(default=256, ge=1)
+    hidden_size: int = Field(default=512, ge=1)
+    encoder_layers: int = Field(default=1, ge=1)
+    decoder_layers: int = Field(default=2, ge=1)
     bidirectional: bool = True
     residual: bool = False
     layer_norm: bool = False
     attention: Literal["none", "dot", "general", "additive", "multihead"] = "general"
-    attention_size: int | None = Field(None, ge=1, description="default: hidden_size")
-    attention_heads: int = Field(4, ge=1)
+    attention_size: int | None = Field(default=None, ge=1, description="default: hidden_size")
+    attention_heads: int = Field(default=4, ge=1)
     readout_size: int | None = Field(
-        None,
+        default=None,
         ge=0,
-        description="layer before the output; default: embedding_size with attention, "
-        "else none (0)",
+        description="layer before the output; default: embedding_size with attention or tied "
+        "embeddings, else none (0)",
     )
-    tie_embeddings: Literal["none", "decoder", "all"] = "none"
-    dropout: float = Field(0.2, ge=0, lt=1)
-    embedding_dropout: float = Field(0.0, ge=0, lt=1)
-    variational_dropout: bool = False
+    tie_embeddings: Literal["none", "decoder", "all"] = "decoder"
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.1, ge=0, lt=1)
+    variational_dropout: bool = True
     initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
 
@@ -99,7 +123,8 @@ class ModelConfig(_Section):
         """The readout's width, 0 for none."""
         if self.readout_size is not None:
             return self.readout_size
-        return 0 if self.attention == "none" else self.embedding_size
+        plain = self.attention == "none" and self.tie_embeddings == "none"
+        return 0 if plain else self.embedding_size
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -128,57 +153,82 @@ class ModelConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """The loop: batches, optimizer, schedule, evaluation, stopping."""
+    """The loop: batches, optimizer, schedule, evaluation, stopping.
 
-    max_updates: int = Field(20_000, ge=1)
-    max_epochs: int | None = Field(None, ge=1)
-    max_minutes: float | None = Field(None, gt=0)
-    batch_tokens: int = Field(1000, ge=1, description="target tokens a batch, padding included")
-    batch_sentences: int | None = Field(None, ge=1, description="a fixed number instead of tokens")
-    accumulate: int = Field(1, ge=1)
+    The defaults are what learned best in equal time on Multi30k (docs/benchmarks.md): small
+    batches, a high rate, and the moving average of the weights instead of the last ones.
+    """
+
+    max_updates: int = Field(default=20_000, ge=1)
+    max_epochs: int | None = Field(default=None, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0)
+    batch_tokens: int = Field(
+        default=400, ge=1, description="target tokens a batch, padding included"
+    )
+    batch_sentences: int | None = Field(
+        default=None, ge=1, description="a fixed number instead of tokens"
+    )
+    accumulate: int = Field(default=1, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
-    warmup_updates: int = Field(200, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-    beta2: float = Field(0.999, gt=0, lt=1)
-    clip_norm: float = Field(1.0, gt=0)
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    warmup_updates: int = Field(default=200, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    beta2: float = Field(default=0.98, gt=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     average_decay: float | None = Field(
-        None, gt=0, lt=1, description="keep an exponential moving average of the weights"
+        default=0.998,
+        gt=0,
+        lt=1,
+        description="of the moving average of the weights that is evaluated and "
+        "kept; none: the weights themselves",
     )
     precision: Precision = "auto"
     metric: Metric = "bleu"
-    keep: Literal["best", "last"] = Field("best", description="which weights `model/` holds")
-    evaluate_every: int | None = Field(None, ge=1, description="updates; default: once an epoch")
-    evaluate_sentences: int = Field(1000, ge=1)
-    patience: int | None = Field(None, ge=1, description="evaluations without a better score")
-    plateau_factor: float = Field(0.5, gt=0, lt=1)
-    plateau_patience: int = Field(2, ge=1)
-    checkpoint_minutes: float = Field(10.0, gt=0)
+    keep: Literal["best", "last"] = Field(
+        default="best", description="which weights `model/` holds"
+    )
+    evaluate_every: int | None = Field(
+        default=500, ge=1, description="updates; none: once an epoch"
+    )
+    evaluate_sentences: int = Field(default=500, ge=1)
+    patience: int | None = Field(default=10, ge=1, description="evaluations without a better score")
+    plateau_factor: float = Field(default=0.5, gt=0, lt=1)
+    plateau_patience: int = Field(default=2, ge=1)
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
 
 
 class SearchConfig(_Section):
     """How a trained model searches unless told otherwise."""
 
-    beam_size: int = Field(5, ge=1)
-    length_penalty: float = Field(1.0, ge=0)
-    max_length_ratio: float = Field(2.0, gt=0, le=1000)
-    max_length_extra: int = Field(10, ge=1, le=100_000)
+    beam_size: int = Field(default=5, ge=1)
+    length_penalty: float = Field(default=1.0, ge=0)
+    max_length_ratio: float = Field(default=2.0, gt=0, le=1000)
+    max_length_extra: int = Field(default=10, ge=1, le=100_000)
 
 
 class RunConfig(_Section):
     """One training run from data to model."""
 
     task: Literal["translation"] = "translation"
-    seed: int = Field(1, ge=0)
-    threads: int | None = Field(None, ge=1)
+    seed: int = Field(default=1, ge=0)
+    threads: int | None = Field(default=None, ge=1)
     device: str = "auto"
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.model.tie_embeddings == "all" and not self.text.shared:
+            raise ValueError(
+                "model.tie_embeddings = 'all' needs text.shared = true: both sides use one "
+                "vocabulary"
+            )
+        return self
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -212,10 +262,21 @@ def parse_config(
 
 
 def dump_toml(config: RunConfig) -> str:
-    """The configuration as resolved, every key present, as TOML (absent optional keys left out)."""
+    """The configuration as resolved, every key present, as TOML; null is written `none`."""
     import tomli_w
 
-    return tomli_w.dumps(config.model_dump(exclude_none=True))
+    return tomli_w.dumps(_without_null(config.model_dump()))
+
+
+def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_null(value)
+        if isinstance(value, Mapping)
+        else "none"
+        if value is None
+        else value
+        for key, value in raw.items()
+    }
 
 
 def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,15 +300,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
         raw = child
-    raw[last] = None if value == "none" and last in _NULLABLE else value
-
-
-_NULLABLE = {
-    name
-    for section in (DataConfig, TrainingConfig, ModelConfig, RunConfig)
-    for name, field in section.model_fields.items()
-    if field.default is None
-}
+    raw[last] = value
 
 
 _SECTIONS = {

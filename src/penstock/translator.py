@@ -22,7 +22,7 @@ from penstock.data.batches import collate, cut_by_tokens, pad
 from penstock.errors import UsageError
 from penstock.search import Hypothesis, Limits, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
-from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Status = Literal["ok", "empty", "split", "length-capped", "unknown-heavy"]
 SearchKind = Literal["greedy", "beam"]

@@ -153,6 +153,7 @@ def stats(
 
 
 def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
+    """The reader's options from the command line's."""
     from penstock.data.readers import ReadOptions
     from penstock.data.records import Columns
 
@@ -166,6 +167,7 @@ def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> Read
 
 
 def source_of(data: list[str]) -> str | list[str]:
+    """One file of pairs, or two line-parallel files."""
     if len(data) == 1:
         return data[0]
     pairs = [path for path in data if _PAIR_SUFFIXES.intersection(Path(path).suffixes[-2:])]

@@ -112,8 +112,7 @@ def demo(
     from penstock.translator import Translator
 
     config = parse_config(DEMO, overrides or [], place="demo")
-    if (out / HELD_OUT).exists():
-        _remove_demo(out)
+    _remove_demo(out)
     unseen = builtin_split(train=config.data.max_pairs or 30_000).test
     lines = [
         json.dumps({"source": p.source, "targets": list(p.targets)}, ensure_ascii=False)
@@ -143,9 +142,20 @@ def demo(
 
 
 def _remove_demo(out: Path) -> None:
-    """An earlier demo leaves nothing that cannot be made again; what else is there stays."""
+    """An earlier demo leaves nothing that cannot be made again; what else is there stays.
+
+    Raises:
+        UsageError: another run stands there.
+    """
     import shutil
 
+    from penstock.config import load_config
+
+    kept = out / "config.toml"
+    if not kept.is_file():
+        return
+    if not (out / HELD_OUT).is_file() or load_config(kept).data.train != "builtin":
+        raise UsageError(f"{out}: holds a run already that is no demo; choose another --out")
     for name in ("config.toml", "log.jsonl", HELD_OUT, "curves.svg"):
         (out / name).unlink(missing_ok=True)
     for name in ("data", "checkpoints", "model", "tensorboard"):

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def translate(
     model: Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")],
-    input: Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")] = "-",
+    source: Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")] = "-",
     output: Annotated[str, typer.Option("--output", "-o", help="Result file; - is stdout.")] = "-",
     search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
     beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
@@ -35,7 +35,9 @@ def translate(
         int, typer.Option(help="Alternatives a line; text format prints one a line.")
     ] = 1,
     length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
-    format: Annotated[Format, typer.Option(help="text, one JSON object a line, or TSV.")] = "text",
+    layout: Annotated[
+        Format, typer.Option("--format", help="text, one JSON object a line, or TSV.")
+    ] = "text",
     scores: Annotated[
         bool, typer.Option("--scores", help="Put the score before each line.")
     ] = False,
@@ -49,7 +51,7 @@ def translate(
     from penstock.data.streams import read_lines
     from penstock.files import replacing
 
-    if n_best > 1 and format == "text":
+    if n_best > 1 and layout == "text":
         raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
     translator = _load(model, device, threads)
     options: dict[str, Any] = {
@@ -59,8 +61,8 @@ def translate(
         "length_penalty": length_penalty,
         "alignments": alignments,
     }
-    interactive = input == "-" and sys.stdin.isatty()
-    texts = (line.text for line in read_lines(input))
+    interactive = source == "-" and sys.stdin.isatty()
+    texts = (line.text for line in read_lines(source))
     results = (
         _one_by_one(translator, texts, options)
         if interactive
@@ -74,7 +76,7 @@ def translate(
             stream = stack.enter_context(stack.enter_context(replacing(output)).open("wb"))
         for result in results:
             statuses[result.status] += 1
-            stream.write((_shown(result, format, scores, alignments) + "\n").encode())
+            stream.write((_shown(result, layout, scores, alignments) + "\n").encode())
             if interactive:
                 stream.flush()
         stream.flush()
@@ -102,10 +104,10 @@ def _one_by_one(
         yield from translator.translate([line], **options)
 
 
-def _shown(result: Translation, format: Format, scores: bool, alignments: bool) -> str:
-    if format == "json":
+def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) -> str:
+    if layout == "json":
         return _as_json(result)
-    if format == "tsv":
+    if layout == "tsv":
         rows = [(a.score, a.text) for a in result.alternatives] or [(result.score, result.text)]
         columns = [result.source]
         for score, text in rows:
@@ -116,7 +118,7 @@ def _shown(result: Translation, format: Format, scores: bool, alignments: bool) 
 
 
 def _pharaoh(result: Translation) -> str:
-    """Source-target piece pairs, `0-0 1-2`: for each target piece its most attended source piece."""
+    """Pairs `0-0 1-2` of source and target pieces: for each target piece its most attended."""
     if not result.alternatives or result.alternatives[0].alignment is None:
         return ""
     links = []

@@ -26,7 +26,9 @@ class WeightAverage:
     def update(self, model: nn.Module, number: int) -> None:
         """Take in the parameters after update `number` (from 1)."""
         decay = min(self.decay, number / (number + 10))
-        torch._foreach_lerp_(self.values, list(model.parameters()), 1 - decay)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            self.values, list(model.parameters()), 1 - decay
+        )
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:

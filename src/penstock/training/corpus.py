@@ -252,7 +252,8 @@ def _say_losses(store: PairStore, data: DataConfig, report: Report) -> None:
     ):
         if unknown:
             report(
-                f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are unknown"
+                f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are "
+                "unknown"
             )
 
 

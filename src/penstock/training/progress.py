@@ -107,9 +107,9 @@ class Display:
         """One line of scores and three translations."""
         mark = "  best so far" if best else ""
         self.say(
-            f"update {update:,}  {seconds / 60:.1f} min  train loss {train_loss:.3f}  held-out loss "
-            f"{scores.loss:.3f}  perplexity {scores.perplexity:.2f}  BLEU {scores.bleu:.1f}  chrF "
-            f"{scores.chrf:.1f}  exact {scores.exact_match:.1f}%{mark}"
+            f"update {update:,}  {seconds / 60:.1f} min  train loss {train_loss:.3f}  held-out "
+            f"loss {scores.loss:.3f}  perplexity {scores.perplexity:.2f}  BLEU {scores.bleu:.1f}  "
+            f"chrF {scores.chrf:.1f}  exact {scores.exact_match:.1f}%{mark}"
         )
         for source, reference, translation in scores.samples:
             self.say(f"    {source}\n    = {reference}\n    > {translation}")
