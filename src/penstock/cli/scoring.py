@@ -39,6 +39,9 @@ def evaluate(
     search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
     beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
+    preprocess: Annotated[
+        bool, typer.Option("--preprocess", help="Compare in the book's form: lower case, spaced.")
+    ] = False,
     first: Annotated[int | None, typer.Option(min=1, help="Only the first N pairs.")] = None,
     after: Annotated[
         int, typer.Option(min=0, help="Not the first N pairs, nor their sources elsewhere.")
@@ -54,6 +57,7 @@ def evaluate(
     """Translate the sources of DATA and score the results against its targets."""
     from penstock.files import atomic_write
     from penstock.metrics import score_corpus
+    from penstock.text import preprocess as in_book_form
     from penstock.training.loop import choose_device
     from penstock.translator import Translator
 
@@ -77,7 +81,11 @@ def evaluate(
     )
     seconds = time.perf_counter() - begun
     texts = [result.text for result in results]
-    scores = score_corpus(texts, [p.targets for p in pairs], wanted, separator=separator)
+    references = [p.targets for p in pairs]
+    if preprocess:
+        texts = [in_book_form(text) for text in texts]
+        references = [tuple(map(in_book_form, targets)) for targets in references]
+    scores = score_corpus(texts, references, wanted, separator=separator)
     if out is not None:
         rows = [as_row([p.source, t, *p.targets]) for p, t in zip(pairs, texts, strict=True)]
         atomic_write(out, "\n".join(rows) + "\n")
@@ -86,6 +94,7 @@ def evaluate(
     recipe = {
         "search": search if search == "greedy" else f"beam:{beam}",
         "length_penalty": penalty if length_penalty is None else length_penalty,
+        "preprocess": "book" if preprocess else "none",
     }
     values = {name: getattr(scores, name) for name in wanted}
     if as_json:

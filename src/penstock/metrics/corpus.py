@@ -111,8 +111,9 @@ def _sacrebleu_metrics(names: Sequence[str]) -> dict[str, Metric]:
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
-    known = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
-    return {name: known[name]() for name in known if name in names}
+    # `force`: text that ends in " ." is no mistake in a language or a task that writes so
+    metrics: dict[str, Metric] = {"bleu": BLEU(force=True), "chrf": CHRF(), "ter": TER()}
+    return {name: metric for name, metric in metrics.items() if name in names}
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:

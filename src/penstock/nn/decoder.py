@@ -101,8 +101,8 @@ class Decoder(nn.Module):
         return Features(self._read(both), after, weights)
 
     def _read(self, x: Tensor) -> Tensor:
-        if self.readout is None:
-            return self.dropout(x)
+        if self.readout is None:  # the book's decoder: dropout between layers only
+            return x
         read = rows_linear(self.dropout(x), self.readout.weight, self.readout.bias)
         return self.dropout(torch.tanh(read))
 
