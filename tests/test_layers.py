@@ -11,8 +11,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
-    **dict.fromkeys(("errors", "config", "files", "version"), 0),
-    **dict.fromkeys(("text", "nn", "metrics", "hmm"), 1),
+    **dict.fromkeys(("errors", "config", "files", "parsed", "version"), 0),
+    **dict.fromkeys(("text", "nn", "metrics", "hmm", "device"), 1),
     **dict.fromkeys(("data", "search"), 2),
     "bundle": 3,
     "translator": 4,

@@ -23,6 +23,7 @@ from penstock.config import ModelConfig, RunConfig
 from penstock.errors import BundleError
 from penstock.files import atomic_write, remove
 from penstock.nn import Seq2Seq
+from penstock.parsed import is_object
 from penstock.text import Tokenizer
 from penstock.version import __version__
 
@@ -47,7 +48,7 @@ class Bundle:
     model: Seq2Seq
     source_tokenizer: Tokenizer
     target_tokenizer: Tokenizer
-    record: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def save_bundle(bundle: Bundle, directory: str | Path) -> None:
@@ -159,9 +160,9 @@ def _read_index(directory: Path) -> dict[str, Any]:
         index = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{place}: cannot be read: {error}; restore it or train again") from None
-    version = index.get("format") if isinstance(index, dict) else None
-    if type(version) is not int or version < 1:
+    if not is_object(index) or type(index.get("format")) is not int or index["format"] < 1:
         raise BundleError(f"{place}: not a penstock bundle (no format number)")
+    version = index["format"]
     if version > FORMAT:
         raise BundleError(
             f"{place}: format {version}, written by penstock {index.get('penstock')}; this one "
@@ -188,8 +189,8 @@ def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
     entry = index["files"].get(role)
-    name = entry.get("name") if isinstance(entry, dict) else None
-    if not isinstance(name, str) or not isinstance(entry.get("sha256"), str):
+    name, expected = (entry.get("name"), entry.get("sha256")) if is_object(entry) else (None, None)
+    if not isinstance(name, str) or not isinstance(expected, str):
         raise BundleError(f"{directory / INDEX}: damaged: files.{role} is missing")
     path = directory / name
     if not _SAFE_NAME.fullmatch(name) or path.is_symlink():
@@ -206,10 +207,10 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
             f"{path}: missing from the bundle ({error.strerror}); copy the whole directory"
         ) from None
     digest = hashlib.sha256(content).hexdigest()
-    if digest != entry["sha256"]:
+    if digest != expected:
         raise BundleError(
             f"{path}: altered or truncated: its SHA-256 is {digest[:12]}…, expected "
-            f"{entry['sha256'][:12]}…; restore it or train again"
+            f"{expected[:12]}…; restore it or train again"
         )
     return content
 

@@ -10,12 +10,13 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
+from penstock.parsed import is_object
 
 Metric = Literal["loss", "bleu", "chrf", "exact_match"]
 TokenizerKind = Literal["word", "char", "separator", "bpe", "unigram"]
@@ -30,13 +31,17 @@ class _Section(BaseModel):
     @classmethod
     def _none_by_name(cls, values: Any) -> Any:
         """TOML has no null: `none` in an optional key means it."""
-        if not isinstance(values, Mapping):
+        if not _is_table(values):
             return values
         fields = cls.model_fields
         return {
             key: None if value == "none" and key in fields and _is_optional(fields[key]) else value
             for key, value in values.items()
         }
+
+
+def _is_table(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _is_optional(field: FieldInfo) -> bool:
@@ -270,17 +275,13 @@ def dump_toml(config: RunConfig) -> str:
 
 def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _without_null(value)
-        if isinstance(value, Mapping)
-        else "none"
-        if value is None
-        else value
+        key: _without_null(value) if _is_table(value) else "none" if value is None else value
         for key, value in raw.items()
     }
 
 
 def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+    return {k: _copy(v) if _is_table(v) else v for k, v in raw.items()}
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:
@@ -297,7 +298,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     *sections, last = key.split(".")
     for section in sections:
         child = raw.setdefault(section, {})
-        if not isinstance(child, dict):
+        if not is_object(child):
             raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
         raw = child
     raw[last] = value
@@ -330,7 +331,7 @@ def _refuse_unknown(
             raise ConfigError(f"{place}: unknown key {key!r} in {where}; {remedy}")
         inner = known[key].annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            if not isinstance(value, Mapping):
+            if not _is_table(value):
                 raise ConfigError(f"{place}: {key!r} in {where} must be a section, found {value!r}")
             _refuse_unknown(value, inner, place, (*path, key))
 

@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
 """Text in, text out: the one obvious entry to a trained translation model."""
 
 from __future__ import annotations
@@ -6,7 +8,7 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -140,7 +142,9 @@ class Translator:
         Raises:
             UsageError: an impossible option.
         """
-        if isinstance(lines, str) or not all(isinstance(line, str) for line in lines):
+        # types do not stop a caller who has no type checker
+        strings = all(isinstance(x, str) for x in lines)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(lines, str) or not strings:
             raise UsageError("translate takes a list of lines: translate(['Hello.'])")
         options = self._options(search, beam_size, length_penalty, n_best)
         with self._evaluating():
@@ -182,19 +186,21 @@ class Translator:
         results: list[PairScore | None] = [None] * len(pairs)
         order = sorted(range(len(pairs)), key=lambda i: (len(targets[i]), len(sources[i])))
         lengths = np.array([len(targets[i]) for i in order])
-        for rows in cut_by_tokens(np.array(order), lengths, _BATCH_TOKENS):
+        for cut in cut_by_tokens(np.array(order), lengths, _BATCH_TOKENS):
+            rows: list[int] = cut.tolist()
             batch = collate([sources[i] for i in rows], [targets[i] for i in rows])
             batch = batch.to(self.device)
             with self._evaluating():
                 logits = self._model(batch.src, batch.src_lengths, batch.tgt_in)
             log_probs = torch.log_softmax(logits.float(), -1)
             chosen = log_probs.gather(2, batch.tgt_out[:, :, None])[:, :, 0].cpu()
-            for row, values, length in zip(rows, chosen, batch.tgt_lengths.tolist(), strict=True):
+            ends: list[int] = batch.tgt_lengths.tolist()
+            for row, values, length in zip(rows, chosen, ends, strict=True):
                 results[row] = PairScore(float(values[:length].double().sum()), length)
         return [result for result in results if result is not None]
 
     @contextmanager
-    def _evaluating(self) -> Iterator[None]:
+    def _evaluating(self) -> Generator[None]:
         was_training = self._model.training
         self._model.eval()
         try:
@@ -285,13 +291,14 @@ class Translator:
             begun = time.perf_counter()
             rows = order[start : start + _BATCH_SENTENCES]
             src, lengths = pad([parts[i] for i in rows])
+            source_counts: list[int] = lengths.tolist()
             limits = Limits(
                 bos_id=BOS_ID,
                 eos_id=EOS_ID,
                 blocked=(PAD_ID, UNK_ID, BOS_ID),
                 max_lengths=[
                     math.ceil(options.max_length_ratio * n) + options.max_length_extra
-                    for n in lengths.tolist()
+                    for n in source_counts
                 ],
             )
             state = start_decoding(self._model, src.to(self.device), lengths)
@@ -356,15 +363,17 @@ class Translator:
         return target.separator if target.kind == "separator" else " "
 
     def _alternative(self, hypothesis: Hypothesis, source_length: int) -> Alternative:
-        alignment = hypothesis.alignment
+        alignment: list[list[float]] | None = None
+        if hypothesis.alignment is not None:
+            # the batch was as wide as its longest source
+            alignment = hypothesis.alignment[:, :source_length].tolist()
         return Alternative(
             text=self._text(hypothesis),
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
             tokens=self.bundle.target_tokenizer.tokens(hypothesis.tokens),
             token_log_probabilities=hypothesis.token_log_probabilities,
-            # the batch was as wide as its longest source
-            alignment=None if alignment is None else alignment[:, :source_length].tolist(),
+            alignment=alignment,
         )
 
     def _text(self, hypothesis: Hypothesis) -> str:

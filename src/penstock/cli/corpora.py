@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +83,7 @@ def _describe(corpus: Corpus) -> dict[str, str | bool | None]:
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Progress | None]:
+def _progress(name: str) -> Generator[Progress | None]:
     """A bar of bytes on stderr where that is a terminal."""
     from penstock.cli.console import stderr
 

@@ -55,10 +55,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Translate the sources of DATA and score the results against its targets."""
+    from penstock.device import choose_device
     from penstock.files import atomic_write
     from penstock.metrics import score_corpus
     from penstock.text import preprocess as in_book_form
-    from penstock.training.loop import choose_device
     from penstock.translator import Translator
 
     translator = Translator.load(model, device=choose_device(device))
@@ -137,7 +137,7 @@ def score(
     """Log-probability and perplexity of each given pair, one line a pair."""
     import math
 
-    from penstock.training.loop import choose_device
+    from penstock.device import choose_device
     from penstock.translator import Translator
 
     translator = Translator.load(model, device=choose_device(device))

@@ -89,7 +89,7 @@ def translate(
 def _load(model: Path, device: str, threads: int | None) -> Any:
     import torch
 
-    from penstock.training.loop import choose_device
+    from penstock.device import choose_device
     from penstock.translator import Translator
 
     if threads is not None:
@@ -121,7 +121,7 @@ def _pharaoh(result: Translation) -> str:
     """Pairs `0-0 1-2` of source and target pieces: for each target piece its most attended."""
     if not result.alternatives or result.alternatives[0].alignment is None:
         return ""
-    links = []
+    links: list[str] = []
     for position, weights in enumerate(result.alternatives[0].alignment):
         links.append(f"{max(range(len(weights)), key=weights.__getitem__)}-{position}")
     return " ".join(links)

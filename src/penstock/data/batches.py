@@ -14,6 +14,8 @@ from penstock.text import BOS_ID, PAD_ID
 
 WINDOW_BLOCKS = 32  # pairs shuffled together: 32 x 8192; a smaller corpus is shuffled whole
 
+Rows = Sequence[np.ndarray] | Sequence[list[int]]  # ids of unequal length
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -39,7 +41,7 @@ class Batch:
         return Batch(move[0], self.src_lengths, move[1], move[2], self.tgt_lengths)
 
 
-def collate(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> Batch:
+def collate(sources: Rows, targets: Rows) -> Batch:
     """Pad rows of ids (each ending with EOS) into a batch."""
     src, src_lengths = pad(sources)
     tgt_out, tgt_lengths = pad(targets)
@@ -51,7 +53,7 @@ def collate(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> Bat
     return Batch(src, src_lengths, tgt_in, tgt_out, tgt_lengths)
 
 
-def pad(rows: Sequence[np.ndarray] | Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+def pad(rows: Rows) -> tuple[Tensor, Tensor]:
     """Rows of ids to (B, S) padded with PAD and (B,) lengths."""
     lengths = [len(row) for row in rows]
     padded = np.full((len(rows), max(lengths)), PAD_ID, dtype=np.int64)
@@ -117,7 +119,8 @@ def cut_by_tokens(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[n
     Batches of more than 8 rows have a multiple of 8: products of few distinct shapes are faster
     (see `penstock.nn.products`).
     """
-    batches, start = [], 0
+    batches: list[np.ndarray] = []
+    start = 0
     while start < len(order):
         end = start + 1
         while end < len(order) and (end - start + 1) * int(lengths[end]) <= budget:

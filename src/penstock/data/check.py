@@ -57,9 +57,9 @@ class Finding:
     """
 
     count: int = 0
-    lines: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list[int])
     more: bool = False
-    examples: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list[str])
 
     def add(self, line: int, example: str | None = None, *, times: int = 1) -> None:
         """Count one more; the first ten are listed."""
@@ -122,9 +122,9 @@ class CorpusReport:
     long_sources: Finding = field(default_factory=Finding)
     long_targets: Finding = field(default_factory=Finding)
     ratio_outliers: Finding = field(default_factory=Finding)
-    odd_characters: dict[str, Finding] = field(default_factory=dict)
+    odd_characters: dict[str, Finding] = field(default_factory=dict[str, Finding])
     mixed_scripts: Finding = field(default_factory=Finding)
-    leakage: list[Leakage] = field(default_factory=list)
+    leakage: list[Leakage] = field(default_factory=list[Leakage])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""

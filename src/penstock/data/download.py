@@ -15,7 +15,7 @@ import string
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -95,7 +95,7 @@ def download(
     if not _is_web(url):
         raise UsageError(f"{url!r}: not an http or https address; a file goes by --from FILE")
     limits = limits or Limits()
-    report = progress or (lambda done, total: None)
+    report = progress or _unseen
     make_folder(destination.parent)
     with claim(destination) as part:
         stitched = _fetch(url, part, limits, report)
@@ -114,6 +114,10 @@ def download(
         (install or place)(part.path, destination)
         part.discard()
     return destination
+
+
+def _unseen(done: int, total: int | None) -> None:
+    pass
 
 
 def _is_web(url: str) -> bool:
@@ -256,7 +260,7 @@ def _request(
 
 
 @contextmanager
-def _network(limits: Limits) -> Iterator[None]:
+def _network(limits: Limits) -> Generator[None]:
     """A failure after the connection stood is worth another attempt."""
     try:
         yield

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import FileIO
@@ -28,7 +28,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def private_file(destination: Path) -> Iterator[Path]:
+def private_file(destination: Path) -> Generator[Path]:
     """A path beside `destination` that no other process uses; gone at the end unless placed."""
     make_folder(destination.parent)
     path = destination.with_name(f"{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -39,7 +39,7 @@ def private_file(destination: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(path: Path, mode: Literal["wb", "ab"] = "wb") -> Iterator[Callable[[bytes], None]]:
+def writing(path: Path, mode: Literal["wb", "ab"] = "wb") -> Generator[Callable[[bytes], None]]:
     """Open `path` and yield its write function; a disk that is full becomes a `DownloadError`."""
     try:
         file = path.open(mode, buffering=0)  # unbuffered: no write is left to fail at close
@@ -131,7 +131,7 @@ class Part:
 
 
 @contextmanager
-def claim(destination: Path) -> Iterator[Part]:
+def claim(destination: Path) -> Generator[Part]:
     """The shared partial file, or a private one while another process is writing the shared."""
     lock = destination.with_name(destination.name + ".lock")
     try:

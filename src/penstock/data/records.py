@@ -16,6 +16,7 @@ from typing import Any
 from penstock.data.pair import Pair
 from penstock.data.streams import BadLineError, Line, scan_lines
 from penstock.errors import DataError, UsageError
+from penstock.parsed import is_array, is_object
 
 Column = int | str
 Columns = tuple[Column, Column]
@@ -262,7 +263,7 @@ def _parse_object(line: Line) -> dict[str, Any]:
         raise ValueError(f"{what}; write one object a line") from None
     except (ValueError, RecursionError):
         raise ValueError("not usable JSON: too deep or too long a number") from None
-    if not isinstance(record, dict):
+    if not is_object(record):
         kind = type(record).__name__
         raise ValueError(f'expected a JSON object, found a {kind}; write {{"source": …}}')
     return record
@@ -285,7 +286,7 @@ def _targets_of(record: dict[str, Any], keys: tuple[str, ...]) -> tuple[str, ...
         raise ValueError(f"no key {names}; found {', '.join(map(repr, record))}")
     (key,) = present
     value = record[key]
-    if not isinstance(value, list):
+    if not is_array(value):
         if key == "targets":
             raise ValueError(f"'targets' must be a list of strings, found {_short(value)}")
         return (_text_of(record, key),)

@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow brings no types: what leaves this module is declared)
 """Tokenised pairs in a memory-mapped Arrow file, read a block at a time.
 
 A store is written once, streaming, and cached by the content it was made from. It is mapped
@@ -72,7 +74,7 @@ class PairStore:
         self.path = Path(path)
         with pa.memory_map(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
-            self.num_blocks = reader.num_record_batches
+            self.num_blocks: int = reader.num_record_batches
         self.counts = StoreCounts(**json.loads(_counts_path(self.path).read_text("utf-8")))
 
     def __len__(self) -> int:
@@ -80,7 +82,8 @@ class PairStore:
 
     def read(self, blocks: Iterable[int]) -> tuple[Ragged, Ragged]:
         """Copy sources and targets of the given blocks out of the map, in that order."""
-        sources, targets = [], []
+        sources: list[Ragged] = []
+        targets: list[Ragged] = []
         with pa.memory_map(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
             for index in blocks:

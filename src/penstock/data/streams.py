@@ -141,8 +141,8 @@ def _decompressed(plain: IO[bytes], suffix: str) -> AbstractContextManager[IO[by
 def _open_zstd(path: str | Path) -> AbstractContextManager[IO[bytes]]:
     import pyarrow
 
-    unpacked = pyarrow.input_stream(str(path), compression="zstd")
-    return _Closing(io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER_BYTES))
+    unpacked = cast(io.RawIOBase, pyarrow.input_stream(str(path), compression="zstd"))
+    return _Closing(io.BufferedReader(unpacked, _BUFFER_BYTES))
 
 
 class _Closing(AbstractContextManager[IO[bytes]]):

@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
 """Beam search: the best K beginnings kept at every step.
 
 A beginning that ends keeps its place in the beam, so that a beam of 1 is greedy search and a
@@ -36,7 +38,7 @@ class _Sentence:
     max_length: int
     places: int
     alive: list[_Path | None] = field(default_factory=lambda: [None])
-    ended: list[Hypothesis] = field(default_factory=list)
+    ended: list[Hypothesis] = field(default_factory=list[Hypothesis])
 
 
 @torch.no_grad()
@@ -106,7 +108,7 @@ def _rank(
     log_probs: Tensor, active: list[_Sentence], limits: Limits, beam_size: int, length: int
 ) -> list[list[_Candidate]]:
     """The best K candidates of each sentence, best first; `log_probs` is (N, V)."""
-    likeliest = log_probs.argmax(-1).tolist()
+    likeliest: list[int] = log_probs.argmax(-1).tolist()
     counts = [len(sentence.alive) for sentence in active]
     at_limit = [length == s.max_length for s in active for _ in s.alive]
     limits.end_at_limit(log_probs, at_limit)  # after the likeliest is known
@@ -123,8 +125,11 @@ def _rank(
     best, index = table.flatten(1).topk(min(beam_size, most * width), -1)  # (B, K)
     ranked: list[list[_Candidate]] = []
     first = 0
-    token_rows, value_rows = tokens.tolist(), values.tolist()
-    for count, bests, indices in zip(counts, best.tolist(), index.tolist(), strict=True):
+    token_rows: list[list[int]] = tokens.tolist()
+    value_rows: list[list[float]] = values.tolist()
+    best_rows: list[list[float]] = best.tolist()
+    index_rows: list[list[int]] = index.tolist()
+    for count, bests, indices in zip(counts, best_rows, index_rows, strict=True):
         candidates: list[_Candidate] = []
         for total, flat in zip(bests, indices, strict=True):
             if total == -math.inf:
@@ -154,7 +159,8 @@ def _advance(
     length_penalty: float,
 ) -> list[int]:
     """Fill the sentence's places with its best candidates; the batch rows they grew from."""
-    paths, origins = [], []
+    paths: list[_Path | None] = []
+    origins: list[int] = []
     for candidate in candidates[: sentence.places]:
         before = sentence.alive[candidate.place]
         if candidate.token == eos_id:
@@ -170,7 +176,9 @@ def _advance(
 
 
 def _hypothesis(path: _Path | None, end: _Candidate, length_penalty: float) -> Hypothesis:
-    tokens, log_probs, weights = [], [end.log_prob], []
+    tokens: list[int] = []
+    log_probs = [end.log_prob]
+    weights: list[Tensor] = []
     while path is not None:
         tokens.append(path.token)
         log_probs.append(path.log_prob)

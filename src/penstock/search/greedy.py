@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
 """Greedy search: the best token at every step."""
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ def greedy_search(
         free = log_probs.argmax(-1)
         limits.end_at_limit(log_probs, at_limit)
         values, choices = log_probs.max(-1)
+        chosen: list[int] = choices.tolist()
+        log_probs_chosen: list[float] = values.tolist()
         alive: list[int] = []
-        for i, (row, token, value) in enumerate(
-            zip(rows, choices.tolist(), values.tolist(), strict=True)
-        ):
+        for i, (row, token, value) in enumerate(zip(rows, chosen, log_probs_chosen, strict=True)):
             scores[row].append(value)
             if token == limits.eos_id:
                 finished[row] = int(free[i]) == token

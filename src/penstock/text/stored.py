@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from tokenizers import Tokenizer as LibraryTokenizer
 from tokenizers import models
 
 from penstock.config import TokenizerKind
 from penstock.errors import BundleError
+from penstock.parsed import is_array, is_object
 from penstock.text.pieces import BYTE_LEVEL, RESERVED, UNK_ID, byte_alphabet, on_bytes
 
 FORMAT = 1
@@ -66,8 +67,8 @@ def build(model: Any, kind: TokenizerKind) -> LibraryTokenizer:
     Raises:
         ValueError: the model is not one that `kind` can have.
     """
-    found = model.get("type") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or found != _MODELS[kind]:
+    found = model.get("type") if is_object(model) else None
+    if not is_object(model) or found != _MODELS[kind]:
         raise ValueError(f"kind {kind!r} needs a {_MODELS[kind]} model, found {found!r}")
     unknown = RESERVED[UNK_ID]
     if kind == "unigram":
@@ -82,9 +83,9 @@ def build(model: Any, kind: TokenizerKind) -> LibraryTokenizer:
 
 
 def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    if isinstance(content, dict):
+    if is_object(content):
         about, library = content.get("penstock"), content.get("tokenizer")
-        if isinstance(about, dict) and isinstance(library, dict):
+        if is_object(about) and is_object(library):
             return about, library
     raise ValueError("not a penstock tokenizer: its JSON lacks 'penstock' and 'tokenizer'")
 
@@ -106,15 +107,20 @@ def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
 
 
 def _vocabulary(content: Any) -> dict[str, int]:
-    if not isinstance(content, dict) or not all(type(index) is int for index in content.values()):
+    if not is_object(content) or not all(type(index) is int for index in content.values()):
         raise ValueError("damaged tokenizer: its vocabulary is not tokens with ids")
     return content
 
 
+def _is_row(entry: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """A file has arrays, the learner tuples."""
+    return isinstance(entry, list | tuple)
+
+
 def _scored_vocabulary(content: Any) -> list[tuple[str, float]]:
-    entries: list[Any] = content if isinstance(content, list) else [None]
+    entries: list[Any] = content if is_array(content) else [None]
     if not all(
-        isinstance(entry, list | tuple)
+        _is_row(entry)
         and len(entry) == 2
         and isinstance(entry[0], str)
         and isinstance(entry[1], float)
@@ -148,9 +154,9 @@ def _require_utf8(token: str) -> None:
 
 
 def _merges(content: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
-    entries: list[Any] = content if isinstance(content, list) else [None]
+    entries: list[Any] = content if is_array(content) else [None]
     if not all(
-        isinstance(entry, list | tuple)
+        _is_row(entry)
         and len(entry) == 2
         and all(isinstance(part, str) and part in vocabulary for part in entry)
         and "".join(entry) in vocabulary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -26,12 +26,12 @@ class WeightAverage:
     def update(self, model: nn.Module, number: int) -> None:
         """Take in the parameters after update `number` (from 1)."""
         decay = min(self.decay, number / (number + 10))
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
             self.values, list(model.parameters()), 1 - decay
         )
 
     @contextmanager
-    def in_place(self, model: nn.Module) -> Iterator[None]:
+    def in_place(self, model: nn.Module) -> Generator[None]:
         """Lend the averages to the model; its own weights come back at the end."""
         self._swap(model)
         try:

@@ -111,7 +111,7 @@ def _batches(translator: Translator, pairs: list[Pair], batch_tokens: int) -> li
     ]
     lengths = np.array([len(ids) for ids in targets])
     order = np.argsort(lengths, kind="stable")
-    return [
-        collate([np.array(sources[i]) for i in rows], [np.array(targets[i]) for i in rows])
-        for rows in cut_by_tokens(order, lengths[order], batch_tokens)
+    cuts: list[list[int]] = [
+        rows.tolist() for rows in cut_by_tokens(order, lengths[order], batch_tokens)
     ]
+    return [collate([sources[i] for i in rows], [targets[i] for i in rows]) for rows in cuts]

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from penstock.bundle import Bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig, dump_toml, load_config
 from penstock.data.batches import EpochSampler
 from penstock.data.streams import STDIN
+from penstock.device import choose_device
 from penstock.errors import TrainingError, UsageError
 from penstock.files import atomic_write, replacing
 from penstock.nn import Seq2Seq
@@ -241,23 +242,6 @@ def _keep_standard_input(run: Path, *, resume: bool) -> str:
     return str(kept)
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU.
-
-    Raises:
-        UsageError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise UsageError(f"device {name!r}: not available here ({reason}); try 'cpu'") from None
-    return device
-
-
 def _optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(
@@ -381,7 +365,7 @@ def _report(
 
 
 @contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
+def _stop_signal() -> Generator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

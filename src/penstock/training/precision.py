@@ -29,7 +29,7 @@ def choose_precision(wanted: Precision, device: torch.device) -> Precision:
 
 def _product_seconds(kind: torch.dtype) -> float:
     a, b = torch.ones(512, 512, dtype=kind), torch.ones(512, 1024, dtype=kind)
-    times = []
+    times: list[float] = []
     for _ in range(7):
         start = time.perf_counter()
         torch.mm(a, b)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from penstock.files import atomic_write
+from penstock.parsed import is_object
 from penstock.training.evaluation import HeldOutScores
 
 LOG = "log.jsonl"
@@ -64,7 +65,7 @@ def read_log(run: str | Path) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             continue
-        if isinstance(event, dict) and "event" in event and isinstance(event.get("update"), int):
+        if is_object(event) and "event" in event and isinstance(event.get("update"), int):
             events.append(event)
     return events
 
