@@ -14,7 +14,7 @@ LAYERS = {
     **dict.fromkeys(("errors", "config", "files", "parsed", "version"), 0),
     **dict.fromkeys(("text", "nn", "metrics", "hmm", "device"), 1),
     **dict.fromkeys(("data", "search"), 2),
-    "bundle": 3,
+    **dict.fromkeys(("bundle", "translation"), 3),
     "translator": 4,
     "training": 5,
     **dict.fromkeys(("plots", "demo", "bench", "insight"), 6),

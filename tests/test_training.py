@@ -20,9 +20,10 @@ from conftest import quiet_console, tiny_config
 from penstock.bundle import load_bundle
 from penstock.config import RunConfig, TrainingConfig, load_config, parse_config
 from penstock.data.grammar import generate_pairs
+from penstock.device import choose_device
 from penstock.errors import BundleError, DataError, PenstockError, TrainingError, UsageError
 from penstock.nn import Seq2Seq
-from penstock.training import evaluation, loop, precision, progress
+from penstock.training import evaluation, precision, progress
 from penstock.training.evaluation import Evaluator
 from penstock.training.loop import TrainingResult, train
 from penstock.training.progress import read_log
@@ -748,7 +749,7 @@ def test_precision_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_device_that_is_not_there() -> None:
     with pytest.raises(UsageError, match=r"device 'warp:9': not available here .*; try 'cpu'"):
-        loop.choose_device("warp:9")
+        choose_device("warp:9")
 
 
 # --- what the user sees -------------------------------------------------------------------------

@@ -57,10 +57,6 @@ class TrainingError(PenstockError):
     """Training cannot go on (loss not finite, nothing to train on)."""
 
 
-class SearchError(PenstockError):
-    """A search was asked for something impossible."""
-
-
 class MissingExtraError(PenstockError):
     """An optional package is absent; the message names the extra that brings it."""
 

@@ -27,9 +27,7 @@ def replacing(path: str | Path) -> Generator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        place(partial, path)
     except OSError as error:
         raise PenstockError(
             f"{path}: cannot write: {error.strerror or error}; free some space or choose another "
@@ -37,6 +35,21 @@ def replacing(path: str | Path) -> Generator[Path]:
         ) from None
     finally:
         remove(partial)
+
+
+def place(partial: Path, path: Path) -> None:
+    """Give a finished file its name: all of it is on the disk before the name is."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+    if os.name == "posix":
+        # the new name stands by now, and some file systems cannot sync a folder
+        with suppress(OSError):
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def remove(path: Path) -> None:

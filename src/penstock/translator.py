@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import math
-import re
 import time
-import unicodedata
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -25,79 +22,14 @@ from penstock.errors import UsageError
 from penstock.search import Hypothesis, Limits, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from penstock.text.lines import cut_to_fit, is_blank
+from penstock.translation import Alternative, PairScore, Status, Translation
 
-Status = Literal["ok", "empty", "split", "length-capped", "unknown-heavy"]
 SearchKind = Literal["greedy", "beam"]
 
 _BATCH_SENTENCES = 64
 _BATCH_TOKENS = 2048  # when scoring: the logits of a batch are kept whole
 _BUFFER_LINES = 1024
-_SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One hypothesis as text.
-
-    Attributes:
-        text: the output.
-        score: what alternatives are ranked by.
-        log_probability: of the whole output with its end, in nats.
-        tokens: target pieces.
-        token_log_probabilities: one a piece and one for the end.
-        alignment: for each piece the attention over the source pieces; None without attention.
-    """
-
-    text: str
-    score: float
-    log_probability: float
-    tokens: list[str]
-    token_log_probabilities: list[float]
-    alignment: list[list[float]] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """The result for one line.
-
-    Attributes:
-        source: the line as given.
-        text: its translation; empty for a blank line.
-        status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
-            `length-capped` when the length limit ended the output; `unknown-heavy` when more
-            than half the source is unknown.
-        source_tokens: source pieces, the end of sequence last, as the alignment counts them.
-        alternatives: best first; the first is `text`. Empty for blank and for split lines.
-        score, log_probability: of the best; 0 for a blank line, summed over parts.
-        seconds: time of the batch that the line was in, divided by its lines.
-    """
-
-    source: str
-    text: str
-    status: Status
-    source_tokens: list[str]
-    alternatives: list[Alternative]
-    score: float
-    log_probability: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class PairScore:
-    """How probable a given target is.
-
-    Attributes:
-        log_probability: of the target with its end, given the source, in nats.
-        tokens: target pieces counted, the end included.
-    """
-
-    log_probability: float
-    tokens: int
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the mean negative log-probability a token."""
-        return math.exp(-self.log_probability / self.tokens)
 
 
 class Translator:
@@ -256,14 +188,14 @@ class Translator:
 
     def _parts(self, line: str) -> list[list[int]]:
         """The line's ids in parts that fit the model, nothing left out; none for a blank line."""
-        if _is_blank(line):
+        if is_blank(line):
             return []
         limit = self.bundle.config.data.max_source_tokens
         ids = self._source_ids([line])[0]
         if len(ids) <= limit:
             return [ids]
         parts: list[list[int]] = []
-        for text in _pieces(line, lambda text: len(self._source_ids([text])[0]) <= limit):
+        for text in cut_to_fit(line, lambda text: len(self._source_ids([text])[0]) <= limit):
             *ids, _ = self._source_ids([text])[0]
             # a stretch without spaces may still be too long
             for start in range(0, len(ids), limit - 1):
@@ -380,23 +312,3 @@ class Translator:
         """One line of text: what a model writes must not break the line count."""
         text = self.bundle.target_tokenizer.decode(hypothesis.tokens)
         return text.replace("\r", " ").replace("\n", " ")
-
-
-def _is_blank(line: str) -> bool:
-    """Whether nothing in the line can be seen: white space, zero-width and control characters."""
-    return all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in line)
-
-
-def _pieces(line: str, fits: Callable[[str], bool]) -> Iterator[str]:
-    """Cut a long line at sentence ends, then at spaces, into pieces that fit where possible."""
-    for sentence in _SENTENCE_END.split(line):
-        words = [sentence] if fits(sentence) else sentence.split()
-        piece = ""
-        for word in words:
-            longer = f"{piece} {word}" if piece else word
-            if piece and not fits(longer):
-                yield piece
-                longer = word
-            piece = longer
-        if piece.strip():
-            yield piece

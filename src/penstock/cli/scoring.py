@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from penstock.data.pair import Pair
+    from penstock.metrics import CorpusScores
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
 Data = Annotated[list[str], typer.Argument(help="A file of pairs, or two line-parallel files.")]
@@ -66,9 +67,7 @@ def evaluate(
     kind = translator.bundle.config.text
     side = kind.source if kind.shared else kind.target
     separator = side.separator if side.kind == "separator" else None
-    default = ["bleu", "chrf", "exact_match", "wer", *(["per"] if separator else [])]
-    wanted = [name.strip() for name in metrics.split(",")] if metrics else default
-    wanted = ["exact_match" if name == "exact" else name for name in wanted]
+    wanted = _wanted(metrics, phones=separator is not None)
     # a misspelt metric is told now, not after the translation
     score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], wanted,
                  separator=separator)  # fmt: skip
@@ -96,6 +95,25 @@ def evaluate(
         "length_penalty": penalty if length_penalty is None else length_penalty,
         "preprocess": "book" if preprocess else "none",
     }
+    _show(scores, wanted, recipe, seconds, as_json=as_json)
+
+
+def _wanted(metrics: str | None, *, phones: bool) -> list[str]:
+    """Names of metrics as `score_corpus` has them."""
+    if not metrics:
+        return ["bleu", "chrf", "exact_match", "wer", *(["per"] if phones else [])]
+    names = [name.strip() for name in metrics.split(",")]
+    return ["exact_match" if name == "exact" else name for name in names]
+
+
+def _show(
+    scores: CorpusScores,
+    wanted: list[str],
+    recipe: dict[str, Any],
+    seconds: float,
+    *,
+    as_json: bool,
+) -> None:
     values = {name: getattr(scores, name) for name in wanted}
     if as_json:
         write_json(

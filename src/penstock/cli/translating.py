@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,8 @@ from penstock.cli.console import as_row, note
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.translator import Translation
+    from penstock.translation import Translation
+    from penstock.translator import Translator
 
 Format = Literal["text", "json", "tsv"]
 
@@ -71,7 +72,7 @@ def translate(
     statuses: Counter[str] = Counter()
     with ExitStack() as stack:
         if output == "-":
-            stream: Any = sys.stdout.buffer
+            stream: IO[bytes] = sys.stdout.buffer
         else:
             stream = stack.enter_context(stack.enter_context(replacing(output)).open("wb"))
         for result in results:
@@ -86,7 +87,7 @@ def translate(
         note(f"{sum(statuses.values()):,} lines; not plain: {listed} (--format json says which)")
 
 
-def _load(model: Path, device: str, threads: int | None) -> Any:
+def _load(model: Path, device: str, threads: int | None) -> Translator:
     import torch
 
     from penstock.device import choose_device
@@ -98,7 +99,7 @@ def _load(model: Path, device: str, threads: int | None) -> Any:
 
 
 def _one_by_one(
-    translator: Any, lines: Iterable[str], options: dict[str, Any]
+    translator: Translator, lines: Iterable[str], options: dict[str, Any]
 ) -> Iterator[Translation]:
     for line in lines:
         yield from translator.translate([line], **options)

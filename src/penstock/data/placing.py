@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Literal
 
+from penstock import files
 from penstock.errors import DownloadError
 
 _HEADER_VALUE = r"[ -~]+"  # what may be sent back as If-Range
@@ -59,17 +60,9 @@ def writing(path: Path, mode: Literal["wb", "ab"] = "wb") -> Generator[Callable[
 
 
 def place(path: Path, destination: Path) -> None:
-    """Give a finished file its final name: all of it is on the disk before the name is."""
+    """`files.place`, with what to do about a full disk."""
     try:
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-        path.replace(destination)
-        if os.name == "posix":
-            folder = os.open(destination.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        files.place(path, destination)
     except OSError as error:
         raise disk_error(destination, error) from None
 

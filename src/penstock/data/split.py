@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from penstock.data.keys import fold, stable_hash
 from penstock.data.pair import Pair
 from penstock.data.readers import ReadOptions, Source, read_pairs
 from penstock.data.streams import STDIN
 from penstock.errors import DataError, UsageError
+from penstock.files import place
 
 TRAIN, VALID, TEST = "train.tsv", "valid.jsonl", "test.jsonl"
 
@@ -106,7 +106,7 @@ def split_corpus(
             _write_held_out([held[key] for key in chosen[valid:]], made / TEST)
             names = [TRAIN, *([VALID] if valid else []), *([TEST] if test else [])]
             for name in names:
-                (made / name).replace(out / name)
+                place(made / name, out / name)
             for name in {VALID, TEST}.difference(names):
                 (out / name).unlink(missing_ok=True)  # an earlier split's: it may leak into this
     except OSError as error:
@@ -199,8 +199,8 @@ class _Training:
 
         That is a shuffle of the whole of which only one bucket is ever in memory.
         """
-        places = [path.with_name(f"bucket-{number}") for number in range(buckets)]
-        files = [place.open("w", encoding="utf-8", newline="\n") for place in places]
+        paths = [path.with_name(f"bucket-{number}") for number in range(buckets)]
+        files = [bucket.open("w", encoding="utf-8", newline="\n") for bucket in paths]
         try:
             for row in self._rows(pairs):
                 random = stable_hash(f"order {self.written}", self._seed)
@@ -210,14 +210,13 @@ class _Training:
             for file in files:
                 file.close()
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            for place in places:
-                with place.open(encoding="utf-8", newline="\n") as bucket:
-                    rows = sorted(bucket)
+            for bucket in paths:
+                with bucket.open(encoding="utf-8", newline="\n") as lines:
+                    rows = sorted(lines)
                 if rows and not file.tell() and rows[0].split("\t", 1)[1].startswith("\ufeff"):
                     file.write("\ufeff")  # the reader drops one
                 file.writelines(row.split("\t", 1)[1] for row in rows)
-                place.unlink()
-            _to_disk(file)
+                bucket.unlink()
 
     def _rows(self, pairs: Iterable[Pair]) -> Iterator[str]:
         for pair in pairs:
@@ -249,12 +248,6 @@ def _write_held_out(examples: list[tuple[str, list[str]]], path: Path) -> None:
         for text, targets in examples:
             example = {"source": text, "targets": targets}
             file.write(json.dumps(example, ensure_ascii=False) + "\n")
-        _to_disk(file)
-
-
-def _to_disk(file: IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _name(source: Source) -> str:

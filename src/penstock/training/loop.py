@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -19,23 +17,20 @@ from rich.console import Console
 from torch import nn
 
 from penstock.bundle import Bundle, save_bundle
-from penstock.config import RunConfig, TrainingConfig, dump_toml, load_config
+from penstock.config import RunConfig, TrainingConfig
 from penstock.data.batches import EpochSampler
-from penstock.data.streams import STDIN
-from penstock.device import choose_device
-from penstock.errors import TrainingError, UsageError
-from penstock.files import atomic_write, replacing
+from penstock.errors import TrainingError
 from penstock.nn import Seq2Seq
 from penstock.training.averaging import WeightAverage
 from penstock.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from penstock.training.claiming import claim_run
 from penstock.training.corpus import prepare_corpus
-from penstock.training.evaluation import HIGHER_IS_BETTER, Evaluator, HeldOutScores
-from penstock.training.precision import choose_precision, mixed
-from penstock.training.progress import LOG, Display, RunLog
+from penstock.training.evaluation import Evaluator, HeldOutScores
+from penstock.training.precision import mixed
+from penstock.training.progress import Display, RunLog
 from penstock.training.schedule import learning_rate
+from penstock.training.stopping import evaluation_is_due, give_up, limit_reached, note_scores
 from penstock.translator import Translator
-
-CONFIG = "config.toml"
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ def train(
     """
     run = Path(run)
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-    config, device = _settle(config, run, resume=resume)
+    config, device = claim_run(config, run, resume=resume)
     settings = config.training
     corpus = prepare_corpus(config, run / "data", lambda text: console.print(text, markup=False))
 
@@ -125,19 +120,19 @@ def train(
         with average.in_place(model) if average else nullcontext():
             scores = evaluator.evaluate()
             _require_finite("held-out loss", scores.loss, progress, run)
-            better = _note_scores(settings, progress, scores)
+            better = note_scores(settings, progress, scores)
             if better or settings.keep == "last":
                 _save_model(bundle, progress, scores, run)
         _report(display, log, settings, progress, scores, better, started)
         progress.owes_evaluation = False
-        return _give_up(settings, progress)
+        return give_up(settings, progress)
 
     model.train()
     with closing(display), closing(log), _stop_signal() as stop:
         reason = ""
         if done:  # the run may have ended, or been interrupted just before an evaluation
-            given_up = evaluate() if progress.owes_evaluation else _give_up(settings, progress)
-            reason = _limit_reached(settings, progress) or given_up
+            given_up = evaluate() if progress.owes_evaluation else give_up(settings, progress)
+            reason = limit_reached(settings, progress) or given_up
         batches = sampler.epoch(progress.epoch, skip=progress.batch)
         while not reason:
             for group in optimizer.param_groups:
@@ -186,11 +181,11 @@ def train(
                 progress.loss_sum / max(progress.loss_tokens, 1),
                 progress.tokens / progress.seconds,
             )
-            reason = _limit_reached(settings, progress)
-            evaluation_is_due = _evaluation_is_due(settings, progress, epoch_ended, reason)
+            reason = limit_reached(settings, progress)
+            must_evaluate = evaluation_is_due(settings, progress, epoch_ended, reason)
             if stop.is_set():
-                reason, progress.owes_evaluation = "interrupted", evaluation_is_due
-            elif evaluation_is_due:
+                reason, progress.owes_evaluation = "interrupted", must_evaluate
+            elif must_evaluate:
                 reason = evaluate() or reason
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             if reason or due:
@@ -203,43 +198,6 @@ def train(
         f"stopped at update {progress.update:,} after {progress.seconds / 60:.1f} min: {reason}"
     )
     return TrainingResult(reason, interrupted, progress.best, progress)
-
-
-def _settle(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
-    """Resolve what depends on the machine, and claim the run directory."""
-    existing = run / CONFIG
-    # the log begins with training: what failed before it, for want of data, may be tried again
-    if (run / LOG).exists() and not resume:
-        raise UsageError(
-            f"{run}: holds a run already; add --resume to go on with it, or choose another --out"
-        )
-    if resume and existing.exists() and config.training.precision == "auto":
-        # what the machine decided at the start stays decided
-        settled = load_config(existing).training.precision
-        config = config.model_copy(
-            update={"training": config.training.model_copy(update={"precision": settled})}
-        )
-    if config.data.train == STDIN:
-        kept = _keep_standard_input(run, resume=resume)
-        config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    device = choose_device(config.device)
-    precision = choose_precision(config.training.precision, device)
-    config = config.model_copy(
-        update={"training": config.training.model_copy(update={"precision": precision})}
-    )
-    atomic_write(existing, dump_toml(config))
-    return config, device
-
-
-def _keep_standard_input(run: Path, *, resume: bool) -> str:
-    """Training data is read more than once, also when resuming: a stream is kept in the run."""
-    kept = run / "data" / "stdin.tsv"
-    if not (resume and kept.exists()):
-        with replacing(kept) as partial, partial.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-    return str(kept)
 
 
 def _optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
@@ -265,51 +223,6 @@ def _require_finite(what: str, value: float, progress: Progress, run: Path) -> N
         f"the {what} is {value} after update {progress.update:,}; {kept}. Lower "
         "training.learning_rate or training.clip_norm, or set training.precision = 'fp32'"
     )
-
-
-def _limit_reached(settings: TrainingConfig, progress: Progress) -> str:
-    if progress.update >= settings.max_updates:
-        return f"training.max_updates = {settings.max_updates:,} reached"
-    if settings.max_epochs is not None and progress.epoch >= settings.max_epochs:
-        return f"training.max_epochs = {settings.max_epochs} reached"
-    if settings.max_minutes is not None and progress.seconds >= 60 * settings.max_minutes:
-        return f"training.max_minutes = {settings.max_minutes:g} reached"
-    return ""
-
-
-def _evaluation_is_due(
-    settings: TrainingConfig, progress: Progress, epoch_ended: bool, reason: str
-) -> bool:
-    if not progress.loss_tokens:  # nothing was learnt since the last one
-        return False
-    if reason:
-        return True
-    if settings.evaluate_every is None:
-        return epoch_ended
-    return progress.update % settings.evaluate_every == 0
-
-
-def _note_scores(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
-    """Update best, patience and plateau; whether this is the best so far."""
-    value = scores.value(settings.metric)
-    sign = 1 if HIGHER_IS_BETTER[settings.metric] else -1
-    better = progress.best is None or sign * value > sign * progress.best
-    if better:
-        progress.best, progress.best_update, progress.worse = value, progress.update, 0
-        return True
-    progress.worse += 1
-    if settings.schedule == "plateau" and progress.worse % settings.plateau_patience == 0:
-        progress.plateau_scale *= settings.plateau_factor
-    return False
-
-
-def _give_up(settings: TrainingConfig, progress: Progress) -> str:
-    if settings.patience is not None and progress.worse >= settings.patience:
-        return (
-            f"no better {settings.metric} in {settings.patience} evaluations "
-            f"(best {progress.best:.3f} at update {progress.best_update:,})"
-        )
-    return ""
 
 
 def _save_model(bundle: Bundle, progress: Progress, scores: HeldOutScores, run: Path) -> None:

@@ -1,0 +1,55 @@
+"""When a run evaluates, what counts as better, and when it stops."""
+
+from __future__ import annotations
+
+from penstock.config import TrainingConfig
+from penstock.training.checkpoint import Progress
+from penstock.training.evaluation import HIGHER_IS_BETTER, HeldOutScores
+
+
+def limit_reached(settings: TrainingConfig, progress: Progress) -> str:
+    """The limit of the configuration that stops the run, empty for none."""
+    if progress.update >= settings.max_updates:
+        return f"training.max_updates = {settings.max_updates:,} reached"
+    if settings.max_epochs is not None and progress.epoch >= settings.max_epochs:
+        return f"training.max_epochs = {settings.max_epochs} reached"
+    if settings.max_minutes is not None and progress.seconds >= 60 * settings.max_minutes:
+        return f"training.max_minutes = {settings.max_minutes:g} reached"
+    return ""
+
+
+def evaluation_is_due(
+    settings: TrainingConfig, progress: Progress, epoch_ended: bool, reason: str
+) -> bool:
+    """Whether to evaluate now; always before stopping for `reason`."""
+    if not progress.loss_tokens:  # nothing was learnt since the last one
+        return False
+    if reason:
+        return True
+    if settings.evaluate_every is None:
+        return epoch_ended
+    return progress.update % settings.evaluate_every == 0
+
+
+def note_scores(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
+    """Update best, patience and plateau; whether this is the best so far."""
+    value = scores.value(settings.metric)
+    sign = 1 if HIGHER_IS_BETTER[settings.metric] else -1
+    better = progress.best is None or sign * value > sign * progress.best
+    if better:
+        progress.best, progress.best_update, progress.worse = value, progress.update, 0
+        return True
+    progress.worse += 1
+    if settings.schedule == "plateau" and progress.worse % settings.plateau_patience == 0:
+        progress.plateau_scale *= settings.plateau_factor
+    return False
+
+
+def give_up(settings: TrainingConfig, progress: Progress) -> str:
+    """Why patience is at an end, empty while it is not."""
+    if settings.patience is not None and progress.worse >= settings.patience:
+        return (
+            f"no better {settings.metric} in {settings.patience} evaluations "
+            f"(best {progress.best:.3f} at update {progress.best_update:,})"
+        )
+    return ""

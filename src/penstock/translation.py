@@ -1,0 +1,74 @@
+"""What a translator gives back, as plain values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "empty", "split", "length-capped", "unknown-heavy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One hypothesis as text.
+
+    Attributes:
+        text: the output.
+        score: what alternatives are ranked by.
+        log_probability: of the whole output with its end, in nats.
+        tokens: target pieces.
+        token_log_probabilities: one a piece and one for the end.
+        alignment: for each piece the attention over the source pieces; None without attention.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: list[str]
+    token_log_probabilities: list[float]
+    alignment: list[list[float]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The result for one line.
+
+    Attributes:
+        source: the line as given.
+        text: its translation; empty for a blank line.
+        status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
+            `length-capped` when the length limit ended the output; `unknown-heavy` when more
+            than half the source is unknown.
+        source_tokens: source pieces, the end of sequence last, as the alignment counts them.
+        alternatives: best first; the first is `text`. Empty for blank and for split lines.
+        score, log_probability: of the best; 0 for a blank line, summed over parts.
+        seconds: time of the batch that the line was in, divided by its lines.
+    """
+
+    source: str
+    text: str
+    status: Status
+    source_tokens: list[str]
+    alternatives: list[Alternative]
+    score: float
+    log_probability: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """How probable a given target is.
+
+    Attributes:
+        log_probability: of the target with its end, given the source, in nats.
+        tokens: target pieces counted, the end included.
+    """
+
+    log_probability: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-probability a token."""
+        return math.exp(-self.log_probability / self.tokens)
