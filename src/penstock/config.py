@@ -217,7 +217,7 @@ class RunConfig(_Section):
     """One training run from data to model."""
 
     task: Literal["translation"] = "translation"
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**63)
     threads: int | None = Field(default=None, ge=1)
     device: str = "auto"
     data: DataConfig = DataConfig()
@@ -342,4 +342,5 @@ def _first_problem(error: ValidationError) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     value = problem["input"]
     shown = "" if isinstance(value, Mapping | BaseModel) else f" = {value!r}"
-    return f"{where}{shown}: {message[0].lower()}{message[1:]}"
+    place = f"{where}{shown}: " if where else ""
+    return f"{place}{message[0].lower() if where else message[0]}{message[1:]}"
