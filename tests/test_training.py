@@ -669,6 +669,18 @@ def test_truncation_and_unknowns_are_counted(config: Config, tmp_path: Path) -> 
     assert "were cut" in said  # also from the cache
 
 
+def test_cut_held_out_pairs_are_told(config: Config, data: Path, tmp_path: Path) -> None:
+    valid = tmp_path / "valid.tsv"
+    valid.write_text("abc " * 30 + "\tabc\nabc\tabc\n")
+    settings = config(
+        f"data.train={data}", f"data.valid={valid}", "data.max_source_tokens=20",
+        "training.max_updates=1",
+    )  # fmt: skip
+    _, said = run_training(settings, tmp_path / "run")
+    assert "1 of 2 held-out sources are longer than 20 tokens and are cut for the held-out" in said
+    assert "held-out targets" not in said
+
+
 def test_standard_input_is_kept_for_reading_again(
     config: Config, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
             max_target_tokens=data.max_target_tokens,
         )
     _say_losses(store, data, report)
+    _say_held_out_losses(valid, source, target, data, report)
     return Corpus(source, target, store, valid, survey.fingerprint)
 
 
@@ -254,6 +255,21 @@ def _say_losses(store: PairStore, data: DataConfig, report: Report) -> None:
             report(
                 f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are "
                 "unknown"
+            )
+
+
+def _say_held_out_losses(
+    valid: list[Pair], source: Tokenizer, target: Tokenizer, data: DataConfig, report: Report
+) -> None:
+    for side, tokenizer, texts, limit in (
+        ("source", source, [pair.source for pair in valid], data.max_source_tokens),
+        ("target", target, [pair.target for pair in valid], data.max_target_tokens),
+    ):
+        cut = sum(len(ids) + 1 > limit for ids in tokenizer.encode_batch(texts))
+        if cut:
+            report(
+                f"{cut:,} of {len(texts):,} held-out {side}s are longer than {limit} tokens and "
+                f"are cut for the held-out loss (raise data.max_{side}_tokens to keep them whole)"
             )
 
 
