@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,7 +228,7 @@ def test_json(penstock: Run, tiny_run: Path) -> None:
     first = values[0]
     assert first.keys() == {
         "source", "text", "status", "score", "log_probability", "tokens",
-        "token_log_probabilities", "source_tokens", "alignment", "alternatives", "seconds",
+        "token_log_probabilities", "source_tokens", "alignment", "alternatives", "parts", "seconds",
     }  # fmt: skip
     assert len(first["alternatives"]) == 1
     assert len(first["alignment"]) == len(first["tokens"])
@@ -261,7 +262,66 @@ def test_scores_and_alignments_as_text(penstock: Run, tiny_run: Path) -> None:
 def test_what_is_not_plain_is_told_on_stderr(penstock: Run, tiny_run: Path) -> None:
     ran = penstock("translate", "-m", tiny_run, "--search", "greedy", stdin="she sees " * 400)
     assert ran.out.count("\n") == 1
-    assert "1 lines; not plain: 1 split (--format json says which)" in ran.err
+    assert re.search(r"of 1 line: 1 (split|length-capped) \(--format json says which\)", ran.err)
+
+
+def test_a_long_stream_is_flushed_as_it_goes(
+    penstock: Run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from penstock.translator import Translator
+
+    events: list[str] = []
+    translate = Translator.translate
+
+    def watched(self: Translator, lines: list[str], **options: object) -> object:
+        events.append(f"translate {len(lines)}")
+        return translate(self, lines, **options)  # type: ignore
+
+    monkeypatch.setattr(Translator, "translate", watched)
+    ran = penstock("translate", "-m", tiny_run, "--search", "greedy", stdin="\n" * 2050)
+    assert ran.out == "\n" * 2050
+    assert events == ["translate 1024", "translate 1024", "translate 2"]
+
+
+def test_n_best_in_text_is_refused_as_its_help_says(penstock: Run, tiny_run: Path) -> None:
+    ran = penstock("translate", "-m", tiny_run, "--n-best", "2", stdin="Yes.\n")
+    refused(ran, 2, "--n-best above 1 needs --format json or tsv")
+    assert "above 1 only with --format json" in re.sub(r"\s+", " ", penstock("translate", "-h").out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "says"),
+    [
+        (["doctor"], ">&-", "Bad file descriptor"),
+        (["data", "stats", "-"], "<&-", "-: cannot be read: Bad file descriptor"),
+        (["data", "list"], "2>&- >&-", ""),
+        (["data", "list"], ">/dev/full", "No space left on device"),
+    ],
+)
+def test_closed_and_full_streams(arguments: list[str], redirection: str, says: str) -> None:
+    line = f'"$0" -m penstock.cli.app "$@" {redirection}'
+    command = ["sh", "-c", line, sys.executable, *arguments]
+    ran = subprocess.run(command, capture_output=True, check=False)
+    assert ran.returncode == 1
+    assert says in ran.stderr.decode()
+    assert b"Traceback" not in ran.stderr
+    assert b"Exception ignored" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
+)
+def test_too_little_memory(
+    penstock: Run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from penstock.translator import Translator
+
+    def hungry(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Translator, "translate", hungry)
+    ran = penstock("translate", "-m", tiny_run, stdin="Yes.\n")
+    refused(ran, 1, "not enough memory; lower model.hidden_size")
 
 
 # --- evaluate, score, info, doctor, plot --------------------------------------------------------
@@ -322,9 +382,20 @@ def test_score(penstock: Run, tiny_run: Path, pairs: Path) -> None:
     assert f"{values[0]['log_probability']:.4f}" == rows[0][0]
 
 
+def test_info_of_a_foreign_record(penstock: Run, tiny_run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny_run / "model", tmp_path / "model"))
+    index = json.loads((copy / "bundle.json").read_text())
+    index["record"]["held_out"] = "none"
+    (copy / "bundle.json").write_text(json.dumps(index))
+    ran = penstock("info", copy)
+    assert ran.code == 0
+    assert "held_out" not in ran.out
+
+
 def test_info(penstock: Run, tiny_run: Path) -> None:
     ran = penstock("info", tiny_run)
     assert "cell\tgru\n" in ran.out
+    assert "languages\tunknown\n" in ran.out
     value = json.loads(penstock("info", tiny_run / "model", "--json").out)
     assert value["source_vocabulary"] == "bpe 300"
     assert value["held_out_search"] == "greedy"

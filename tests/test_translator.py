@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import DataError, UsageError
+from penstock.search import Hypothesis
+from penstock.text import EOS_ID, UNK_ID
+from penstock.text.lines import in_buffers
 from penstock.translator import Translator
 
 LINES = ["She sees them.", "Do you speak French?", "I am not going to see her today.", "Yes.", "We"]
@@ -104,7 +107,8 @@ def test_a_stream_is_read_as_it_goes_and_gives_the_same(translator: Translator) 
 )
 def test_ten_thousand_characters_are_split_and_rejoined(translator: Translator, line: str) -> None:
     (result,) = translator.translate([line], search="greedy")
-    assert result.status == "split"
+    assert result.parts >= 2
+    assert result.status in ("split", "length-capped")
     assert result.alternatives == []
     # nothing of the source is left out
     shown = "".join(result.source_tokens).replace("<eos>", "")
@@ -123,9 +127,34 @@ def test_the_parts_of_a_split_line_are_translated_as_if_alone(translator: Transl
     count = limit // len(translator.bundle.source_tokenizer.encode(sentence)) + 1
     words = " ".join([sentence] * count)
     (result,) = translator.translate([words])
-    assert result.status == "split"
+    assert result.parts >= 2
+    assert result.status in ("split", "length-capped")
     assert result.text == " ".join([alone.text] * count)
     assert result.log_probability == pytest.approx(alone.log_probability * count, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("finished", "unknown", "status"),
+    [
+        ([True, True], [False, False], "split"),
+        ([True, True], [False, True], "unknown-heavy"),
+        ([True, False], [True, False], "length-capped"),
+    ],
+)
+def test_of_several_statuses_the_gravest_is_told(
+    translator: Translator, finished: list[bool], unknown: list[bool], status: str
+) -> None:
+    parts = [[UNK_ID if odd else 5, EOS_ID] for odd in unknown]
+    found = [[Hypothesis([5], -1.0, -1.0, [-0.5, -0.5], done)] for done in finished]
+    result = translator._join("a b", parts, found, 0.0)  # pyright: ignore[reportPrivateUsage]
+    assert (result.status, result.parts) == (status, 2)
+
+
+def test_a_stream_is_cut_by_lines_and_by_characters() -> None:
+    assert list(in_buffers("abcde", most=2)) == [["a", "b"], ["c", "d"], ["e"]]
+    lines = ["aa", "a", "aaaaa", "", "a"]
+    assert list(in_buffers(lines, characters=3)) == [["aa", "a"], ["aaaaa"], ["", "a"]]
+    assert list(in_buffers([])) == []
 
 
 # --- batch invariance ---------------------------------------------------------------------------

@@ -38,11 +38,13 @@ class Translation:
         source: the line as given.
         text: its translation; empty for a blank line.
         status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
-            `length-capped` when the length limit ended the output; `unknown-heavy` when more
-            than half the source is unknown.
+            `unknown-heavy` when more than half the source is unknown; `length-capped` when the
+            length limit ended the output. Of several, which a part of a line may bring in, the one
+            named last here.
         source_tokens: source pieces, the end of sequence last, as the alignment counts them.
         alternatives: best first; the first is `text`. Empty for blank and for split lines.
         score, log_probability: of the best; 0 for a blank line, summed over parts.
+        parts: how many the line was translated in; 0 for a blank line.
         seconds: time of the batch that the line was in, divided by its lines.
     """
 
@@ -53,6 +55,7 @@ class Translation:
     alternatives: list[Alternative]
     score: float
     log_probability: float
+    parts: int
     seconds: float
 
 

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +21,13 @@ from penstock.errors import UsageError
 from penstock.search import Hypothesis, Limits, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from penstock.text.lines import cut_to_fit, is_blank
+from penstock.text.lines import cut_to_fit, in_buffers, is_blank
 from penstock.translation import Alternative, PairScore, Status, Translation
 
 SearchKind = Literal["greedy", "beam"]
 
 _BATCH_SENTENCES = 64
 _BATCH_TOKENS = 2048  # when scoring: the logits of a batch are kept whole
-_BUFFER_LINES = 1024
 
 
 class Translator:
@@ -93,8 +91,7 @@ class Translator:
         alignments: bool = False,
     ) -> Iterator[Translation]:
         """`translate` for a stream of any length, in constant memory, in order."""
-        lines = iter(lines)
-        while buffer := list(islice(lines, _BUFFER_LINES)):
+        for buffer in in_buffers(lines):
             yield from self.translate(
                 buffer,
                 search=search,
@@ -268,16 +265,16 @@ class Translator:
         seconds: float,
     ) -> Translation:
         if not parts:
-            return Translation(line, "", "empty", [], [], 0.0, 0.0, 0.0)
+            return Translation(line, "", "empty", [], [], 0.0, 0.0, 0, 0.0)
         best = [hypotheses[0] for hypotheses in found]
         ids = [token for part in parts for token in part]
-        status: Status = "ok"
-        if len(parts) > 1:
-            status = "split"
-        elif not all(h.finished for h in best):
+        status: Status = "ok"  # of several the gravest
+        if not all(h.finished for h in best):
             status = "length-capped"
-        elif 2 * ids.count(UNK_ID) > len(ids) - len(parts):
+        elif any(2 * part.count(UNK_ID) > len(part) - 1 for part in parts):
             status = "unknown-heavy"
+        elif len(parts) > 1:
+            status = "split"
         alternatives = [self._alternative(h, len(ids)) for h in found[0]] if len(parts) == 1 else []
         return Translation(
             source=line,
@@ -287,6 +284,7 @@ class Translator:
             alternatives=alternatives,
             score=sum(h.score for h in best),
             log_probability=sum(h.log_probability for h in best),
+            parts=len(parts),
             seconds=seconds,
         )
 

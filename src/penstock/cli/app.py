@@ -56,10 +56,25 @@ _ParserError = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 def main() -> None:
     """Run a command; exit 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the locale says
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Stand in for streams that the caller closed (`<&-`, `>&-`).
+
+    Using the stand-in is told as a bad descriptor, except that messages have nowhere to go; and no
+    file of ours gets a descriptor that libraries write their messages to.
+    """
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", closefd=False)
 
 
 def run(arguments: list[str]) -> int:
@@ -80,13 +95,36 @@ def run(arguments: list[str]) -> int:
         note("penstock: interrupted")
         return 130
     except (BrokenPipeError, SystemExit):  # Typer makes the one into the other
-        # the reader went away (head, less): nothing more to say, and nothing to flush into
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader went away (head, less): nothing more to say
+        _abandon_stdout()
         return 0
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
         note(f"penstock: {place}{error.strerror or error}; check the path, the rights and the disk")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _abandon_stdout()
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        note(
+            "penstock: not enough memory; lower model.hidden_size, training.batch_tokens, the "
+            "vocabulary or the beam size"
+        )
+        return 1
+
+
+def _abandon_stdout() -> None:
+    """Let what is still buffered go nowhere, or Python would fail to write it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch has an error of its own for GPUs only
+    said = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in said)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.console import write_json, write_line
+from penstock.parsed import is_object
 from penstock.version import __version__
 
 
@@ -27,10 +28,10 @@ def info(
     bundle = load_bundle(model)
     config = bundle.config
     size = sum(path.stat().st_size for path in find_bundle(model).iterdir())
-    held_out = bundle.record.get("held_out", {})
+    held_out = bundle.record.get("held_out")
     values = {
         "task": config.task,
-        "languages": f"{config.data.source_language or '?'} → {config.data.target_language or '?'}",
+        "languages": _languages(config.data.source_language, config.data.target_language),
         "parameters": sum(p.numel() for p in bundle.model.parameters()),
         "megabytes": round(size / 1e6, 1),
         "cell": config.model.cell,
@@ -39,13 +40,22 @@ def info(
         "target_vocabulary": f"{bundle.target_tokenizer.kind} {bundle.target_tokenizer.vocab_size}",
         "update": bundle.record.get("update"),
         "training_data": bundle.record.get("data"),
-        **{f"held_out_{name}": value for name, value in held_out.items()},
+        **{
+            f"held_out_{name}": value
+            for name, value in (held_out if is_object(held_out) else {}).items()
+        },
     }
     if as_json:
         write_json(values)
         return
     for name, value in values.items():
         write_line(f"{name}\t{round(value, 3) if isinstance(value, float) else value}")
+
+
+def _languages(source: str | None, target: str | None) -> str:
+    if source is None and target is None:
+        return "unknown"
+    return f"{source or 'unknown'} → {target or 'unknown'}"
 
 
 def doctor(

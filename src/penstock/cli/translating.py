@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
@@ -33,7 +32,7 @@ def translate(
     search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
     beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
     n_best: Annotated[
-        int, typer.Option(help="Alternatives a line; text format prints one a line.")
+        int, typer.Option(help="Alternatives a line; above 1 only with --format json or tsv.")
     ] = 1,
     length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
     layout: Annotated[
@@ -51,6 +50,7 @@ def translate(
     """Translate lines; every input line gives one output line, blank for blank."""
     from penstock.data.streams import read_lines
     from penstock.files import replacing
+    from penstock.text.lines import in_buffers
 
     if n_best > 1 and layout == "text":
         raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
@@ -64,27 +64,24 @@ def translate(
     }
     interactive = source == "-" and sys.stdin.isatty()
     texts = (line.text for line in read_lines(source))
-    results = (
-        _one_by_one(translator, texts, options)
-        if interactive
-        else (translator.translate_stream(texts, **options))
-    )
+    buffers = in_buffers(texts, most=1) if interactive else in_buffers(texts)
     statuses: Counter[str] = Counter()
     with ExitStack() as stack:
         if output == "-":
             stream: IO[bytes] = sys.stdout.buffer
         else:
             stream = stack.enter_context(stack.enter_context(replacing(output)).open("wb"))
-        for result in results:
-            statuses[result.status] += 1
-            stream.write((_shown(result, layout, scores, alignments) + "\n").encode())
-            if interactive:
-                stream.flush()
-        stream.flush()
+        for buffer in buffers:
+            for result in translator.translate(buffer, **options):
+                statuses[result.status] += 1
+                stream.write((_shown(result, layout, scores, alignments) + "\n").encode())
+            stream.flush()
     odd = {status: n for status, n in statuses.items() if status not in ("ok", "empty")}
     if odd:
-        listed = ", ".join(f"{n} {status}" for status, n in sorted(odd.items()))
-        note(f"{sum(statuses.values()):,} lines; not plain: {listed} (--format json says which)")
+        listed = ", ".join(f"{n:,} {status}" for status, n in sorted(odd.items()))
+        total = sum(statuses.values())
+        lines = "1 line" if total == 1 else f"{total:,} lines"
+        note(f"of {lines}: {listed} (--format json says which)")
 
 
 def _load(model: Path, device: str, threads: int | None) -> Translator:
@@ -96,13 +93,6 @@ def _load(model: Path, device: str, threads: int | None) -> Translator:
     if threads is not None:
         torch.set_num_threads(threads)
     return Translator.load(model, device=choose_device(device))
-
-
-def _one_by_one(
-    translator: Translator, lines: Iterable[str], options: dict[str, Any]
-) -> Iterator[Translation]:
-    for line in lines:
-        yield from translator.translate([line], **options)
 
 
 def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) -> str:
@@ -137,6 +127,7 @@ def _as_json(result: Translation) -> str:
         "source": result.source,
         "text": result.text,
         "status": result.status,
+        "parts": result.parts,
         "score": result.score,
         "log_probability": result.log_probability,
         "tokens": best.tokens if best else [],

@@ -139,7 +139,10 @@ def _check_call(source: Source, out: Path, valid: int, test: int, overwrite: boo
                 f"{file}: the split would replace its own input; choose another folder"
             )
     if there and not overwrite:
-        raise UsageError(f"{', '.join(there)}: already there; choose another folder or overwrite")
+        raise UsageError(
+            f"{', '.join(there)}: already there; choose another folder, or replace "
+            "them by --overwrite"
+        )
 
 
 def _key(text: str, seed: int) -> int:
@@ -163,7 +166,8 @@ def _choose(source: Source, options: ReadOptions, count: int, seed: int) -> tupl
             kept.discard(-heapq.heapreplace(heap, -key))
     if len(heap) < count:
         raise DataError(
-            f"only {len(heap)} distinct sources, and {count} are to be held out; hold out fewer",
+            f"only {len(heap)} distinct sources, and {count} are to be held out; "
+            "hold out fewer by --valid and --test",
             path=_name(source),
         )
     return sorted(kept), rows
