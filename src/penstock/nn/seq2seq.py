@@ -9,6 +9,7 @@ from penstock.config import ModelConfig
 from penstock.errors import ConfigError
 from penstock.nn.bridge import Bridge
 from penstock.nn.decoder import Decoder
+from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
@@ -29,14 +30,14 @@ class Seq2Seq(nn.Module):
 
     def __init__(self, config: ModelConfig, *, source_size: int, target_size: int) -> None:
         super().__init__()
-        source = nn.Embedding(source_size, config.embedding_size)
+        source = TokenEmbedding(source_size, config.embedding_size)
         shared = config.tie_embeddings == "all"
         if shared and source_size != target_size:
             raise ConfigError(
                 f"tie_embeddings 'all' needs one vocabulary, found {source_size} and {target_size} "
                 "tokens; set text.shared = true"
             )
-        target = source if shared else nn.Embedding(target_size, config.embedding_size)
+        target = source if shared else TokenEmbedding(target_size, config.embedding_size)
         self.encoder = Encoder(config, source)
         self.decoder = Decoder(config, target)
         self.bridge = Bridge(
