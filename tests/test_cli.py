@@ -20,7 +20,8 @@ import pytest
 from conftest import tiny_config
 from penstock.cli import app as app_module
 from penstock.cli import console
-from penstock.config import dump_toml
+from penstock.config import dump_toml, load_config
+from penstock.data.grammar import generate_pairs
 
 LINES = ["She sees them.", "", "Do you speak French?"]
 
@@ -437,27 +438,28 @@ def test_train_from_a_configuration(penstock: Run, config: Path, tmp_path: Path)
 def test_a_flag_beats_set_beats_the_file(tmp_path: Path) -> None:
     from penstock.cli.training import _config
 
+    flags = ['data.valid="flag.tsv"']
     path = tmp_path / "c.toml"
     path.write_text('seed = 2\n[data]\ntrain = "t.tsv"\nvalid = "v.tsv"\n')
-    config, name = _config([str(path)], None, ["seed=3"], None)
+    config, name = _config([str(path)], [], ["seed=3"], None)
     assert (config.seed, config.data.valid, name) == (3, "v.tsv", "c")
-    config, _ = _config([str(path)], None, ["data.valid=set.tsv"], None)
+    config, _ = _config([str(path)], [], ["data.valid=set.tsv"], None)
     assert config.data.valid == "set.tsv"
-    config, _ = _config([str(path)], "flag.tsv", ["data.valid=set.tsv"], None)
+    config, _ = _config([str(path)], flags, ["data.valid=set.tsv"], None)
     assert config.data.valid == "flag.tsv"
-    config, _ = _config(["positional.tsv"], "a.en,b.fr", ["data.train=set.tsv"], None)
-    assert (config.data.train, config.data.valid) == ("positional.tsv", ["a.en", "b.fr"])
+    config, _ = _config(["positional.tsv"], flags, ["data.train=set.tsv"], None)
+    assert (config.data.train, config.data.valid) == ("positional.tsv", "flag.tsv")
     (tmp_path / "config.toml").write_text(path.read_text())
-    assert _config([], "flag.tsv", [], tmp_path)[0].data.valid == "flag.tsv"
+    assert _config([], flags, [], tmp_path)[0].data.valid == "flag.tsv"
 
 
 @pytest.mark.parametrize("name", ["😀 ü.tsv", 'quo"te\\.tsv', "a,b.tsv"])
 def test_odd_file_names(tmp_path: Path, name: str) -> None:
-    from penstock.cli.training import _config
+    from penstock.cli.training import _config, _flags
 
     path = tmp_path / name
     path.write_text("x")
-    config, _ = _config([str(path)], str(path), [], None)
+    config, _ = _config([str(path)], _flags(str(path), None, None), [], None)
     assert (config.data.train, config.data.valid) == (str(path), str(path))
 
 
@@ -589,3 +591,34 @@ def test_control_c_elsewhere(
     ran = penstock("translate", "-m", tiny_run, stdin="Yes.\n")
     assert ran.code == 130
     assert "Traceback" not in ran.err
+
+
+def test_train_takes_columns_by_name_and_skips_bad_lines(penstock: Run, tmp_path: Path) -> None:
+    rows = [f"{n}\twort {n}\tword {n}" for n in range(60)]
+    data = tmp_path / "pairs.tsv"
+    data.write_text("\n".join(["id\tde\ten", *rows, "60\tnur eins"]) + "\n", encoding="utf-8")
+    ran = penstock(
+        *("train", data, "--columns", "de,en", "--on-error", "skip", "--out", tmp_path / "run"),
+        *("--set", "training.max_updates=1", "--set", "model.hidden_size=8"),
+        *("--set", "text.source.vocab_size=270", "--set", "text.target.vocab_size=270"),
+    )
+    assert ran.code == 0
+    assert "line 62: " in ran.err
+    config = load_config(tmp_path / "run" / "config.toml")
+    assert config.data.columns == ["de", "en"]
+    assert config.data.on_error == "skip"
+
+
+def test_a_run_goes_on_from_another_directory(
+    penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [f"{pair.source}\t{pair.target}" for pair in generate_pairs(80)]
+    (tmp_path / "pairs.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    small = ["--set", "training.max_updates=1", "--set", "model.hidden_size=8"]
+    small += ["--set", "text.source.vocab_size=270", "--set", "text.target.vocab_size=270"]
+    assert penstock("train", "pairs.tsv", "--out", "run", *small).code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    more = ["--set", "training.max_updates=2"]
+    assert penstock("train", "--resume", "--out", tmp_path / "run", *more).code == 0

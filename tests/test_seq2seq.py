@@ -13,7 +13,6 @@ from penstock.config import ModelConfig
 from penstock.errors import ConfigError
 from penstock.nn import Memory, Seq2Seq, State
 from penstock.nn.cells import Cell
-from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.loss import CHUNK_ROWS, cross_entropy_sum
 
 CELLS = ("rnn", "gru", "lstm")
@@ -397,14 +396,11 @@ def test_the_forget_bias_starts_at_one(name: str) -> None:
         assert not torch.cat([i, g, o]).any()
 
 
-def without_embeddings(model: nn.Module) -> list[torch.Tensor]:
-    tables = [m.weight for m in model.modules() if isinstance(m, TokenEmbedding)]
-    return [p for p in model.parameters() if all(p is not table for table in tables)]
-
-
 @pytest.mark.parametrize("name", ["uniform", "xavier", "orthogonal"])
-def test_embeddings_enter_with_unit_variance(name: str) -> None:
-    config = ModelConfig(embedding_size=64, hidden_size=8, initialization=name)  # pyright: ignore
+def test_scaled_embeddings_enter_with_unit_variance(name: Any) -> None:
+    config = ModelConfig(
+        embedding_size=64, hidden_size=8, initialization=name, scale_embeddings=True
+    )  # pyright: ignore
     model = Seq2Seq(config, source_size=500, target_size=500)
     entering = model.encoder.embedding(torch.arange(500)[None])
     assert entering.std().item() == pytest.approx(1, abs=0.03)
@@ -413,15 +409,14 @@ def test_embeddings_enter_with_unit_variance(name: str) -> None:
 
 
 def test_uniform_keeps_every_matrix_within_a_tenth() -> None:
-    for matrix in without_embeddings(initialized("uniform")):
-        if matrix.dim() == 1:
-            continue
+    matrices = [p for p in initialized("uniform").parameters() if p.dim() > 1]
+    for matrix in matrices:
         assert 0.05 < matrix.abs().max().item() <= 0.1
         assert matrix.mean().abs().item() < 0.03
 
 
 def test_xavier_is_the_chapters() -> None:
-    for parameter in without_embeddings(initialized("xavier", cell="gru")):
+    for parameter in initialized("xavier", cell="gru").parameters():
         if parameter.dim() == 1:
             assert not parameter.any()
         else:

@@ -24,6 +24,7 @@ from penstock.device import choose_device
 from penstock.errors import BundleError, DataError, PenstockError, TrainingError, UsageError
 from penstock.nn import Seq2Seq
 from penstock.training import evaluation, precision, progress
+from penstock.training.claiming import sole_run
 from penstock.training.evaluation import Evaluator
 from penstock.training.loop import TrainingResult, train
 from penstock.training.progress import read_log
@@ -155,7 +156,7 @@ def test_a_run_learns_and_leaves_everything(tiny_run: Path) -> None:
     assert load_config(tiny_run / "config.toml") == tiny_config()
     assert load_bundle(tiny_run).record["update"] == last["update"] == 60
     assert read_log(tiny_run)[-1]["event"] == "stop"
-    assert {path.name for path in tiny_run.iterdir()} == {
+    assert {path.name for path in tiny_run.glob("[!.]*")} == {
         "config.toml", "log.jsonl", "checkpoints", "data", "model",
     }  # fmt: skip
 
@@ -817,3 +818,11 @@ def test_events_reach_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     log.close()
     assert board.scalars == [("evaluation/loss", 1.5, 3)]
     assert board.closed
+
+
+def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:
+    with (
+        sole_run(tmp_path),
+        pytest.raises(UsageError, match="another process is training in it; choose another --out"),
+    ):
+        train(parse_config({}), tmp_path)

@@ -116,6 +116,10 @@ class ModelConfig(_Section):
         description="layer before the output; default: embedding_size with attention or tied "
         "embeddings, else none (0)",
     )
+    scale_embeddings: bool = Field(
+        default=False,
+        description="inputs of unit variance: table of N(0, 1/E), times √E on the way in",
+    )
     tie_embeddings: Literal["none", "decoder", "all"] = "decoder"
     dropout: float = Field(default=0.3, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.1, ge=0, lt=1)

@@ -22,6 +22,7 @@ DEMO: dict[str, Any] = {
         "encoder_layers": 1,
         "decoder_layers": 1,
         "attention": "general",
+        "scale_embeddings": True,
         "dropout": 0.1,
         "embedding_dropout": 0.0,
     },

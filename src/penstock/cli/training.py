@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,12 @@ def train(
         typer.Option(help="Held-out pairs; two parallel files as A,B. Default: hold some out."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory. Default: runs/NAME.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Source and target column: 1,2 or names in the first row.")
+    ] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: --set model.cell=gru")
     ] = None,
@@ -46,7 +52,9 @@ def train(
     """Train a model from a configuration or straight from a file of pairs."""
     from penstock.training.loop import train as run_training
 
-    config, name = _config(data or [], valid, overrides or [], out if resume else None)
+    config, name = _config(
+        data or [], _flags(valid, columns, on_error), overrides or [], out if resume else None
+    )
     run = out or Path("runs") / name
     result = run_training(config, run, resume=resume)
     if result.interrupted:
@@ -56,13 +64,21 @@ def train(
     write_line(str(run))
 
 
+def _flags(valid: str | None, columns: str | None, on_error: str | None) -> list[str]:
+    """Flags as overrides: they are applied after those of `--set`."""
+    return [
+        *([] if valid is None else [f"data.valid={_toml(_one_or_two(valid))}"]),
+        *([] if columns is None else [f"data.columns={_columns(columns)}"]),
+        *([] if on_error is None else [f"data.on_error={on_error}"]),
+    ]
+
+
 def _config(
-    data: list[str], valid: str | None, overrides: list[str], resumed: Path | None
+    data: list[str], flags: list[str], overrides: list[str], resumed: Path | None
 ) -> tuple[RunConfig, str]:
     """The run's configuration and a name for it."""
     from penstock.config import load_config, parse_config
 
-    held_out = [] if valid is None else [f"data.valid={_toml(_one_or_two(valid))}"]
     if not data:
         if resumed is None:
             raise UsageError(
@@ -71,16 +87,24 @@ def _config(
             )
         if not (resumed / "config.toml").is_file():
             raise UsageError(f"{resumed}: no run to go on with (it has no config.toml)")
-        return load_config(resumed / "config.toml", [*overrides, *held_out]), resumed.name
+        return load_config(resumed / "config.toml", [*overrides, *flags]), resumed.name
     if data[0].endswith(".toml"):
         if len(data) > 1:
             raise UsageError(f"{data[1]!r}: a configuration names its data itself")
-        return load_config(data[0], [*overrides, *held_out]), Path(data[0]).stem
+        return load_config(data[0], [*overrides, *flags]), Path(data[0]).stem
     if len(data) > 2:
         raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
     pairs = [f"data.train={_toml(data)}"]
     name = Path(data[0]).name.split(".")[0] if data[0] != "-" else "stdin"
-    return parse_config({}, [*overrides, *pairs, *held_out], place="command line"), name
+    return parse_config({}, [*overrides, *pairs, *flags], place="command line"), name
+
+
+def _columns(text: str) -> str:
+    import json
+
+    from penstock.cli.data import read_options
+
+    return json.dumps(read_options(text, "stop").columns)
 
 
 def _one_or_two(name: str) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -132,7 +131,7 @@ def claim(destination: Path) -> Generator[Part]:
     except OSError as error:
         raise disk_error(lock, error) from None
     with file:
-        if _locked(file.fileno()):
+        if try_lock(file.fileno()):
             yield Part(destination.with_name(destination.name + ".part"))
         else:
             with private_file(destination) as path:
@@ -141,19 +140,3 @@ def claim(destination: Path) -> Generator[Part]:
                     yield part
                 finally:
                     part.discard()
-
-
-def _locked(descriptor: int) -> bool:
-    """Try to take the lock; closing the file, or dying, gives it back."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

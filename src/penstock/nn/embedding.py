@@ -1,4 +1,4 @@
-"""Token embeddings of unit variance, whose table can serve as the output layer too."""
+"""Token embeddings, small as they stand or scaled to unit variance on the way in."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ from torch import Tensor, nn
 
 
 class TokenEmbedding(nn.Embedding):
-    """A table of N(0, 1/E) rows, multiplied by √E on the way in.
+    """A table of vectors whose table can serve as the output layer too.
 
-    The network then begins with inputs of unit variance: states differ from word to word, and
-    attention has something to hold on to. With small inputs instead it takes many times as many
-    updates to learn to align (docs/benchmarks.md has the ablation). The table itself has the
-    scale that an output layer wants, so that both can be one (Vaswani et al. 2017, section 3.4).
+    Args:
+        tokens: vocabulary size V.
+        size: width E.
+        scaled: begin with N(0, 1/E) and multiply by √E on the way in (Vaswani et al. 2017,
+            section 3.4): inputs of unit variance, a table of the scale that an output layer
+            wants. States then differ from word to word from the start, and attention has
+            something to hold on to. It is not better everywhere: docs/benchmarks.md compares.
     """
+
+    def __init__(self, tokens: int, size: int, *, scaled: bool = False) -> None:
+        super().__init__(tokens, size)
+        self.scaled = scaled
+        self.factor = math.sqrt(size) if scaled else 1.0
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch names it so
         """Ids (B, T) to vectors (B, T, E)."""
-        return super().forward(input) * math.sqrt(self.embedding_dim)
+        x = super().forward(input)
+        return x * self.factor if self.scaled else x
 
-    def reset_parameters(self) -> None:
+    def initialize_scaled(self) -> None:
         """N(0, 1/E): unit variance after scaling."""
-        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+        nn.init.normal_(self.weight, std=1 / self.factor)

@@ -12,14 +12,13 @@ from penstock.nn.embedding import TokenEmbedding
 def initialize(model: nn.Module, name: str) -> None:
     """Set all weights of `model` in place.
 
-    Embeddings always begin with unit variance (see `TokenEmbedding`). For the rest:
-
     - `uniform`: U(-0.1, 0.1), the recurrent biases zero.
-    - `xavier`: Glorot's uniform for every matrix, zero biases; the chapter's
+    - `xavier`: Glorot's uniform for every matrix, zero biases, as the chapter's
       `xavier_init_weights`.
     - `orthogonal`: Glorot for inputs, an orthogonal matrix a gate for the recurrence.
 
-    All but `xavier` set the LSTM's forget bias to 1: keep memory early in training (Jozefowicz
+    Scaled embeddings have an initialisation of their own (see `TokenEmbedding`). All but `xavier`
+    set the LSTM's forget bias to 1: keep memory early in training (Jozefowicz
     et al. 2015).
     """
     with torch.no_grad():
@@ -31,8 +30,10 @@ def initialize(model: nn.Module, name: str) -> None:
             else:
                 parameter.zero_()
         for module in model.modules():
-            if isinstance(module, nn.LayerNorm | TokenEmbedding):
+            if isinstance(module, nn.LayerNorm):
                 module.reset_parameters()
+            elif isinstance(module, TokenEmbedding) and module.scaled:
+                module.initialize_scaled()
             elif isinstance(module, Cell) and name != "xavier":
                 _prepare_cell(module, orthogonal=name == "orthogonal")
 

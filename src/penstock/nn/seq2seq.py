@@ -30,14 +30,14 @@ class Seq2Seq(nn.Module):
 
     def __init__(self, config: ModelConfig, *, source_size: int, target_size: int) -> None:
         super().__init__()
-        source = TokenEmbedding(source_size, config.embedding_size)
+        source = self._embedding(config, source_size)
         shared = config.tie_embeddings == "all"
         if shared and source_size != target_size:
             raise ConfigError(
                 f"tie_embeddings 'all' needs one vocabulary, found {source_size} and {target_size} "
                 "tokens; set text.shared = true"
             )
-        target = source if shared else TokenEmbedding(target_size, config.embedding_size)
+        target = source if shared else self._embedding(config, target_size)
         self.encoder = Encoder(config, source)
         self.decoder = Decoder(config, target)
         self.bridge = Bridge(
@@ -47,6 +47,10 @@ class Seq2Seq(nn.Module):
             has_cell=config.cell == "lstm",
         )
         initialize(self, config.initialization)
+
+    @staticmethod
+    def _embedding(config: ModelConfig, tokens: int) -> TokenEmbedding:
+        return TokenEmbedding(tokens, config.embedding_size, scaled=config.scale_embeddings)
 
     def encode(self, src: Tensor, src_lengths: Tensor) -> tuple[Memory, State]:
         """Encode the source and prepare the decoder.

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from penstock.config import RunConfig, dump_toml, load_config
+from penstock.config import DataConfig, RunConfig, dump_toml, load_config
 from penstock.data.streams import STDIN
 from penstock.device import choose_device
-from penstock.errors import UsageError
-from penstock.files import atomic_write, replacing
+from penstock.errors import PenstockError, UsageError
+from penstock.files import atomic_write, replacing, try_lock
+from penstock.training.corpus import BUILTIN, REST
 from penstock.training.precision import choose_precision
 from penstock.training.progress import LOG
 
 CONFIG = "config.toml"
+
+
+@contextmanager
+def sole_run(run: Path) -> Generator[None]:
+    """Keep other processes from training in the same directory.
+
+    Raises:
+        UsageError: one is doing so now.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock = (run / ".lock").open("ab")
+    except OSError as error:
+        raise PenstockError(
+            f"{run}: cannot write there: {error.strerror or error}; choose another --out"
+        ) from None
+    with lock:
+        if not try_lock(lock.fileno()):
+            raise UsageError(f"{run}: another process is training in it; choose another --out")
+        yield
 
 
 def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
@@ -47,8 +70,23 @@ def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig,
     config = config.model_copy(
         update={"training": config.training.model_copy(update={"precision": precision})}
     )
-    atomic_write(existing, dump_toml(config))
+    # where the data lies from anywhere, so that the run can be resumed from any directory
+    atomic_write(existing, dump_toml(config.model_copy(update={"data": _absolute(config.data)})))
     return config, device
+
+
+def _absolute(data: DataConfig) -> DataConfig:
+    def resolve(name: str) -> str:
+        return name if name in (BUILTIN, REST) else str(Path(name).absolute())
+
+    def resolve_all(names: str | list[str] | None) -> str | list[str] | None:
+        if names is None or isinstance(names, str):
+            return names and resolve(names)
+        return [resolve(name) for name in names]
+
+    return data.model_copy(
+        update={"train": resolve_all(data.train), "valid": resolve_all(data.valid)}
+    )
 
 
 def _keep_standard_input(run: Path, *, resume: bool) -> str:

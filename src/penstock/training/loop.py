@@ -23,7 +23,7 @@ from penstock.errors import TrainingError
 from penstock.nn import Seq2Seq
 from penstock.training.averaging import WeightAverage
 from penstock.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from penstock.training.claiming import claim_run
+from penstock.training.claiming import claim_run, sole_run
 from penstock.training.corpus import prepare_corpus
 from penstock.training.evaluation import Evaluator, HeldOutScores
 from penstock.training.precision import mixed
@@ -68,12 +68,17 @@ def train(
         console: where to report; stderr by default.
 
     Raises:
-        UsageError: the directory holds another run and `resume` is off.
+        UsageError: the directory holds another run and `resume` is off, or another process is
+            training in it.
         DataError: unusable data.
         TrainingError: the loss became NaN or infinite.
     """
-    run = Path(run)
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    with sole_run(Path(run)):
+        return _train(config, Path(run), resume=resume, console=console)
+
+
+def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = claim_run(config, run, resume=resume)
     settings = config.training
     corpus = prepare_corpus(config, run / "data", lambda text: console.print(text, markup=False))
