@@ -131,7 +131,7 @@ def claim(destination: Path) -> Generator[Part]:
     except OSError as error:
         raise disk_error(lock, error) from None
     with file:
-        if try_lock(file.fileno()):
+        if files.try_lock(file.fileno()):
             yield Part(destination.with_name(destination.name + ".part"))
         else:
             with private_file(destination) as path:
