@@ -27,13 +27,13 @@ DEMO: dict[str, Any] = {
         "embedding_dropout": 0.0,
     },
     "training": {
-        "max_updates": 3500,
+        "max_updates": 4200,
         "batch_tokens": 400,
         "learning_rate": 0.003,
         "warmup_updates": 100,
         "label_smoothing": 0.0,
         "average_decay": 0.99,
-        "evaluate_every": 875,
+        "evaluate_every": 1050,
         "evaluate_sentences": 300,
     },
 }
