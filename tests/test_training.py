@@ -280,9 +280,10 @@ def test_a_second_control_c_does_not_wait(config: Config, tmp_path: Path) -> Non
         control_c()
         control_c()
 
+    before = signal.getsignal(signal.SIGINT)
     with at_update(2, twice), pytest.raises(KeyboardInterrupt):
         run_training(config(), tmp_path / "run")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_resuming_a_finished_run_changes_nothing(
