@@ -48,7 +48,9 @@ class Decoder(nn.Module):
         )
         attends = config.attention != "none"
         bottom_layers = 1 if attends else config.decoder_layers
-        self.bottom = _recurrent(config, width if attends else width + hidden, bottom_layers)
+        self.bottom = Recurrent.from_config(
+            config, width if attends else width + hidden, hidden, num_layers=bottom_layers
+        )
         self.attention = (
             Attention(
                 config.attention,
@@ -61,7 +63,9 @@ class Decoder(nn.Module):
             else None
         )
         upper = config.decoder_layers - bottom_layers
-        self.upper = _recurrent(config, 2 * hidden, upper) if upper else None
+        self.upper = (
+            Recurrent.from_config(config, 2 * hidden, hidden, num_layers=upper) if upper else None
+        )
         features = 2 * hidden if attends else hidden
         readout = config.resolved_readout_size
         self.readout = nn.Linear(features, readout) if readout else None
@@ -105,21 +109,6 @@ class Decoder(nn.Module):
             return x
         read = rows_linear(self.dropout(x), self.readout.weight, self.readout.bias)
         return self.dropout(torch.tanh(read))
-
-
-def _recurrent(config: ModelConfig, input_size: int, layers: int) -> Recurrent:
-    return Recurrent(
-        input_size,
-        config.hidden_size,
-        cell=config.cell,
-        num_layers=layers,
-        residual=config.residual,
-        dropout=config.dropout,
-        variational_dropout=config.variational_dropout,
-        layer_norm=config.layer_norm,
-        gru_form=config.gru_form,
-        backend=config.backend,
-    )
 
 
 def _upper_layers(state: State) -> State:

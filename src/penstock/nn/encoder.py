@@ -24,18 +24,12 @@ class Encoder(nn.Module):
         self.dropout = Dropout(config.embedding_dropout, variational=config.variational_dropout)
         self.output_dropout = Dropout(config.dropout, variational=config.variational_dropout)
         self.directions = 2 if config.bidirectional else 1
-        self.recurrent = Recurrent(
+        self.recurrent = Recurrent.from_config(
+            config,
             config.embedding_size,
             config.hidden_size // self.directions,
-            cell=config.cell,
             num_layers=config.encoder_layers,
             bidirectional=config.bidirectional,
-            residual=config.residual,
-            dropout=config.dropout,
-            variational_dropout=config.variational_dropout,
-            layer_norm=config.layer_norm,
-            gru_form=config.gru_form,
-            backend=config.backend,
         )
 
     def forward(self, src: Tensor, src_lengths: Tensor) -> tuple[Tensor, State]:

@@ -7,13 +7,14 @@ never read: rows have lengths, and the backward direction starts at each row's l
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from penstock.config import ModelConfig
 from penstock.nn.cells import Cell, CellKind
 from penstock.nn.dropout import Dropout
 from penstock.nn.fused import run_sequence
@@ -78,6 +79,31 @@ class Recurrent(nn.Module):
             )
             for layer in range(num_layers)
             for _ in range(self.directions)
+        )
+
+    @classmethod
+    def from_config(
+        cls,
+        config: ModelConfig,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int,
+        bidirectional: bool = False,
+    ) -> Self:
+        """A stack of the configured cell, with the configured options."""
+        return cls(
+            input_size,
+            hidden_size,
+            cell=config.cell,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            residual=config.residual,
+            dropout=config.dropout,
+            variational_dropout=config.variational_dropout,
+            layer_norm=config.layer_norm,
+            gru_form=config.gru_form,
+            backend=config.backend,
         )
 
     def forward(
