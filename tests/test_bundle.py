@@ -389,3 +389,21 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
         interrupted()
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "old"
+
+
+def test_an_interruption_after_the_index_stands_leaves_the_new_bundle_whole(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_bundle(bundle, tmp_path)
+    made = untrained(bundle, 5, embedding_size=8, hidden_size=8)
+    write = atomic_write
+
+    def interrupted(path: str | Path, content: str | bytes) -> None:
+        write(path, content)
+        if Path(path).name == INDEX:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle_module, "atomic_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_bundle(made, tmp_path)
+    assert torch.equal(logits(load_bundle(tmp_path)), logits(made))

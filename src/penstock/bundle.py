@@ -88,13 +88,24 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
                 atomic_write(path, content)
         atomic_write(directory / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     except BaseException:
-        for path in written:  # no index names them, and a full disk wants the room
-            remove(path)
+        # an interruption may come when the new index stands already: what it names stays
+        kept = _names_in_index(directory)
+        for path in written:
+            if path.name not in kept:
+                remove(path)  # no index names it, and a full disk wants the room
         raise
     named = {file["name"] for file in files.values()}
     for path in directory.iterdir():
         if path.name.partition("-")[0] in _ROLES and path.name not in named:
             remove(path)
+
+
+def _names_in_index(directory: Path) -> set[str]:
+    """The files that the index now standing names; none when there is no readable index."""
+    try:
+        return {str(file["name"]) for file in _read_index(directory)["files"].values()}
+    except (BundleError, KeyError, TypeError):
+        return set()
 
 
 def find_bundle(path: str | Path) -> Path:
