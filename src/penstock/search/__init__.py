@@ -1,6 +1,7 @@
 """Search over a step function and ids: knows neither text nor data."""
 
 from penstock.search.beam import beam_search
+from penstock.search.exhaustive import exhaustive_search
 from penstock.search.greedy import greedy_search
 from penstock.search.hypothesis import Hypothesis
 from penstock.search.limits import Limits, normalized
@@ -13,6 +14,7 @@ __all__ = [
     "StepOutput",
     "StepState",
     "beam_search",
+    "exhaustive_search",
     "greedy_search",
     "normalized",
 ]
