@@ -5,6 +5,7 @@ from penstock.search.exhaustive import exhaustive_search
 from penstock.search.greedy import greedy_search
 from penstock.search.hypothesis import Hypothesis
 from penstock.search.limits import Limits, normalized
+from penstock.search.sampling import sample_search, shape
 from penstock.search.step import Step, StepOutput, StepState
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "exhaustive_search",
     "greedy_search",
     "normalized",
+    "sample_search",
+    "shape",
 ]
