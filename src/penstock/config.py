@@ -124,7 +124,7 @@ class ModelConfig(_Section):
     dropout: float = Field(default=0.3, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.1, ge=0, lt=1)
     variational_dropout: bool = True
-    initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
+    initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
 
     @property
