@@ -77,7 +77,7 @@ def main() -> None:
 
     torch.manual_seed(1)
     torch.set_num_threads(1)
-    split = builtin_split(train=1_000 if short else 10_000)
+    split = builtin_split(train=1_000 if short else 10_000, valid=0, test=100 if short else 1_000)
     training, unseen = (
         [pair for pair in part if len(pair.source.split()) <= 5]
         for part in (split.train, split.test)

@@ -172,9 +172,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             if reason or due:
                 progress.seconds = time.monotonic() - started
-                save_checkpoint(
-                    checkpoints, progress, model, optimizer, averaged, learner.carried
-                )
+                save_checkpoint(checkpoints, progress, model, optimizer, averaged, learner.carried)
                 last_checkpoint = time.monotonic()
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"

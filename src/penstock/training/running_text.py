@@ -131,4 +131,6 @@ def _stream(
 ) -> TokenStream:
     key = content_key(_fingerprint(lines), tokenizer.to_json(), str(form))
     path = folder / f"{part}-{key}.ids"
-    return TokenStream(path) if stream_exists(path) else write_stream(path, lines(), tokenizer, form)
+    return (
+        TokenStream(path) if stream_exists(path) else write_stream(path, lines(), tokenizer, form)
+    )
