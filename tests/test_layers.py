@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
     **dict.fromkeys(("errors", "config", "files", "parsed", "version"), 0),
-    **dict.fromkeys(("text", "nn", "metrics", "hmm", "device"), 1),
+    **dict.fromkeys(("text", "nn", "metrics", "hmm", "ngram", "device"), 1),
     **dict.fromkeys(("data", "search"), 2),
     **dict.fromkeys(("bundle", "translation"), 3),
     "translator": 4,
