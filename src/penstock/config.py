@@ -164,7 +164,7 @@ class ModelConfig(_Section):
         default=0.0, ge=0, lt=1, description="of the recurrent weights (DropConnect)"
     )
     variational_dropout: bool = True
-    initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
+    initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
 
     @property
