@@ -62,12 +62,15 @@ class DataConfig(_Section):
     train: str | list[str] = "builtin"
     valid: str | list[str] | None = None
     valid_pairs: int = Field(
-        default=1000, ge=1, description="held out by source (lines of a cloze by their text) when "
-        "`valid` is absent"
+        default=1000,
+        ge=1,
+        description="held out by source (lines of a cloze by their text) when `valid` is absent",
     )
     valid_share: float = Field(
-        default=0.05, gt=0, lt=1, description="language model: the last part of the text, held "
-        "out when `valid` is absent"
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="language model: the last part of the text, held out when `valid` is absent",
     )
     max_characters: int | None = Field(
         default=None, ge=2, description="language model: only the first characters of the text"
@@ -152,14 +155,16 @@ class ModelConfig(_Section):
     dropout: float = Field(default=0.3, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.1, ge=0, lt=1)
     token_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="input tokens that are <unk> in training; not in "
-        "translation"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="input tokens that are <unk> in training; not in translation",
     )
     weight_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="of the recurrent weights (DropConnect)"
     )
     variational_dropout: bool = True
-    initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
+    initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
 
     @property
@@ -207,8 +212,10 @@ class TrainingConfig(_Section):
     max_epochs: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
     batch_tokens: int = Field(
-        default=400, ge=1, description="target tokens a batch, padding included; source tokens "
-        "where there is no target"
+        default=400,
+        ge=1,
+        description="target tokens a batch, padding included; source tokens "
+        "where there is no target",
     )
     batch_sentences: int | None = Field(
         default=None, ge=1, description="a fixed number instead of tokens"
@@ -353,9 +360,9 @@ def parse_config(
     for override in overrides:
         _apply_override(merged, override)
     _refuse_unknown(merged, RunConfig, place, ())
-    task = merged.get("task")
+    usual = DEFAULTS.get(cast(Task, merged.get("task", "translation")), {})
     try:
-        return RunConfig.model_validate(_laid_over(DEFAULTS.get(cast(Task, task), {}), merged))
+        return RunConfig.model_validate(_laid_over(usual, merged))
     except ValidationError as error:
         raise ConfigError(f"{place}: {_first_problem(error)}") from None
 
@@ -379,8 +386,10 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     joined = dict(below)
     for key, value in above.items():
         under = joined.get(key)
-        both = _is_table(value) and _is_table(under)
-        joined[key] = _laid_over(under, value) if both else value
+        if _is_table(value) and _is_table(under):
+            joined[key] = _laid_over(under, value)
+        else:
+            joined[key] = value
     return joined
 
 

@@ -54,7 +54,9 @@ class Sentences:
     def encode(self, lines: Sequence[str]) -> list[Sentence]:
         """The ids of each line, EOS at the end, cut at the model's greatest length."""
         rows = self._tokenizer.encode_batch([self.normalized(line) for line in lines])
-        return [Sentence([*ids[: self._limit - 1], EOS_ID], len(ids) >= self._limit) for ids in rows]
+        return [
+            Sentence([*ids[: self._limit - 1], EOS_ID], len(ids) >= self._limit) for ids in rows
+        ]
 
 
 def in_batches(rows: Sequence[list[int]], *, tokens: int = BATCH_TOKENS) -> Iterator[SentenceBatch]:

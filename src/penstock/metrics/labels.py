@@ -62,8 +62,7 @@ def score_labels(
     (66.7, 50.0)
     """
     truths = [
-        label if label in labels else labels[0]
-        for label, labels in zip(found, right, strict=True)
+        label if label in labels else labels[0] for label, labels in zip(found, right, strict=True)
     ]
     confusion = Counter(zip(truths, found, strict=True))
     hits = Counter(truth for truth, label in zip(truths, found, strict=True) if truth == label)

@@ -144,5 +144,7 @@ def load_checkpoint(
         if f"random.cuda.{device}" in tensors:
             torch.cuda.set_rng_state(tensors[f"random.cuda.{device}"], device)
     device = next(model.parameters()).device
-    carried = State(tensors["carried.h"], tensors.get("carried.c")) if "carried.h" in tensors else None
+    carried = (
+        State(tensors["carried.h"], tensors.get("carried.c")) if "carried.h" in tensors else None
+    )
     return progress, None if carried is None else carried.to(device)

@@ -15,6 +15,7 @@ from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.translator import Translator
 
+
 class Evaluator:
     """Scores a model on the same held-out pairs again and again."""
 

@@ -78,8 +78,9 @@ def train(
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = claim_run(config, run, resume=resume)
     settings = config.training
+    folder = Path(config.data.cache or run / "data")
     learner = prepare_learner(
-        config, run / "data", device, lambda text: console.print(text, markup=False)
+        config, folder, device, lambda text: console.print(text, markup=False)
     )
     model = learner.bundle.model
     optimizer = _optimizer(model, settings)
@@ -172,9 +173,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             if reason or due:
                 progress.seconds = time.monotonic() - started
-                save_checkpoint(
-                    checkpoints, progress, model, optimizer, averaged, learner.carried
-                )
+                save_checkpoint(checkpoints, progress, model, optimizer, averaged, learner.carried)
                 last_checkpoint = time.monotonic()
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
