@@ -170,11 +170,8 @@ def load_bundle(
         raise BundleError(
             f"{directory / INDEX}: damaged configuration at {where}: {first['msg']}"
         ) from None
-    if task is not None and config.task != task:
-        raise BundleError(
-            f"{directory}: a model for {config.task}, asked to {VERBS[task]}; use it with "
-            f"'penstock {VERBS[config.task]}'"
-        )
+    if task is not None:
+        _require_task(config, task, directory)
     tokenizers = [
         Tokenizer.from_json(contents[role].decode("utf-8", "replace"), place=str(directory / role))
         for role in _ROLES[1:]
@@ -184,6 +181,23 @@ def load_bundle(
     model = _build(config, source, target, contents["weights"], directory)
     model.eval().requires_grad_(requires_grad=False).to(device)
     return Bundle(config, model, source, target, index.get("record", {}))
+
+
+def require_task(bundle: Bundle, task: Task, place: str | Path) -> None:
+    """Refuse a model of another task.
+
+    Raises:
+        BundleError: with the verb that the model is for.
+    """
+    _require_task(bundle.config, task, place)
+
+
+def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:
+    if config.task != task:
+        raise BundleError(
+            f"{place}: a model for {config.task}, asked to {VERBS[task]}; use it with "
+            f"'penstock {VERBS[config.task]}'"
+        )
 
 
 def _holds(path: Path, content: bytes) -> bool:

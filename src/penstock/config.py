@@ -164,7 +164,7 @@ class ModelConfig(_Section):
         default=0.0, ge=0, lt=1, description="of the recurrent weights (DropConnect)"
     )
     variational_dropout: bool = True
-    initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
+    initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
 
     @property
@@ -360,9 +360,9 @@ def parse_config(
     for override in overrides:
         _apply_override(merged, override)
     _refuse_unknown(merged, RunConfig, place, ())
-    task = merged.get("task")
+    usual = DEFAULTS.get(cast(Task, merged.get("task", "translation")), {})
     try:
-        return RunConfig.model_validate(_laid_over(DEFAULTS.get(cast(Task, task), {}), merged))
+        return RunConfig.model_validate(_laid_over(usual, merged))
     except ValidationError as error:
         raise ConfigError(f"{place}: {_first_problem(error)}") from None
 
@@ -386,8 +386,10 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     joined = dict(below)
     for key, value in above.items():
         under = joined.get(key)
-        both = _is_table(value) and _is_table(under)
-        joined[key] = _laid_over(under, value) if both else value
+        if _is_table(value) and _is_table(under):
+            joined[key] = _laid_over(under, value)
+        else:
+            joined[key] = value
     return joined
 
 

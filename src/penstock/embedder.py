@@ -33,6 +33,11 @@ class Embedding:
     truncated: bool
 
     @property
+    def status(self) -> str:
+        """`ok`, `empty` for a line without a token, `truncated`."""
+        return "truncated" if self.truncated else "ok" if self.tokens else "empty"
+
+    @property
     def mean(self) -> Tensor:
         """One vector (H,) for the line, zeros where it has no token."""
         return self.vectors.mean(0) if self.tokens else self.vectors.new_zeros(self.size)

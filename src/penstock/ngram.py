@@ -236,3 +236,34 @@ def _require_ids(ids: Ids, vocab_size: int) -> Ints:
             f"{vocab_size}; ids are 0 to {vocab_size - 1}"
         )
     return array.astype(np.int64)
+
+
+BASELINES = {"unigram": 1, "bigram": 2, "5-gram": 5}
+MOST_TOKENS = 5_000_000  # of the training text: more moves a baseline little and costs memory
+
+
+def baseline_perplexities(
+    train: NDArray[np.integer], held_out: NDArray[np.integer], *, vocab_size: int
+) -> dict[str, float]:
+    """Perplexities of n-gram models on a text, to stand beside a neural model's.
+
+    Args:
+        train: (N,) ids of the training text; of a long one the last `MOST_TOKENS`.
+        held_out: (M,) ids of which all but the first are scored, as a language model scores them.
+        vocab_size: V.
+
+    Returns:
+        A perplexity for each of `BASELINES`.
+    """
+    return {
+        name: perplexity_behind_first(train, held_out, order=order, vocab_size=vocab_size)
+        for name, order in BASELINES.items()
+    }
+
+
+def perplexity_behind_first(
+    train: NDArray[np.integer], held_out: NDArray[np.integer], *, order: int, vocab_size: int
+) -> float:
+    """The perplexity of one order, as `baseline_perplexities` has it."""
+    model = KneserNey.fit(np.asarray(train[-MOST_TOKENS:]), order=order, vocab_size=vocab_size)
+    return math.exp(-float(model.log_probabilities(held_out)[1:].mean()))

@@ -125,11 +125,17 @@ class TextGenerator:
         """
         return self._score(ids)[0]
 
-    def score(self, text: str) -> TextScores:
-        """How probable a text is, read from the beginning of a line."""
-        ids = [i for row in self.form.encode(self.form.lines(text.split("\n")), self._tokenizer)
-               for i in row]  # fmt: skip
-        return self.score_ids(np.array([EOS_ID, *ids]), len(text) + 1)
+    def score(self, lines: Sequence[str]) -> list[TextScores]:
+        """How probable each line is, read alone; a line without a token counts none.
+
+        A line's end counts too, unless the model reads joined lines.
+        """
+        scores: list[TextScores] = []
+        for line in lines:
+            formed = list(self.form.lines([line]))
+            ids = [i for row in self.form.encode(formed, self._tokenizer) for i in row]
+            scores.append(self.score_ids(np.array([EOS_ID, *ids]), len(line) + 1))
+        return scores
 
     def score_ids(self, ids: np.ndarray, characters: int) -> TextScores:
         """How probable the tokens behind the first are; `characters` is the text's length."""

@@ -19,9 +19,9 @@ from penstock.config import SearchConfig
 from penstock.data.batches import collate, cut_by_tokens, pad
 from penstock.errors import UsageError
 from penstock.nn import Seq2Seq
+from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.search import Hypothesis, Limits, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
-from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.text.lines import cut_to_fit, in_buffers, is_blank
 from penstock.translation import Alternative, PairScore, Status, Translation
 

@@ -62,7 +62,7 @@ class Cloze(nn.Module):
         return self.readout(self.contexts(ids, lengths))
 
     def contexts(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """What surrounds each position, (B, S, H): the states that have read up to t-1 and to t+1."""
+        """What surrounds each position t, (B, S, H): the states up to t-1 and down to t+1."""
         left, right = self._both_sides(ids, lengths)  # (B, 1 + S, H/2) each
         return torch.cat([left[:, :-1], pad(right[:, 2:], (0, 0, 0, 1))], -1)
 

@@ -129,6 +129,16 @@ class Tokenizer:
         """All tokens by id, readable as `tokens` has them (for display: two may look alike)."""
         return self.tokens(range(self.vocab_size))
 
+    def words(self) -> list[str | None]:
+        """The word that each id stands for, to look it up in a dictionary; None for no word.
+
+        Of the byte-level kinds a token is a word when a space begins it, or when it is no part of
+        one: punctuation and digits.
+        """
+        return [None] * len(RESERVED) + [
+            _word(content, self.kind) for content in self._contents[len(RESERVED) :]
+        ]
+
     def to_json(self) -> str:
         """Everything needed to load it again: our description and the library's own JSON."""
         return write_json(self._library, self.kind, self.separator)
@@ -186,6 +196,16 @@ def _symbols(text: str, kind: TokenizerKind, separator: str) -> list[str]:
     else:
         symbols = text.split(separator) if text else []
     return [symbol + _SYMBOL_END for symbol in symbols]
+
+
+def _word(content: bytes, kind: TokenizerKind) -> str | None:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None  # some bytes of a character
+    word = text.strip()
+    inside = kind in BYTE_LEVEL and text[:1] != " " and any(c.isalpha() for c in text)
+    return None if inside else word or None
 
 
 def _contents(library: LibraryTokenizer, kind: TokenizerKind) -> list[bytes]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from penstock.bundle import Bundle
-from penstock.config import RunConfig
+from penstock.config import Precision, RunConfig
 from penstock.data.batches import Batch, EpochSampler
 from penstock.metrics.labels import score_labels
 from penstock.nn import Classifier, State
@@ -38,7 +38,7 @@ class ClassificationLearner:
         self.carried: State | None = None
         self._model = model
         self._device = device
-        self._precision = settings.precision
+        self._precision: Precision = settings.precision
         self._valid = corpus.valid[: settings.evaluate_sentences]
         self._classifier = TextClassifier(self.bundle, device=device)
         self._sampler = EpochSampler(

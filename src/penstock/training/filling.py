@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penstock.blank_filler import BLANK, BlankFiller
 from penstock.bundle import Bundle
-from penstock.config import RunConfig
+from penstock.config import Precision, RunConfig
 from penstock.data.batches import Batch, EpochSampler
 from penstock.nn import Cloze, State
 from penstock.training.corpus import Corpus
@@ -32,7 +32,7 @@ class ClozeLearner:
         self.carried: State | None = None
         self._model = model
         self._device = device
-        self._precision = settings.precision
+        self._precision: Precision = settings.precision
         self._valid = [pair.source for pair in corpus.valid[: settings.evaluate_sentences]]
         self._filler = BlankFiller(self.bundle, device=device)
         self._sampler = EpochSampler(

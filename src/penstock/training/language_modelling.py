@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from penstock.bundle import Bundle
-from penstock.config import RunConfig
+from penstock.config import Precision, RunConfig
 from penstock.data.windows import Window, WindowSampler
 from penstock.ngram import baseline_perplexities
 from penstock.nn import LanguageModel, State
@@ -39,7 +39,7 @@ class LanguageModelLearner:
         self.carried: State | None = None
         self._model = model
         self._device = device
-        self._precision = settings.precision
+        self._precision: Precision = settings.precision
         self._train = text.train.ids()
         self._valid = np.asarray(text.valid.ids()[: settings.evaluate_tokens + 1])
         share = (len(self._valid) - 1) / text.valid.counts.tokens

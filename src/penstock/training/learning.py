@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from penstock.config import RunConfig
-from penstock.nn import Classifier, Cloze, LanguageModel, Seq2Seq, build_network
+from penstock.nn import Classifier, Cloze, LanguageModel, Network, Seq2Seq, build_network
+from penstock.text import Tokenizer
 from penstock.training.classifying import ClassificationLearner
 from penstock.training.corpus import Report, prepare_corpus
 from penstock.training.filling import ClozeLearner
@@ -28,19 +29,24 @@ def prepare_learner(
     """
     if config.task == "language-model":
         text = prepare_text(config, folder, report)
-        source = target = text.tokenizer
-    else:
-        corpus = prepare_corpus(config, folder, report)
-        source, target = corpus.source, corpus.target
-    torch.manual_seed(config.seed)
-    sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
-    model = build_network(config, **sizes).to(device)
+        model = _first_network(config, text.tokenizer, text.tokenizer, device)
+        assert isinstance(model, LanguageModel)
+        return LanguageModelLearner(config, text, model, device)
+    corpus = prepare_corpus(config, folder, report)
+    model = _first_network(config, corpus.source, corpus.target, device)
     match model:
-        case LanguageModel():
-            return LanguageModelLearner(config, text, model, device)
-        case Seq2Seq():
-            return TranslationLearner(config, corpus, model, device)
         case Classifier():
             return ClassificationLearner(config, corpus, model, device)
         case Cloze():
             return ClozeLearner(config, corpus, model, device)
+        case _:
+            assert isinstance(model, Seq2Seq)
+            return TranslationLearner(config, corpus, model, device)
+
+
+def _first_network(
+    config: RunConfig, source: Tokenizer, target: Tokenizer, device: torch.device
+) -> Network:
+    torch.manual_seed(config.seed)
+    sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
+    return build_network(config, **sizes).to(device)

@@ -78,8 +78,9 @@ def train(
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = claim_run(config, run, resume=resume)
     settings = config.training
+    folder = Path(config.data.cache or run / "data")
     learner = prepare_learner(
-        config, run / "data", device, lambda text: console.print(text, markup=False)
+        config, folder, device, lambda text: console.print(text, markup=False)
     )
     model = learner.bundle.model
     optimizer = _optimizer(model, settings)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.bundle import Bundle, find_bundle
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
 from penstock.data.store import content_key
 from penstock.data.stream import (
@@ -22,6 +23,7 @@ from penstock.data.stream import (
 from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write
 from penstock.text import Tokenizer
+from penstock.text_generator import text_form
 from penstock.training.corpus import REST, Report, one_text
 
 Lines = Callable[[], Iterator[str]]
@@ -65,6 +67,17 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
                 f"({counts.unknown / counts.tokens:.1%}) are unknown"
             )
     return RunningText(tokenizer, train_stream, valid_stream, fingerprint)
+
+
+def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
+    """The training text of a bundle that lies in its run directory, None where it is not there."""
+    directory = find_bundle(model)
+    key = content_key(
+        bundle.record.get("data", ""), bundle.source_tokenizer.to_json(), str(text_form(bundle))
+    )
+    folder = Path(bundle.config.data.cache or directory.parent / "data")
+    path = folder / f"train-{key}.ids"
+    return TokenStream(path) if stream_exists(path) else None
 
 
 def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
