@@ -16,9 +16,16 @@ class Encoder(nn.Module):
 
     A bidirectional encoder gives each direction half of `hidden_size`, so that outputs are
     (B, S, hidden_size) either way.
+
+    Args:
+        config: sizes and choices.
+        embedding: ids to vectors.
+        num_layers: depth; default: the configured `encoder_layers`.
     """
 
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+    def __init__(
+        self, config: ModelConfig, embedding: nn.Embedding, *, num_layers: int | None = None
+    ) -> None:
         super().__init__()
         self.embedding = embedding
         self.dropout = Dropout(config.embedding_dropout, variational=config.variational_dropout)
@@ -28,7 +35,7 @@ class Encoder(nn.Module):
             config,
             config.embedding_size,
             config.hidden_size // self.directions,
-            num_layers=config.encoder_layers,
+            num_layers=num_layers or config.encoder_layers,
             bidirectional=config.bidirectional,
         )
 

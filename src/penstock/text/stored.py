@@ -19,7 +19,8 @@ from tokenizers import models
 from penstock.config import TokenizerKind
 from penstock.errors import BundleError
 from penstock.parsed import is_array, is_object
-from penstock.text.pieces import BYTE_LEVEL, RESERVED, UNK_ID, byte_alphabet, on_bytes
+from penstock.reserved import RESERVED, UNK_ID
+from penstock.text.pieces import BYTE_LEVEL, byte_alphabet, on_bytes
 
 FORMAT = 1
 _MODELS: dict[TokenizerKind, str] = {

@@ -21,12 +21,11 @@ from tokenizers import Tokenizer as LibraryTokenizer
 
 from penstock.config import TokenizerConfig, TokenizerKind
 from penstock.errors import BundleError
+from penstock.reserved import RESERVED, UNK_ID
 from penstock.text.learning import learn_bpe, learn_symbols, learn_unigram
 from penstock.text.normalize import preprocess, rejoin
 from penstock.text.pieces import (
     BYTE_LEVEL,
-    RESERVED,
-    UNK_ID,
     byte_alphabet,
     require_characters,
 )
