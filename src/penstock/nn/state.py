@@ -38,6 +38,14 @@ class State:
             self.h.index_select(1, rows), None if self.c is None else self.c.index_select(1, rows)
         )
 
+    def join(self, others: Sequence[State]) -> State:
+        """Its batch rows, then those of the others."""
+        cells = [state.c for state in (self, *others) if state.c is not None]
+        return State(
+            torch.cat([state.h for state in (self, *others)], 1),
+            torch.cat(cells, 1) if cells else None,
+        )
+
     def repeat(self, times: int) -> State:
         """Each batch row `times` times in a row: b0 b0 b1 b1 …"""
         return State(
@@ -78,6 +86,17 @@ class Memory:
             None if self.keys is None else self.keys.index_select(0, rows),
             self.mask.index_select(0, rows),
             self.context.index_select(0, rows),
+        )
+
+    def join(self, others: Sequence[Memory]) -> Memory:
+        """Its batch rows, then those of the others, which are as wide."""
+        every = (self, *others)
+        keys = [memory.keys for memory in every if memory.keys is not None]
+        return Memory(
+            torch.cat([memory.values for memory in every]),
+            torch.cat(keys) if keys else None,
+            torch.cat([memory.mask for memory in every]),
+            torch.cat([memory.context for memory in every]),
         )
 
     def repeat(self, times: int) -> Memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,15 @@ class DecodingState:
         same = torch.equal(sentences, self.sentences)
         memory = self.memory if same else self.memory.select(rows)
         return DecodingState(memory, self.state.select(rows), sentences)
+
+    def join(self, others: Sequence[DecodingState]) -> DecodingState:
+        """Its rows, then those of the others."""
+        every = [self, *others]
+        return DecodingState(
+            self.memory.join([state.memory for state in others]),
+            self.state.join([state.state for state in others]),
+            torch.cat([state.sentences for state in every]),
+        )
 
 
 def start_decoding(model: Seq2Seq, src: Tensor, src_lengths: Tensor) -> DecodingState:
