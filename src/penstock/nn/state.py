@@ -32,6 +32,10 @@ class State:
         part = slice(index, index + 1)
         return State(self.h[part], None if self.c is None else self.c[part])
 
+    def first(self, rows: int) -> State:
+        """The states of the first batch rows."""
+        return State(self.h[:, :rows], None if self.c is None else self.c[:, :rows])
+
     def select(self, rows: Tensor) -> State:
         """The states of the given batch rows, in that order; `rows` is (N,) of indices."""
         return State(
@@ -86,17 +90,6 @@ class Memory:
             None if self.keys is None else self.keys.index_select(0, rows),
             self.mask.index_select(0, rows),
             self.context.index_select(0, rows),
-        )
-
-    def join(self, others: Sequence[Memory]) -> Memory:
-        """Its batch rows, then those of the others, which are as wide."""
-        every = (self, *others)
-        keys = [memory.keys for memory in every if memory.keys is not None]
-        return Memory(
-            torch.cat([memory.values for memory in every]),
-            torch.cat(keys) if keys else None,
-            torch.cat([memory.mask for memory in every]),
-            torch.cat([memory.context for memory in every]),
         )
 
     def repeat(self, times: int) -> Memory:
