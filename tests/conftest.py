@@ -116,7 +116,13 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 _SMALL = {"embedding_size": 16, "hidden_size": 24, "dropout": 0.1, "embedding_dropout": 0.0}
-_QUICK = {**TINY["training"], "max_updates": 40, "batch_tokens": 256, "evaluate_every": 20}
+_QUICK = {
+    **TINY["training"],
+    "max_updates": 120,
+    "batch_tokens": 256,
+    "evaluate_every": 30,
+    "learning_rate": 0.02,
+}
 
 
 def task_config(task: str, texts: Path, *overrides: str) -> RunConfig:
@@ -125,7 +131,7 @@ def task_config(task: str, texts: Path, *overrides: str) -> RunConfig:
     training = dict(_QUICK)
     if task == "language-model":
         del training["evaluate_sentences"]
-        training.update(window=16, evaluate_tokens=500, learning_rate=0.02, max_updates=120)
+        training.update(window=16, evaluate_tokens=500)
     raw: dict[str, Any] = {
         "task": task,
         "threads": 1,
