@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,7 +250,7 @@ both_ways = pytest.mark.parametrize("options", [BY_TOKENS, BY_SENTENCES], ids=["
 
 
 @both_ways
-def test_every_pair_comes_exactly_once_an_epoch(corpus: PairStore, options: dict[str, int]) -> None:
+def test_every_pair_comes_exactly_once_an_epoch(corpus: PairStore, options: dict[str, Any]) -> None:
     sampler = EpochSampler(corpus, seed=3, **options)
     for number in range(3):
         seen = Counter(pair for batch in sampler.epoch(number) for pair in pairs_of(batch))
@@ -257,7 +258,7 @@ def test_every_pair_comes_exactly_once_an_epoch(corpus: PairStore, options: dict
 
 
 @both_ways
-def test_seed_and_epoch_alone_make_the_order(corpus: PairStore, options: dict[str, int]) -> None:
+def test_seed_and_epoch_alone_make_the_order(corpus: PairStore, options: dict[str, Any]) -> None:
     first = order_of(EpochSampler(corpus, seed=3, **options).epoch(1))
     sampler = EpochSampler(PairStore(corpus.path), seed=3, **options)
     assert order_of(sampler.epoch(0)) != first
@@ -266,7 +267,7 @@ def test_seed_and_epoch_alone_make_the_order(corpus: PairStore, options: dict[st
 
 
 @both_ways
-def test_skipping_is_dropping(corpus: PairStore, options: dict[str, int]) -> None:
+def test_skipping_is_dropping(corpus: PairStore, options: dict[str, Any]) -> None:
     sampler = EpochSampler(corpus, seed=5, **options)
     whole = order_of(sampler.epoch(2))
     for skip in (0, 1, len(whole) // 2, len(whole) - 1, len(whole), len(whole) + 3):

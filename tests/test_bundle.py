@@ -104,6 +104,7 @@ def test_tied_weights_come_back_tied(
     save_bundle(made, tmp_path)
     loaded = load_bundle(tmp_path)
     assert torch.equal(logits(loaded), logits(made))
+    assert isinstance(loaded.model, Seq2Seq)
     decoder = loaded.model.decoder
     assert decoder.output.weight is decoder.embedding.weight
     assert (loaded.model.encoder.embedding.weight is decoder.embedding.weight) == (tie == "all")

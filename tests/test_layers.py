@@ -11,14 +11,17 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
-    **dict.fromkeys(("errors", "config", "files", "parsed", "version"), 0),
-    **dict.fromkeys(("text", "nn", "metrics", "hmm", "device"), 1),
+    **dict.fromkeys(("errors", "config", "files", "parsed", "reserved", "tasks", "version"), 0),
+    **dict.fromkeys(("text", "nn", "metrics", "hmm", "ngram", "device"), 1),
     **dict.fromkeys(("data", "search"), 2),
-    **dict.fromkeys(("bundle", "translation"), 3),
-    "translator": 4,
-    "training": 5,
-    **dict.fromkeys(("plots", "demo", "bench", "insight"), 6),
-    **dict.fromkeys(("cli", "serve"), 7),
+    **dict.fromkeys(("bundle", "translation", "scores"), 3),
+    "sentences": 4,
+    **dict.fromkeys(
+        ("translator", "text_generator", "text_classifier", "blank_filler", "embedder"), 5
+    ),
+    "training": 6,
+    **dict.fromkeys(("plots", "demo", "bench", "insight"), 7),
+    **dict.fromkeys(("cli", "serve"), 8),
 }
 
 

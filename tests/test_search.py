@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,81 +16,26 @@ from penstock.nn import Seq2Seq
 from penstock.search import (
     Hypothesis,
     Limits,
+    Ranking,
     Step,
     StepOutput,
-    beam,
     beam_search,
     greedy_search,
-    normalized,
 )
+from penstock.search.beginnings import Beginnings
 from penstock.search.decoding import decoding_step, start_decoding
+from table_model import (
+    TABLE_BOS,
+    TABLE_EOS,
+    History,
+    enumerate_all,
+    log_probability,
+    make_table,
+    table_limits,
+)
 
 PENALTIES = [0.0, 0.5, 1.0, 2.0]
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
-
-# a tiny language: a random table gives the next token from the sentence and the last two tokens
-
-
-@dataclass(frozen=True)
-class History:
-    """The sentence of each row, and its last token but one."""
-
-    sentences: Tensor
-    before: Tensor
-
-    def select(self, rows: Tensor) -> History:
-        return History(self.sentences[rows], self.before[rows])
-
-
-def make_table(
-    *, sentences: int, vocab_size: int, seed: int
-) -> tuple[Step[History], History, Tensor]:
-    """A step, its first state, and the table of logits behind it, (B, V, V, V)."""
-    random = torch.Generator().manual_seed(seed)
-    table = 2 * torch.randn(sentences, vocab_size, vocab_size, vocab_size, generator=random)
-
-    def step(tokens: Tensor, state: History, /) -> StepOutput[History]:
-        logits = table[state.sentences, state.before, tokens]
-        weights = torch.stack([state.sentences, state.before, tokens], 1).float()
-        return StepOutput(logits, History(state.sentences, tokens), weights)
-
-    rows = torch.arange(sentences)
-    return step, History(rows, torch.zeros_like(rows)), table
-
-
-TABLE_BOS, TABLE_EOS = 0, 1  # in tables of 3 or 4 ids the beginning is never emitted
-
-
-def table_limits(max_lengths: list[int], blocked: tuple[int, ...] = (TABLE_BOS,)) -> Limits:
-    return Limits(bos_id=TABLE_BOS, eos_id=TABLE_EOS, blocked=blocked, max_lengths=max_lengths)
-
-
-def log_probability(table: Tensor, sentence: int, tokens: list[int]) -> float:
-    """Of the tokens and EOS, by the chain rule."""
-    total, before, last = 0.0, 0, TABLE_BOS
-    for token in [*tokens, TABLE_EOS]:
-        logits = table[sentence, before, last].double()
-        total += (logits[token] - torch.logsumexp(logits, 0)).item()
-        before, last = last, token
-    return total
-
-
-def enumerate_all(
-    table: Tensor, sentence: int, limits: Limits, length_penalty: float
-) -> list[tuple[float, list[int]]]:
-    """Every possible output and its score, best first."""
-    ordinary = [
-        token
-        for token in range(table.shape[-1])
-        if token not in limits.blocked and token != limits.eos_id
-    ]
-    found = []
-    for length in range(limits.max_lengths[sentence] + 1):
-        for tokens in product(ordinary, repeat=length):
-            total = log_probability(table, sentence, list(tokens))
-            found.append((total / (length + 1) ** length_penalty, list(tokens)))
-    return sorted(found, reverse=True)
-
 
 # equivalences
 
@@ -107,13 +51,15 @@ def test_a_beam_that_prunes_nothing_finds_what_brute_force_finds(
         everything = [enumerate_all(table, b, limits, length_penalty) for b in range(3)]
         wide = max(len(outputs) for outputs in everything)
         found = beam_search(
-            step, state, limits, beam_size=wide, n_best=wide, length_penalty=length_penalty
+            step, state, limits, beam_size=wide, n_best=wide, ranking=Ranking(alpha=length_penalty)
         )
         for hypotheses, expected in zip(found, everything, strict=True):
             assert [h.tokens for h in hypotheses] == [tokens for _, tokens in expected]
             scores = [score for score, _ in expected]
             assert [h.score for h in hypotheses] == pytest.approx(scores, abs=1e-5)
-        best = beam_search(step, state, limits, beam_size=wide, length_penalty=length_penalty)
+        best = beam_search(
+            step, state, limits, beam_size=wide, ranking=Ranking(alpha=length_penalty)
+        )
         assert [h[0].tokens for h in best] == [outputs[0][1] for outputs in everything]
 
 
@@ -154,7 +100,7 @@ def test_a_beam_that_prunes_keeps_what_the_plain_one_keeps(
             limits,
             beam_size=beam_size,
             n_best=beam_size,
-            length_penalty=length_penalty,
+            ranking=Ranking(alpha=length_penalty),
         )
         for sentence, hypotheses in enumerate(found):
             expected = plain_beam(table, sentence, limits, beam_size, length_penalty)
@@ -166,9 +112,11 @@ def test_a_beam_of_one_is_greedy_search(length_penalty: float) -> None:
     for seed in range(20):
         step, state, _ = make_table(sentences=4, vocab_size=6, seed=seed)
         limits = table_limits([7, 3, 0, 5])
-        greedy = greedy_search(step, state, limits, length_penalty=length_penalty, align=True)
+        greedy = greedy_search(
+            step, state, limits, ranking=Ranking(alpha=length_penalty), align=True
+        )
         narrow = beam_search(
-            step, state, limits, beam_size=1, length_penalty=length_penalty, align=True
+            step, state, limits, beam_size=1, ranking=Ranking(alpha=length_penalty), align=True
         )
         for one, [other] in zip(greedy, narrow, strict=True):
             assert without_alignment(one) == without_alignment(other)
@@ -224,7 +172,7 @@ def test_bounded_early_stopping_never_changes_the_result(
             table_limits([9] * 5),
             beam_size=beam_size,
             n_best=beam_size - 1,
-            length_penalty=length_penalty,
+            ranking=Ranking(alpha=length_penalty),
         )
         steps_of.append(calls)
         return [[without_alignment(h) for h in hypotheses] for hypotheses in found]
@@ -233,7 +181,8 @@ def test_bounded_early_stopping_never_changes_the_result(
     early = [search(seed) for seed in seeds]
     taken = sum(steps_of)
     steps_of.clear()
-    monkeypatch.setattr(beam, "_is_done", lambda sentence, *_: not sentence.alive)
+    never = np.zeros(5, dtype=bool)
+    monkeypatch.setattr(Beginnings, "_done", lambda self, going: never)
     assert early == [search(seed) for seed in seeds]
     assert taken <= sum(steps_of)
 
@@ -253,7 +202,7 @@ def test_n_best_are_sorted_distinct_and_scored_by_the_models_own_probability(
             table_limits([6, 4, 5]),
             beam_size=beam_size,
             n_best=beam_size,
-            length_penalty=0.7,
+            ranking=Ranking(alpha=0.7),
         )
         for sentence, hypotheses in enumerate(found):
             scores = [h.score for h in hypotheses]
@@ -355,9 +304,9 @@ def test_alignment_rows_are_those_of_the_steps_that_made_the_tokens(beam_size: i
 
 
 def test_length_normalisation_is_the_books() -> None:
-    assert normalized(-6.0, 4, 0.5) == -3.0
-    assert normalized(-6.0, 4, 0.0) == -6.0
-    assert normalized(-6.0, 3, 1.0) == -2.0
+    assert Ranking(alpha=0.5).score(-6.0, 4) == -3.0
+    assert Ranking(alpha=0.0).score(-6.0, 4) == -6.0
+    assert Ranking().score(-6.0, 3) == -2.0
 
 
 def test_no_sentence_gives_no_hypothesis() -> None:

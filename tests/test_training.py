@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from penstock.data.grammar import generate_pairs
 from penstock.device import choose_device
 from penstock.errors import BundleError, DataError, PenstockError, TrainingError, UsageError
 from penstock.nn import Seq2Seq
-from penstock.training import evaluation, precision, progress
+from penstock.training import precision, progress
 from penstock.training.claiming import sole_run
 from penstock.training.evaluation import Evaluator
+from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train
 from penstock.training.progress import read_log
 from penstock.training.schedule import learning_rate
@@ -465,12 +467,12 @@ def falling_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every evaluation is worse than the one before."""
     evaluate, calls = Evaluator.evaluate, 0
 
-    def worse(self: Evaluator) -> evaluation.HeldOutScores:
+    def worse(self: Evaluator) -> HeldOutScores:
         nonlocal calls
         calls += 1
         scores = evaluate(self)
-        values = {name: getattr(scores, name) for name in scores.__dataclass_fields__}
-        return evaluation.HeldOutScores(**{**values, "loss": float(calls), "bleu": 50.0 - calls})
+        metrics = {**scores.metrics, "bleu": 50.0 - calls}
+        return replace(scores, loss=float(calls), metrics=metrics)
 
     monkeypatch.setattr(Evaluator, "evaluate", worse)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from penstock.config import ModelConfig, RunConfig
+from penstock.config import RunConfig
 from penstock.errors import BundleError
 from penstock.files import atomic_write, remove
-from penstock.nn import Seq2Seq
+from penstock.nn import Network, build_network
 from penstock.parsed import is_object
+from penstock.reserved import RESERVED
+from penstock.tasks import VERBS, Task
 from penstock.text import Tokenizer
 from penstock.version import __version__
 
@@ -31,6 +35,7 @@ FORMAT = 1
 INDEX = "bundle.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ROLES = ("weights", "source_tokenizer", "target_tokenizer")
+_ONE_TEXT = ("language-model", "cloze")  # one tokenizer, written once
 
 
 @dataclass(frozen=True)
@@ -39,16 +44,34 @@ class Bundle:
 
     Attributes:
         config: the run's configuration as resolved.
-        model: the network, in evaluation mode once loaded.
-        source_tokenizer, target_tokenizer: one object twice when shared.
+        model: the network of the configuration's task, in evaluation mode once loaded.
+        source_tokenizer, target_tokenizer: one object twice when shared, and where the task has
+            one text; a classifier's target vocabulary is its labels.
         record: where it comes from: training data fingerprint, updates, evaluation with signature.
     """
 
     config: RunConfig
-    model: Seq2Seq
+    model: Network
     source_tokenizer: Tokenizer
     target_tokenizer: Tokenizer
     record: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def labels(self) -> list[str]:
+        """A classifier's labels, in the order of its logits."""
+        target = self.target_tokenizer
+        return target.tokens(range(len(RESERVED), target.vocab_size))
+
+    @contextmanager
+    def evaluating(self) -> Generator[None]:
+        """The network without dropout and gradients; afterwards as it was."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.model.train(was_training)
 
 
 def save_bundle(bundle: Bundle, directory: str | Path) -> None:
@@ -62,8 +85,9 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
     contents = {
         "weights": save_tensors(tensors),
         "source_tokenizer": bundle.source_tokenizer.to_json().encode(),
-        "target_tokenizer": bundle.target_tokenizer.to_json().encode(),
     }
+    if bundle.config.task not in _ONE_TEXT:
+        contents["target_tokenizer"] = bundle.target_tokenizer.to_json().encode()
     suffixes = {"weights": "safetensors"}
     digests = {role: hashlib.sha256(content).hexdigest() for role, content in contents.items()}
     # the content's hash in the name: new files never overwrite those that the old index names
@@ -123,7 +147,7 @@ def find_bundle(path: str | Path) -> Path:
 
 
 def load_bundle(
-    path: str | Path, *, device: torch.device | str = "cpu", task: str | None = None
+    path: str | Path, *, device: torch.device | str = "cpu", task: Task | None = None
 ) -> Bundle:
     """Read and verify a bundle.
 
@@ -138,8 +162,6 @@ def load_bundle(
     """
     directory = find_bundle(path)
     index, contents = _read_files(directory)
-    if task is not None and index["task"] != task:
-        raise BundleError(f"{directory}: a model for {index['task']}, asked to do {task}")
     try:
         config = RunConfig.model_validate(index["config"])
     except ValidationError as error:
@@ -148,20 +170,41 @@ def load_bundle(
         raise BundleError(
             f"{directory / INDEX}: damaged configuration at {where}: {first['msg']}"
         ) from None
-    source, target = (
+    if task is not None:
+        _require_task(config, task, directory)
+    tokenizers = [
         Tokenizer.from_json(contents[role].decode("utf-8", "replace"), place=str(directory / role))
-        for role in ("source_tokenizer", "target_tokenizer")
-    )
+        for role in _ROLES[1:]
+        if role in contents
+    ]
+    source, target = tokenizers[0], tokenizers[-1]
     model = _build(config, source, target, contents["weights"], directory)
     model.eval().requires_grad_(requires_grad=False).to(device)
     return Bundle(config, model, source, target, index.get("record", {}))
+
+
+def require_task(bundle: Bundle, task: Task, place: str | Path) -> None:
+    """Refuse a model of another task.
+
+    Raises:
+        BundleError: with the verb that the model is for.
+    """
+    _require_task(bundle.config, task, place)
+
+
+def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:
+    if config.task != task:
+        raise BundleError(
+            f"{place}: a model for {config.task}, asked to {VERBS[task]}; use it with "
+            f"'penstock {VERBS[config.task]}'"
+        )
 
 
 def _holds(path: Path, content: bytes) -> bool:
     return not path.is_symlink() and path.is_file() and path.read_bytes() == content
 
 
-def _unique_parameters(model: Seq2Seq) -> list[tuple[str, torch.Tensor]]:
+def _unique_parameters(model: Network) -> list[tuple[str, torch.Tensor]]:
     return list(model.named_parameters())  # tied parameters are named once
 
 
@@ -190,7 +233,8 @@ def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     index = _read_index(directory)
     while True:
         try:
-            return index, {role: _read_file(directory, index, role) for role in _ROLES}
+            roles = _ROLES[:2] if index["task"] in _ONE_TEXT else _ROLES
+            return index, {role: _read_file(directory, index, role) for role in roles}
         except BundleError:
             # a training that saves a better model meanwhile takes away the files of the one before
             before, index = index, _read_index(directory)
@@ -228,20 +272,20 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
 
 def _build(
     config: RunConfig, source: Tokenizer, target: Tokenizer, weights: bytes, directory: Path
-) -> Seq2Seq:
+) -> Network:
     """The model with its weights."""
     try:
         tensors = load_tensors(weights)
     except SafetensorError as error:
         raise BundleError(f"{directory}: weights are not safetensors: {error}") from None
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
-    wrong = _misfit(config.model, sizes, tensors)
+    wrong = _misfit(config, sizes, tensors)
     if wrong is not None:
         raise BundleError(
             f"{directory}: weights do not fit the configuration (first: {wrong}); "
             "bundle.json and the weights belong to different models"
         )
-    model = Seq2Seq(config.model, **sizes)
+    model = build_network(config, **sizes)
     with torch.no_grad():
         for name, parameter in _unique_parameters(model):
             parameter.copy_(tensors[name])
@@ -249,18 +293,21 @@ def _build(
 
 
 def _misfit(
-    config: ModelConfig, sizes: dict[str, int], tensors: dict[str, torch.Tensor]
+    config: RunConfig, sizes: dict[str, int], tensors: dict[str, torch.Tensor]
 ) -> str | None:
     """The first weight that is missing, too many or of another shape.
 
     Found on shapes alone, so that a configuration of absurd sizes takes no memory.
     """
-    if config.encoder_layers + config.decoder_layers > len(tensors):
+    model = config.model
+    if max(model.num_layers, model.encoder_layers, model.decoder_layers) > len(tensors):
         return "layers"
-    plain = config.model_copy(update={"initialization": "uniform"})
+    plain = config.model_copy(
+        update={"model": model.model_copy(update={"initialization": "uniform"})}
+    )
     try:
         with torch.device("meta"):
-            wanted = dict(_unique_parameters(Seq2Seq(plain, **sizes)))
+            wanted = dict(_unique_parameters(build_network(plain, **sizes)))
     except (RuntimeError, OverflowError, TypeError, ValueError):
         return "sizes"
     wrong = wanted.keys() ^ tensors.keys() or {

@@ -10,15 +10,15 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeGuard, get_args
+from typing import Any, Literal, Self, TypeGuard, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
 from penstock.parsed import is_object
+from penstock.tasks import DEFAULTS, METRICS, UNUSED, Metric, Task, wrong_directions
 
-Metric = Literal["loss", "bleu", "chrf", "exact_match"]
 TokenizerKind = Literal["word", "char", "separator", "bpe", "unigram"]
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -49,17 +49,39 @@ def _is_optional(field: FieldInfo) -> bool:
 
 
 class DataConfig(_Section):
-    """Where the pairs come from.
+    """Where the examples come from.
 
-    A data set is one file of pairs (TSV, CSV, JSONL), a list of two line-parallel files, or
-    `builtin` for the built-in corpus. `valid` may also be `rest`: what follows the first
-    `max_pairs` of the training file, without sources that occur in them.
+    Translation: one file of pairs (TSV, CSV, JSONL), a list of two line-parallel files, or
+    `builtin` for the built-in corpus. Classification: a file of texts with their labels, in the
+    same formats. Language model and cloze: a file of text lines.
+
+    `valid` may also be `rest`: what follows the first `max_pairs` pairs (without sources that
+    occur in them), or the first `max_characters` of a text.
     """
 
     train: str | list[str] = "builtin"
     valid: str | list[str] | None = None
     valid_pairs: int = Field(
-        default=1000, ge=1, description="held out by source when `valid` is absent"
+        default=1000,
+        ge=1,
+        description="held out by source (lines of a cloze by their text) when `valid` is absent",
+    )
+    valid_share: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="language model: the last part of the text, held out when `valid` is absent",
+    )
+    max_characters: int | None = Field(
+        default=None, ge=2, description="language model: only the first characters of the text"
+    )
+    normalize: Literal["none", "letters"] = Field(
+        default="none",
+        description="letters: only a-z in lower case, anything else a space, as the chapter reads "
+        "The Time Machine",
+    )
+    join_lines: bool = Field(
+        default=False, description="language model: running text, line ends are spaces"
     )
     columns: list[int | str] | None = Field(default=None, min_length=2, max_length=2)
     on_error: Literal["stop", "skip"] = "stop"
@@ -93,7 +115,12 @@ class TextConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The network: a recurrent encoder and decoder, with or without attention."""
+    """The network.
+
+    Translation has a recurrent encoder and decoder, with or without attention; the other tasks
+    have one recurrent stack of `num_layers`. A bidirectional stack gives each direction half of
+    `hidden_size`.
+    """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
     gru_form: Literal["after", "before"] = Field(
@@ -102,6 +129,7 @@ class ModelConfig(_Section):
     )
     embedding_size: int = Field(default=256, ge=1)
     hidden_size: int = Field(default=512, ge=1)
+    num_layers: int = Field(default=1, ge=1, description="of the one stack of other tasks")
     encoder_layers: int = Field(default=1, ge=1)
     decoder_layers: int = Field(default=2, ge=1)
     bidirectional: bool = True
@@ -121,8 +149,20 @@ class ModelConfig(_Section):
         description="inputs of unit variance: table of N(0, 1/E), times √E on the way in",
     )
     tie_embeddings: Literal["none", "decoder", "all"] = "decoder"
+    pooling: Literal["final", "mean", "max"] = Field(
+        default="max", description="classification: how a sentence's states become one vector"
+    )
     dropout: float = Field(default=0.3, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.1, ge=0, lt=1)
+    token_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="input tokens that are <unk> in training; not in translation",
+    )
+    weight_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="of the recurrent weights (DropConnect)"
+    )
     variational_dropout: bool = True
     initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
@@ -172,10 +212,21 @@ class TrainingConfig(_Section):
     max_epochs: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
     batch_tokens: int = Field(
-        default=400, ge=1, description="target tokens a batch, padding included"
+        default=400,
+        ge=1,
+        description="target tokens a batch, padding included; source tokens "
+        "where there is no target",
     )
     batch_sentences: int | None = Field(
         default=None, ge=1, description="a fixed number instead of tokens"
+    )
+    window: int = Field(
+        default=64, ge=1, description="language model: tokens that the gradient flows back"
+    )
+    sampling: Literal["sequential", "random"] = Field(
+        default="sequential",
+        description="language model: windows follow each other and the state is carried, "
+        "detached; or they come in random order and begin at zero",
     )
     accumulate: int = Field(default=1, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -202,6 +253,9 @@ class TrainingConfig(_Section):
         default=500, ge=1, description="updates; none: once an epoch"
     )
     evaluate_sentences: int = Field(default=500, ge=1)
+    evaluate_tokens: int = Field(
+        default=50_000, ge=1, description="language model: of the held-out text, from its beginning"
+    )
     patience: int | None = Field(default=10, ge=1, description="evaluations without a better score")
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     plateau_patience: int = Field(default=2, ge=1)
@@ -220,7 +274,7 @@ class SearchConfig(_Section):
 class RunConfig(_Section):
     """One training run from data to model."""
 
-    task: Literal["translation"] = "translation"
+    task: Task = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
     threads: int | None = Field(default=None, ge=1)
     device: str = "auto"
@@ -237,7 +291,45 @@ class RunConfig(_Section):
                 "model.tie_embeddings = 'all' needs text.shared = true: both sides use one "
                 "vocabulary"
             )
+        if self.task != "translation" and self.data.train == "builtin":
+            raise ValueError(
+                "data.train = 'builtin': the built-in corpus has sentence pairs, for task = "
+                f"'translation'; give a file for task = {self.task!r}"
+            )
+        if self.task == "cloze" and self.text.source.kind in ("bpe", "unigram"):
+            raise ValueError(
+                f"text.source.kind = {self.text.source.kind!r}: a blank of a cloze is one token, "
+                "and a piece of a word is no blank; choose word, char or separator"
+            )
+        if self.training.metric not in METRICS[self.task]:
+            raise ValueError(
+                f"training.metric = {self.training.metric!r}: task = {self.task!r} has "
+                f"{', '.join(METRICS[self.task])}"
+            )
+        wrong = wrong_directions(self.task, bidirectional=self.model.bidirectional)
+        if wrong:
+            raise ValueError(wrong)
+        self._refuse_unused()
         return self
+
+    def _refuse_unused(self) -> None:
+        """What the task has no use for must not be set: it would be ignored in silence."""
+        for path, reason in UNUSED[self.task].items():
+            section, _, key = path.partition(".")
+            usual = _SECTIONS[section].model_validate(DEFAULTS[self.task].get(section, {}))
+            value = getattr(getattr(self, section), key)
+            if value != getattr(usual, key):
+                shown = "" if isinstance(value, BaseModel) else f" = {value!r}"
+                raise ValueError(f"{path}{shown}: {reason}; leave it out")
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "data": DataConfig,
+    "text": TextConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+    "search": SearchConfig,
+}
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -259,13 +351,18 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
 def parse_config(
     raw: Mapping[str, Any], overrides: Iterable[str] = (), *, place: str = "config"
 ) -> RunConfig:
-    """Validate a nested mapping after applying `a.b=value` overrides."""
+    """Validate a nested mapping after applying `a.b=value` overrides.
+
+    What neither says is as the task wants it (`penstock.tasks.DEFAULTS`), then as the sections
+    above have it.
+    """
     merged = _copy(raw)
     for override in overrides:
         _apply_override(merged, override)
     _refuse_unknown(merged, RunConfig, place, ())
+    usual = DEFAULTS.get(cast(Task, merged.get("task", "translation")), {})
     try:
-        return RunConfig.model_validate(merged)
+        return RunConfig.model_validate(_laid_over(usual, merged))
     except ValidationError as error:
         raise ConfigError(f"{place}: {_first_problem(error)}") from None
 
@@ -282,6 +379,18 @@ def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
         key: _without_null(value) if _is_table(value) else "none" if value is None else value
         for key, value in raw.items()
     }
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as one, `above` before `below`."""
+    joined = dict(below)
+    for key, value in above.items():
+        under = joined.get(key)
+        if _is_table(value) and _is_table(under):
+            joined[key] = _laid_over(under, value)
+        else:
+            joined[key] = value
+    return joined
 
 
 def _copy(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,15 +417,6 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     raw[last] = value
 
 
-_SECTIONS = {
-    "data": DataConfig.model_fields,
-    "text": TextConfig.model_fields,
-    "model": ModelConfig.model_fields,
-    "training": TrainingConfig.model_fields,
-    "search": SearchConfig.model_fields,
-}
-
-
 def _refuse_unknown(
     raw: Mapping[str, Any], section: type[BaseModel], place: str, path: tuple[str, ...]
 ) -> None:
@@ -325,7 +425,7 @@ def _refuse_unknown(
         where = f"[{'.'.join(path)}]" if path else "the configuration"
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            home = next((name for name, keys in _SECTIONS.items() if key in keys), None)
+            home = next((name for name, s in _SECTIONS.items() if key in s.model_fields), None)
             if not path and home is not None:
                 remedy = f"did you mean '{home}.{key}'?"
             elif close:

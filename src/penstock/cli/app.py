@@ -9,7 +9,18 @@ from typing import Any, cast
 
 import typer
 
-from penstock.cli import bench, corpora, data, inform, plot, scoring, training, translating
+from penstock.cli import (
+    bench,
+    corpora,
+    data,
+    generating,
+    inform,
+    plot,
+    scoring,
+    sentences,
+    training,
+    translating,
+)
 from penstock.cli.console import note
 from penstock.errors import PenstockError
 from penstock.version import __version__
@@ -23,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for register in (training, translating, scoring, plot, inform):
+for register in (training, translating, scoring, generating, sentences, plot, inform):
     register.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")

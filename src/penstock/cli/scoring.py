@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from penstock.cli.console import as_row, note, write_json, write_line
+from penstock.cli.reading import Reading
+from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from penstock.data.pair import Pair
     from penstock.metrics import CorpusScores
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
-Data = Annotated[list[str], typer.Argument(help="A file of pairs, or two line-parallel files.")]
+Data = Annotated[
+    list[str],
+    typer.Argument(help="A file of pairs or labelled texts, two line-parallel files, or a text."),
+]
 Columns = Annotated[str | None, typer.Option(help="Source and target column: 1,2 or names.")]
 OnError = Annotated[Literal["stop", "skip"], typer.Option(help="What to do with unusable lines.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
@@ -55,15 +57,31 @@ def evaluate(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Translate the sources of DATA and score the results against its targets."""
+    """Score a model on DATA: translations, labels, blanks, or how probable a text is."""
+    from penstock.bundle import load_bundle
+    from penstock.cli.measuring import measure
     from penstock.device import choose_device
     from penstock.files import atomic_write
     from penstock.metrics import score_corpus
     from penstock.text import preprocess as in_book_form
     from penstock.translator import Translator
 
-    translator = Translator.load(model, device=choose_device(device))
-    pairs = _selection(_read(data, columns, on_error), first, after)
+    on = choose_device(device)
+    bundle = load_bundle(model, device=on)
+    if bundle.config.task != "translation":
+        _refuse_flags(
+            f"{model} is a model for {bundle.config.task}",
+            metrics=metrics,
+            search=None if search == "beam" else search,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            preprocess=preprocess or None,
+        )
+        reading = Reading(data, columns, on_error, first, after)
+        measure(bundle, model, reading, on, out=out, as_json=as_json)
+        return
+    translator = Translator(bundle, device=on)
+    pairs = list(Reading(data, columns, on_error, first, after).pairs())
     kind = translator.bundle.config.text
     side = kind.source if kind.shared else kind.target
     separator = side.separator if side.kind == "separator" else None
@@ -152,14 +170,22 @@ def score(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Log-probability and perplexity of each given pair, one line a pair."""
+    """Log-probability and perplexity of each pair; of each line, for a language model or cloze."""
     import math
 
+    from penstock.bundle import load_bundle, require_task
+    from penstock.cli.measuring import score_lines
     from penstock.device import choose_device
     from penstock.translator import Translator
 
-    translator = Translator.load(model, device=choose_device(device))
-    flat = ((p.source, t) for p in _read(data, columns, on_error) for t in p.targets)
+    on = choose_device(device)
+    bundle = load_bundle(model, device=on)
+    if bundle.config.task in ("language-model", "cloze"):
+        score_lines(bundle, Reading(data, columns, on_error), on, as_json=as_json)
+        return
+    require_task(bundle, "translation", model)
+    translator = Translator(bundle, device=on)
+    flat = ((p.source, t) for p in Reading(data, columns, on_error).pairs() for t in p.targets)
     total, tokens = 0.0, 0
     while block := list(islice(flat, 1024)):
         for (source, target), result in zip(block, translator.score(block), strict=True):
@@ -181,18 +207,8 @@ def score(
         note(f"all: log-probability {total:.1f}, perplexity {math.exp(-total / tokens):.3f}")
 
 
-def _selection(pairs: Iterator[Pair], first: int | None, after: int) -> list[Pair]:
-    from penstock.data.keys import fold
-
-    before = {fold(pair.source) for pair in islice(pairs, after)}
-    rest = (pair for pair in pairs if fold(pair.source) not in before)
-    return list(islice(rest, first))
-
-
-def _read(
-    data: list[str], columns: str | None, on_error: Literal["stop", "skip"]
-) -> Iterator[Pair]:
-    from penstock.cli.data import read_options, source_of
-    from penstock.data.readers import read_pairs
-
-    return read_pairs(source_of(data), read_options(columns, on_error))
+def _refuse_flags(reason: str, **given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} is about translations; {reason}: leave it out")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.console import as_row, note
+from penstock.cli.console import as_row
+from penstock.cli.lines import (
+    Device,
+    Input,
+    Model,
+    Output,
+    Threads,
+    prepare_device,
+    transform_lines,
+)
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from penstock.translation import Translation
-    from penstock.translator import Translator
 
 Format = Literal["text", "json", "tsv"]
 
@@ -26,9 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def translate(
-    model: Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")],
-    source: Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")] = "-",
-    output: Annotated[str, typer.Option("--output", "-o", help="Result file; - is stdout.")] = "-",
+    model: Model,
+    source: Input = "-",
+    output: Output = "-",
     search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
     beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
     n_best: Annotated[
@@ -44,17 +50,15 @@ def translate(
     alignments: Annotated[
         bool, typer.Option("--alignments", help="Add the attention (JSON) or Pharaoh pairs.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Translate lines; every input line gives one output line, blank for blank."""
-    from penstock.data.streams import read_lines
-    from penstock.files import replacing
-    from penstock.text.lines import in_buffers
+    from penstock.translator import Translator
 
     if n_best > 1 and layout == "text":
         raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
-    translator = _load(model, device, threads)
+    translator = Translator.load(model, device=prepare_device(device, threads))
     options: dict[str, Any] = {
         "search": search,
         "beam_size": beam_size,
@@ -62,37 +66,14 @@ def translate(
         "length_penalty": length_penalty,
         "alignments": alignments,
     }
-    interactive = source == "-" and sys.stdin.isatty()
-    texts = (line.text for line in read_lines(source))
-    buffers = in_buffers(texts, most=1) if interactive else in_buffers(texts)
-    statuses: Counter[str] = Counter()
-    with ExitStack() as stack:
-        if output == "-":
-            stream: IO[bytes] = sys.stdout.buffer
-        else:
-            stream = stack.enter_context(stack.enter_context(replacing(output)).open("wb"))
-        for buffer in buffers:
-            for result in translator.translate(buffer, **options):
-                statuses[result.status] += 1
-                stream.write((_shown(result, layout, scores, alignments) + "\n").encode())
-            stream.flush()
-    odd = {status: n for status, n in statuses.items() if status not in ("ok", "empty")}
-    if odd:
-        listed = ", ".join(f"{n:,} {status}" for status, n in sorted(odd.items()))
-        total = sum(statuses.values())
-        lines = "1 line" if total == 1 else f"{total:,} lines"
-        note(f"of {lines}: {listed} (--format json says which)")
 
+    def translated(lines: Sequence[str]) -> Iterable[Translation]:
+        return translator.translate(lines, **options)
 
-def _load(model: Path, device: str, threads: int | None) -> Translator:
-    import torch
+    def shown(result: Translation) -> str:
+        return _shown(result, layout, scores, alignments)
 
-    from penstock.device import choose_device
-    from penstock.translator import Translator
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return Translator.load(model, device=choose_device(device))
+    transform_lines(source, output, translated, shown)
 
 
 def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) -> str:

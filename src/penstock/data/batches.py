@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -71,9 +72,10 @@ class EpochSampler:
 
     Args:
         store: the tokenised corpus.
-        batch_tokens: target positions a batch, padding included.
+        batch_tokens: positions a batch, padding included, of the side that `budget` names.
         batch_sentences: a fixed number of pairs a batch instead, in purely random order.
         seed: of the shuffling.
+        budget: `target`, or `source` where the target is a label or nothing.
     """
 
     def __init__(
@@ -83,9 +85,11 @@ class EpochSampler:
         batch_tokens: int,
         batch_sentences: int | None = None,
         seed: int = 1,
+        budget: Literal["target", "source"] = "target",
     ) -> None:
         self.store = store
         self.batch_tokens = batch_tokens
+        self.budget = budget
         self.batch_sentences = batch_sentences
         self.seed = seed
 
@@ -108,6 +112,8 @@ class EpochSampler:
             order = random.permutation(len(tgt_lengths))
             return np.split(order, range(self.batch_sentences, len(order), self.batch_sentences))
         ties = random.permutation(len(tgt_lengths))
+        if self.budget == "source":
+            src_lengths, tgt_lengths = tgt_lengths, src_lengths
         order = np.lexsort((ties, src_lengths, tgt_lengths))
         batches = cut_by_tokens(order, tgt_lengths[order], self.batch_tokens)
         return [batches[i] for i in random.permutation(len(batches))]

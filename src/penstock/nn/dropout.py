@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from penstock.reserved import RESERVED, UNK_ID
+
 
 class Dropout(nn.Module):
     """Drop values in training with probability `p`, scaling the rest by 1/(1-p).
@@ -29,3 +31,24 @@ class Dropout(nn.Module):
             return dropout(x, self.p)
         mask = torch.rand(x.shape[0], 1, x.shape[2], device=x.device).ge_(self.p)
         return x * mask.mul_(1 / (1 - self.p)).to(x.dtype)
+
+
+class TokenDropout(nn.Module):
+    """Replace tokens by `<unk>` in training: a model learns to do without any one of them.
+
+    Reserved ids stay (after Xie et al. 2017, https://arxiv.org/abs/1703.02573).
+
+    Args:
+        p: probability of replacing a token.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids: (B, T), same shape out."""
+        if not self.training or self.p == 0:
+            return ids
+        replaced = torch.rand(ids.shape, device=ids.device) < self.p
+        return ids.masked_fill(replaced & (ids >= len(RESERVED)), UNK_ID)

@@ -16,9 +16,16 @@ class Encoder(nn.Module):
 
     A bidirectional encoder gives each direction half of `hidden_size`, so that outputs are
     (B, S, hidden_size) either way.
+
+    Args:
+        config: sizes and choices.
+        embedding: ids to vectors.
+        num_layers: depth; default: the configured `encoder_layers`.
     """
 
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+    def __init__(
+        self, config: ModelConfig, embedding: nn.Embedding, *, num_layers: int | None = None
+    ) -> None:
         super().__init__()
         self.embedding = embedding
         self.dropout = Dropout(config.embedding_dropout, variational=config.variational_dropout)
@@ -28,7 +35,7 @@ class Encoder(nn.Module):
             config,
             config.embedding_size,
             config.hidden_size // self.directions,
-            num_layers=config.encoder_layers,
+            num_layers=num_layers or config.encoder_layers,
             bidirectional=config.bidirectional,
         )
 
@@ -44,9 +51,10 @@ class Encoder(nn.Module):
             side, (L, B, hidden_size).
         """
         values, state = self.recurrent(self.dropout(self.embedding(src)), src_lengths)
-        return self.output_dropout(values), self._join_directions(state)
+        return self.output_dropout(values), self.join_directions(state)
 
-    def _join_directions(self, state: State) -> State:
+    def join_directions(self, state: State) -> State:
+        """States of both directions (L·2, B, H/2) side by side, (L, B, H)."""
         if self.directions == 1:
             return state
 

@@ -7,11 +7,13 @@ never read: rows have lengths, and the backward direction starts at each row's l
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import dropout, linear
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from penstock.config import ModelConfig
@@ -34,6 +36,8 @@ class Recurrent(nn.Module):
         residual: add a layer's input to its output where the widths agree.
         dropout: between layers, in training.
         variational_dropout: one dropout mask a sequence.
+        weight_dropout: of the recurrent weights, in training, one mask a call (DropConnect;
+            Merity et al. 2018, https://arxiv.org/abs/1708.02182).
         layer_norm: inside the cells; reference backend only.
         gru_form: see `Cell`; `before` on the reference backend only.
         backend: `fused` or `reference`; equal results.
@@ -53,6 +57,7 @@ class Recurrent(nn.Module):
         residual: bool = False,
         dropout: float = 0.0,
         variational_dropout: bool = False,
+        weight_dropout: float = 0.0,
         layer_norm: bool = False,
         gru_form: Literal["after", "before"] = "after",
         backend: Literal["fused", "reference"] = "fused",
@@ -69,6 +74,7 @@ class Recurrent(nn.Module):
         self.residual = residual
         self.backend = backend
         self.dropout = Dropout(dropout, variational=variational_dropout)
+        self.weight_dropout = weight_dropout
         self.cells = nn.ModuleList(
             Cell(
                 cell,
@@ -101,6 +107,7 @@ class Recurrent(nn.Module):
             residual=config.residual,
             dropout=config.dropout,
             variational_dropout=config.variational_dropout,
+            weight_dropout=config.weight_dropout,
             layer_norm=config.layer_norm,
             gru_form=config.gru_form,
             backend=config.backend,
@@ -131,7 +138,8 @@ class Recurrent(nn.Module):
                 assert isinstance(cell, Cell)
                 before = cell.zero_state(x.shape[0], x) if state is None else state.layer(index)
                 run = _run_reference if self.backend == "reference" else _run_fused
-                output, final = run(cell, x, packing, before, reverse=direction == 1)
+                with self._weights_dropped(cell):
+                    output, final = run(cell, x, packing, before, reverse=direction == 1)
                 outputs.append(output)
                 finals.append(final)
             joined = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
@@ -139,6 +147,21 @@ class Recurrent(nn.Module):
                 joined = joined + (x if packing is None else _without_padding(x, packing))
             inputs = joined
         return inputs, State.stack(finals)
+
+    @contextmanager
+    def _weights_dropped(self, cell: Cell) -> Generator[None]:
+        """Lend the cell a recurrent matrix of which a part is zero; its own comes back."""
+        if not self.training or not self.weight_dropout:
+            yield
+            return
+        own = cell.weight_hh
+        # in its place in the table: set as an attribute, it would change the parameters' order
+        table: dict[str, Tensor] = cell._parameters  # pyright: ignore
+        table["weight_hh"] = dropout(own, self.weight_dropout)
+        try:
+            yield
+        finally:
+            table["weight_hh"] = own
 
     @staticmethod
     def _is_full(inputs: Tensor, lengths: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Text and token ids: normalisation and tokenizers."""
 
-from penstock.text.normalize import preprocess, rejoin
-from penstock.text.pieces import BOS_ID, EOS_ID, PAD_ID, RESERVED, UNK_ID
+from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, RESERVED, UNK_ID
+from penstock.text.normalize import letters_only, preprocess, rejoin
 from penstock.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "RESERVED",
     "UNK_ID",
     "Tokenizer",
+    "letters_only",
     "preprocess",
     "rejoin",
 ]

@@ -16,7 +16,8 @@ from tokenizers import models, trainers
 
 from penstock.config import TokenizerConfig
 from penstock.errors import ConfigError, DataError
-from penstock.text.pieces import RESERVED, UNK_ID, byte_alphabet, on_bytes
+from penstock.reserved import RESERVED, UNK_ID
+from penstock.text.pieces import byte_alphabet, on_bytes
 
 BYTE_LEVEL_MINIMUM = 256 + len(RESERVED)
 

@@ -59,3 +59,18 @@ def rejoin(text: str) -> str:
     'salut, ça va?'
     """
     return _SPACE_BEFORE_MARK.sub("", text)
+
+
+def letters_only(text: str) -> str:
+    """Only a to z in lower case, any run of other characters a space, none at the ends.
+
+    What the chapter's language models read The Time Machine as (d2l.ai, 'Converting Raw Text into
+    Sequence Data').
+
+    >>> letters_only("It's 12 o'clock, he said--")
+    'it s o clock he said'
+    """
+    return _OTHERS.sub(" ", text).strip().lower()
+
+
+_OTHERS = re.compile("[^A-Za-z]+")

@@ -1,15 +1,18 @@
-"""What all tokenizers agree on: reserved ids, pre-tokenization, the byte alphabet, sound text."""
+"""What all tokenizers agree on: pre-tokenization, the byte alphabet, sound text."""
 
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from penstock.config import TokenizerKind
 from penstock.errors import DataError
 
-PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
-RESERVED = ("<pad>", "<unk>", "<bos>", "<eos>")
+AnyKind = (
+    TokenizerKind | Literal["pretrained"]
+)  # what a tokenizer may be, what one may be learnt as
 BYTE_LEVEL = ("bpe", "unigram")  # the kinds whose tokens are runs of bytes
 
 # A word with the space before it, up to and with an elision's apostrophe (` l'`, `homme`); each

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from penstock.errors import BundleError
 from penstock.files import atomic_write, remove
+from penstock.nn import State
 
 INDEX = "checkpoint.json"
 
@@ -59,8 +60,12 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: list[Tensor] | None,
+    carried: State | None = None,
 ) -> None:
-    """Write a checkpoint; the one before stays whole until this one is."""
+    """Write a checkpoint; the one before stays whole until this one is.
+
+    `carried` is the recurrent state that the next batch goes on from.
+    """
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     for i, (name, parameter) in enumerate(model.named_parameters()):
         tensors[f"model.{name}"] = parameter.detach()
@@ -68,6 +73,10 @@ def save_checkpoint(
             tensors[f"optimizer.{key}.{name}"] = value
         if average is not None:
             tensors[f"average.{name}"] = average[i]
+    if carried is not None:
+        tensors["carried.h"] = carried.h
+        if carried.c is not None:
+            tensors["carried.c"] = carried.c
     for device in range(torch.cuda.device_count()):
         tensors[f"random.cuda.{device}"] = torch.cuda.get_rng_state(device)
     content = save_tensors({name: t.contiguous() for name, t in tensors.items()})
@@ -97,8 +106,8 @@ def load_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: list[Tensor] | None,
-) -> Progress | None:
-    """Put a checkpoint's contents in place; None when there is none.
+) -> tuple[Progress, State | None] | None:
+    """Put a checkpoint's contents in place; the progress and the carried state, None without one.
 
     Raises:
         BundleError: the checkpoint is damaged or of another model.
@@ -134,4 +143,8 @@ def load_checkpoint(
     for device in range(torch.cuda.device_count()):
         if f"random.cuda.{device}" in tensors:
             torch.cuda.set_rng_state(tensors[f"random.cuda.{device}"], device)
-    return progress
+    device = next(model.parameters()).device
+    carried = (
+        State(tensors["carried.h"], tensors.get("carried.c")) if "carried.h" in tensors else None
+    )
+    return progress, None if carried is None else carried.to(device)

@@ -1,4 +1,8 @@
-"""From a run's data section to tokenizers, a token store and held-out pairs."""
+"""From a run's data section to tokenizers, a token store and held-out examples.
+
+Every example is a pair. Of a translation its target is the translation, of a classification the
+label; a line of a cloze has an empty one.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,19 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from penstock.config import DataConfig, RunConfig, TextConfig, TokenizerConfig
+from penstock.config import DataConfig, RunConfig, TokenizerConfig
 from penstock.data.grammar import Split, builtin_split
 from penstock.data.keys import fold, stable_hash
 from penstock.data.pair import Pair
 from penstock.data.readers import ReadOptions, read_pairs
 from penstock.data.store import PairStore, content_key, store_exists, write_store
+from penstock.data.streams import read_lines
 from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write
-from penstock.text import Tokenizer
+from penstock.reserved import RESERVED
+from penstock.text import Tokenizer, letters_only
+from penstock.text.lines import is_blank
+from penstock.text_classifier import unseen_label
 
 BUILTIN, REST = "builtin", "rest"
 # Tokenizers learn from at most about this many pairs, evenly spread: more changes nothing that
@@ -74,8 +82,10 @@ def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
             "as data.valid",
             path=_name(config.data.train),
         )
-    source, target = _tokenizers(config.text, training, survey, folder, report)
+    source, target = _tokenizers(config, training, survey, folder, report)
     data = config.data
+    if config.task == "classification":
+        valid = _with_known_labels(valid, target, data, report)
     limits = (data.max_source_tokens, data.max_target_tokens)
     key = content_key(survey.fingerprint, source.to_json(), target.to_json(), str(limits))
     path = folder / f"tokens-{key}.arrow"
@@ -91,7 +101,8 @@ def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
             max_target_tokens=data.max_target_tokens,
         )
     _say_losses(store, data, report)
-    _say_held_out_losses(valid, source, target, data, report)
+    if config.task == "translation":  # of the others the learners say it
+        _say_held_out_losses(valid, source, target, data, report)
     return Corpus(source, target, store, valid, survey.fingerprint)
 
 
@@ -103,7 +114,6 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
             raise ConfigError("data.valid: the built-in corpus brings its own held-out pairs")
         split: Split = builtin_split(train=data.max_pairs or 30_000)
         return lambda: iter(split.train), split.valid
-    columns = None if data.columns is None else (data.columns[0], data.columns[1])
     said: set[str] = set()
 
     def once(text: str) -> None:  # the file is read several times, its faults are told once
@@ -111,28 +121,82 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
             said.add(text)
             report(text)
 
-    options = ReadOptions(
-        columns=columns, on_error=data.on_error, max_pairs=data.max_pairs, report=once
-    )
+    def read_all(name: str | list[str], most: int | None = None) -> Iterator[Pair]:
+        if config.task == "cloze":
+            pairs = islice(_lines_as_pairs(name), most)
+        else:
+            columns = None if data.columns is None else (data.columns[0], data.columns[1])
+            options = ReadOptions(
+                columns=columns, on_error=data.on_error, max_pairs=most, report=once
+            )
+            pairs = read_pairs(name, options)
+        if data.normalize == "letters":
+            return (replace(pair, source=letters_only(pair.source)) for pair in pairs)
+        return pairs
 
     def read() -> Iterator[Pair]:
-        return read_pairs(data.train, options)
+        return read_all(data.train, data.max_pairs)
 
     if data.valid == REST:
-        return read, _rest(data, replace(options, max_pairs=None))
+        return read, _rest(data, read_all(data.train))
     if data.valid is not None:
-        held_out = ReadOptions(columns=columns, on_error=data.on_error, report=once)
-        return read, merge_references(read_pairs(data.valid, held_out))
+        return read, merge_references(read_all(data.valid))
     valid = _hold_out(read, data.valid_pairs, config.seed)
     sources = {fold(pair.source) for pair in valid}
     return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
 
 
-def _rest(data: DataConfig, options: ReadOptions) -> list[Pair]:
+def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:
+    """The lines of a text that are not blank, each with an empty target."""
+    path = one_text(name)
+    return (
+        Pair(line.text, ("",), line.number) for line in read_lines(path) if not is_blank(line.text)
+    )
+
+
+def one_text(name: str | list[str]) -> str:
+    """The file of a task that has one text.
+
+    Raises:
+        ConfigError: several files.
+    """
+    if isinstance(name, list) and len(name) != 1:
+        raise ConfigError(
+            f"{len(name)} files ({', '.join(name)}): this task reads one file of text; join them"
+        )
+    return name if isinstance(name, str) else name[0]
+
+
+def _with_known_labels(
+    valid: list[Pair], target: Tokenizer, data: DataConfig, report: Report
+) -> list[Pair]:
+    """The held-out pairs; a label that training lacks is an error where the user chose them."""
+    known = set(target.vocabulary())
+    kept: list[Pair] = []
+    dropped: list[str] = []
+    for pair in valid:
+        unseen = [label for label in pair.targets if label not in known]
+        if not unseen:
+            kept.append(pair)
+        elif data.valid is None or data.valid == REST:
+            dropped += unseen
+        else:
+            labels = target.vocabulary()[len(RESERVED) :]
+            raise DataError(
+                unseen_label(unseen[0], labels), path=_name(data.valid), line=pair.line or None
+            )
+    if dropped:
+        report(
+            f"{len(dropped):,} held-out examples left out: their labels "
+            f"({', '.join(sorted(set(dropped))[:10])}) have no other example to learn from"
+        )
+    return kept
+
+
+def _rest(data: DataConfig, pairs: Iterator[Pair]) -> list[Pair]:
     """What follows the first `max_pairs` pairs, without the sources that occur in them."""
     if data.max_pairs is None:
         raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
-    pairs = read_pairs(data.train, options)
     seen = {fold(pair.source) for pair in islice(pairs, data.max_pairs)}
     unseen = (pair for pair in pairs if fold(pair.source) not in seen)
     return merge_references(islice(unseen, data.valid_pairs))
@@ -199,7 +263,7 @@ def _survey(training: Callable[[], Iterator[Pair]], valid: list[Pair], report: R
 
 
 def _tokenizers(
-    text: TextConfig,
+    config: RunConfig,
     training: Callable[[], Iterator[Pair]],
     survey: _Survey,
     folder: Path,
@@ -230,9 +294,13 @@ def _tokenizers(
         atomic_write(path, tokenizer.to_json())
         return tokenizer
 
+    text = config.text
     if text.shared:
         shared = learn(both, "both", text.source)
         return shared, shared
+    if config.task == "cloze":
+        only = learn(sources, "source", text.source)
+        return only, only
     return learn(sources, "source", text.source), learn(targets, "target", text.target)
 
 

@@ -1,55 +1,19 @@
-"""Held-out scores while training: loss by teacher forcing, the rest by greedy translation."""
+"""Held-out scores of a translation model: loss by teacher forcing, the rest by greedy search."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from penstock.config import Metric, Precision
+from penstock.config import Precision
 from penstock.data.batches import Batch, collate, cut_by_tokens
 from penstock.data.pair import Pair
 from penstock.metrics import score_corpus
 from penstock.nn import Seq2Seq
-from penstock.text import EOS_ID
+from penstock.reserved import EOS_ID
+from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.translator import Translator
-
-HIGHER_IS_BETTER: dict[Metric, bool] = {
-    "loss": False,
-    "bleu": True,
-    "chrf": True,
-    "exact_match": True,
-}
-
-
-@dataclass(frozen=True)
-class HeldOutScores:
-    """Scores on the held-out pairs.
-
-    Attributes:
-        loss: mean cross-entropy a token of the first reference, in nats, without smoothing.
-        bleu, chrf, exact_match: of greedy translations against all references.
-        samples: (source, first reference, translation) of three sentences, always the same.
-    """
-
-    loss: float
-    bleu: float
-    chrf: float
-    exact_match: float
-    signature: str
-    samples: list[tuple[str, str, str]]
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the mean loss a token."""
-        return math.exp(min(self.loss, 700.0))
-
-    def value(self, metric: Metric) -> float:
-        """The score that the run's metric names."""
-        return float(getattr(self, metric))
 
 
 class Evaluator:
@@ -66,6 +30,7 @@ class Evaluator:
     def evaluate(self) -> HeldOutScores:
         """Score the model as it is now; draws no random numbers."""
         model = self.translator.bundle.model
+        assert isinstance(model, Seq2Seq)
         device = self.translator.device
         model.eval()
         with mixed(self.precision, device):
@@ -79,11 +44,15 @@ class Evaluator:
         shown = [len(self.pairs) * i // 3 for i in range(min(3, len(self.pairs)))]
         return HeldOutScores(
             loss=loss,
-            bleu=scores.bleu or 0.0,
-            chrf=scores.chrf or 0.0,
-            exact_match=scores.exact_match or 0.0,
-            signature=scores.signature or "",
-            samples=[(self.pairs[i].source, self.pairs[i].target, texts[i]) for i in shown],
+            metrics={
+                "bleu": scores.bleu or 0.0,
+                "chrf": scores.chrf or 0.0,
+                "exact_match": scores.exact_match or 0.0,
+            },
+            recipe={"signature": scores.signature or "", "search": "greedy"},
+            samples=[
+                f"{self.pairs[i].source}\n= {self.pairs[i].target}\n> {texts[i]}" for i in shown
+            ],
         )
 
 

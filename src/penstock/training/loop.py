@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -18,19 +18,16 @@ from torch import nn
 
 from penstock.bundle import Bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
-from penstock.data.batches import EpochSampler
 from penstock.errors import TrainingError
-from penstock.nn import Seq2Seq
 from penstock.training.averaging import WeightAverage
 from penstock.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from penstock.training.claiming import claim_run, sole_run
-from penstock.training.corpus import prepare_corpus
-from penstock.training.evaluation import Evaluator, HeldOutScores
+from penstock.training.learner import HeldOutScores
+from penstock.training.learning import prepare_learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
 from penstock.training.schedule import learning_rate
 from penstock.training.stopping import evaluation_is_due, give_up, limit_reached, note_scores
-from penstock.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -81,53 +78,42 @@ def train(
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = claim_run(config, run, resume=resume)
     settings = config.training
-    corpus = prepare_corpus(config, run / "data", lambda text: console.print(text, markup=False))
-
-    torch.manual_seed(config.seed)
-    model = Seq2Seq(
-        config.model, source_size=corpus.source.vocab_size, target_size=corpus.target.vocab_size
-    ).to(device)
+    folder = Path(config.data.cache or run / "data")
+    learner = prepare_learner(
+        config, folder, device, lambda text: console.print(text, markup=False)
+    )
+    model = learner.bundle.model
     optimizer = _optimizer(model, settings)
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
-    bundle = Bundle(config, model, corpus.source, corpus.target, {"data": corpus.fingerprint})
-    evaluator = Evaluator(
-        Translator(bundle, device=device),
-        corpus.valid[: settings.evaluate_sentences],
-        batch_tokens=settings.batch_tokens,
-        precision=settings.precision,
-    )
-    sampler = EpochSampler(
-        corpus.store,
-        batch_tokens=settings.batch_tokens,
-        batch_sentences=settings.batch_sentences,
-        seed=config.seed,
-    )
     checkpoints = run / "checkpoints"
     done = load_checkpoint(checkpoints, model, optimizer, averaged) if resume else None
-    progress = done or Progress(data=corpus.fingerprint)
+    progress = Progress(data=learner.fingerprint)
+    if done:
+        progress, learner.carried = done
     log = RunLog(run, until_update=progress.update if done else None)
     display = Display(console, settings.max_updates)
     parameters = sum(p.numel() for p in model.parameters())
     display.say(
-        f"{len(corpus.store):,} training pairs, {len(corpus.valid):,} held-out sources, "
-        f"{parameters / 1e6:.1f} M parameters, {settings.precision} on {device}"
+        f"{learner.summary}, {parameters / 1e6:.1f} M parameters, {settings.precision} on {device}"
         + (f"; going on from update {progress.update:,}" if done else "")
     )
-    if progress.data != corpus.fingerprint:
+    if progress.data != learner.fingerprint:
         display.say("warning: the training data is not what it was when the run was interrupted")
-        progress.data = corpus.fingerprint
+        progress.data = learner.fingerprint
     started = time.monotonic() - progress.seconds
     last_checkpoint = time.monotonic()
 
     def evaluate() -> str:
         """Score, keep the model if it is the best, tell; the reason to give up, if any."""
         with average.in_place(model) if average else nullcontext():
-            scores = evaluator.evaluate()
+            model.eval()
+            scores = learner.evaluate()
+            model.train()
             _require_finite("held-out loss", scores.loss, progress, run)
             better = note_scores(settings, progress, scores)
             if better or settings.keep == "last":
-                _save_model(bundle, progress, scores, run)
+                _save_model(learner.bundle, progress, scores, run)
         _report(display, log, settings, progress, scores, better, started)
         progress.owes_evaluation = False
         return give_up(settings, progress)
@@ -138,7 +124,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         if done:  # the run may have ended, or been interrupted just before an evaluation
             given_up = evaluate() if progress.owes_evaluation else give_up(settings, progress)
             reason = limit_reached(settings, progress) or given_up
-        batches = sampler.epoch(progress.epoch, skip=progress.batch)
+        batches = learner.batches(progress.epoch, skip=progress.batch)
         while not reason:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, progress.update, progress.plateau_scale)
@@ -149,16 +135,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                     epoch_ended = True
                     break
                 progress.batch += 1
-                batch = batch.to(device)
                 with mixed(settings.precision, device):
-                    loss, count = model.loss(
-                        batch.src,
-                        batch.src_lengths,
-                        batch.tgt_in,
-                        batch.tgt_out,
-                        batch.tgt_lengths,
-                        label_smoothing=settings.label_smoothing,
-                    )
+                    loss, count = learner.loss(batch, label_smoothing=settings.label_smoothing)
                 loss.backward()
                 loss_sum += loss.detach()
                 tokens += count
@@ -179,7 +157,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 progress.loss_tokens += tokens
             if epoch_ended:
                 progress.epoch, progress.batch = progress.epoch + 1, 0
-                batches = sampler.epoch(progress.epoch)
+                batches = learner.batches(progress.epoch)
             progress.seconds = time.monotonic() - started
             display.advance(
                 progress.update,
@@ -195,7 +173,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             if reason or due:
                 progress.seconds = time.monotonic() - started
-                save_checkpoint(checkpoints, progress, model, optimizer, averaged)
+                save_checkpoint(checkpoints, progress, model, optimizer, averaged, learner.carried)
                 last_checkpoint = time.monotonic()
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
@@ -235,21 +213,9 @@ def _save_model(bundle: Bundle, progress: Progress, scores: HeldOutScores, run: 
         **bundle.record,
         "update": progress.update,
         "tokens": progress.tokens,
-        "held_out": {
-            "loss": scores.loss,
-            "bleu": scores.bleu,
-            "chrf": scores.chrf,
-            "exact_match": scores.exact_match,
-            "signature": scores.signature,
-            "search": "greedy",
-        },
+        "held_out": {"loss": scores.loss, **scores.metrics, **scores.recipe},
     }
-    save_bundle(
-        Bundle(
-            bundle.config, bundle.model, bundle.source_tokenizer, bundle.target_tokenizer, record
-        ),
-        run / "model",
-    )
+    save_bundle(replace(bundle, record=record), run / "model")
 
 
 def _report(
@@ -273,9 +239,7 @@ def _report(
         train_loss=train_loss,
         loss=scores.loss,
         perplexity=scores.perplexity,
-        bleu=scores.bleu,
-        chrf=scores.chrf,
-        exact_match=scores.exact_match,
+        **scores.metrics,
         best=better,
     )
     display.evaluated(progress.update, progress.seconds, train_loss, scores, best=better)

@@ -11,9 +11,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from penstock.files import atomic_write
 from penstock.parsed import is_object
-from penstock.training.evaluation import HeldOutScores
+from penstock.tasks import Metric
+from penstock.training.learner import HeldOutScores
 
 LOG = "log.jsonl"
+
+_METRICS: dict[Metric, str] = {
+    "bleu": "BLEU {:.1f}",
+    "chrf": "chrF {:.1f}",
+    "exact_match": "exact {:.1f}%",
+    "accuracy": "accuracy {:.1f}%",
+    "f1": "F1 {:.1f}%",
+}
 
 
 class RunLog:
@@ -105,15 +114,19 @@ class Display:
     def evaluated(
         self, update: int, seconds: float, train_loss: float, scores: HeldOutScores, *, best: bool
     ) -> None:
-        """One line of scores and three translations."""
-        mark = "  best so far" if best else ""
-        self.say(
-            f"update {update:,}  {seconds / 60:.1f} min  train loss {train_loss:.3f}  held-out "
-            f"loss {scores.loss:.3f}  perplexity {scores.perplexity:.2f}  BLEU {scores.bleu:.1f}  "
-            f"chrF {scores.chrf:.1f}  exact {scores.exact_match:.1f}%{mark}"
-        )
-        for source, reference, translation in scores.samples:
-            self.say(f"    {source}\n    = {reference}\n    > {translation}")
+        """One line of scores, and examples of what the model does."""
+        parts = [
+            f"update {update:,}",
+            f"{seconds / 60:.1f} min",
+            f"train loss {train_loss:.3f}",
+            f"held-out loss {scores.loss:.3f}",
+            *([f"perplexity {scores.perplexity:.2f}"] if scores.unit == "token" else []),
+            *(_METRICS[name].format(value) for name, value in scores.metrics.items()),
+            *(["best so far"] if best else []),
+        ]
+        self.say("  ".join(parts))
+        for sample in scores.samples:
+            self.say("\n".join(f"    {line}" for line in sample.split("\n")))
 
     def say(self, text: str) -> None:
         """A line of plain text above the bar."""

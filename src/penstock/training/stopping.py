@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.config import TrainingConfig
 from penstock.training.checkpoint import Progress
-from penstock.training.evaluation import HIGHER_IS_BETTER, HeldOutScores
+from penstock.training.learner import HIGHER_IS_BETTER, HeldOutScores
 
 
 def limit_reached(settings: TrainingConfig, progress: Progress) -> str:

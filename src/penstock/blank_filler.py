@@ -1,0 +1,216 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
+"""A trained cloze model ready to fill blanks in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.errors import DataError, UsageError
+from penstock.nn import Cloze
+from penstock.reserved import EOS_ID, RESERVED, UNK_ID
+from penstock.scores import TextScores
+from penstock.sentences import SentenceBatch, Sentences, in_batches
+from penstock.text import letters_only
+from penstock.text.lines import is_blank
+
+BLANK = "___"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A token for a blank and its probability, given everything else and what was filled before."""
+
+    token: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What became of one line.
+
+    Attributes:
+        source: the line as given.
+        text: the line with its blanks filled; as given where there is nothing to fill.
+        blanks: for each blank, in the line's order, the likeliest tokens, the best first.
+        status: `ok`; `empty` for a blank line; `unknown-heavy` when more than half of the words
+            around the blanks are unknown.
+    """
+
+    source: str
+    text: str
+    blanks: list[list[Candidate]]
+    status: Literal["ok", "empty", "unknown-heavy"]
+
+
+@dataclass(slots=True)
+class _Gapped:
+    """A line in work: its ids with `<unk>` in the blanks, and which of them are open."""
+
+    place: int
+    ids: list[int]
+    blanks: list[int]
+    open: list[int]
+    found: dict[int, list[tuple[int, float]]] = field(
+        default_factory=dict[int, "list[tuple[int, float]]"]
+    )
+
+
+class BlankFiller:
+    """A cloze model with its tokenizer.
+
+    `BlankFiller.load("runs/cloze").fill(["A man plays the ___ ."])[0].text`
+
+    Args:
+        bundle: of task `cloze`.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        assert isinstance(bundle.model, Cloze)
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self._model = bundle.model
+        self._sentences = Sentences(bundle)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> BlankFiller:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device, task="cloze"), device=device)
+
+    def fill(self, lines: Sequence[str], *, blank: str = BLANK, n_best: int = 1) -> list[Filled]:
+        """Fill the blanks of each line, one result each, in order.
+
+        Of several blanks in a line the one that the model is surest of is filled first, and the
+        others then know it.
+
+        Args:
+            lines: texts in which `blank` stands for one token each.
+            blank: the mark.
+            n_best: candidates that are kept for each blank.
+
+        Raises:
+            DataError: a line without a blank; `line` is its number, from 1.
+            UsageError: a string instead of a list of lines, an empty mark, `n_best` below 1.
+        """
+        if isinstance(lines, str):
+            raise UsageError("fill takes a list of lines: fill(['A man plays the ___ .'])")
+        if not blank.strip():
+            raise UsageError("blank '': give a mark that stands for a missing word, like ___")
+        if n_best < 1:
+            raise UsageError(f"n_best {n_best}: must be at least 1")
+        results = [Filled(line, line, [], "empty") for line in lines]
+        gapped = [
+            self._gapped(i, line, blank) for i, line in enumerate(lines) if not is_blank(line)
+        ]
+        remaining = gapped
+        while remaining:
+            self._fill_surest(remaining, n_best)
+            remaining = [line for line in remaining if line.open]
+        for line in gapped:
+            results[line.place] = self._result(lines[line.place], line, blank)
+        return results
+
+    def score(self, lines: Sequence[str]) -> list[TextScores]:
+        """For each line, how probable each of its tokens is given all others.
+
+        A line without a token counts none.
+        """
+        rows = self._sentences.encode(lines)
+        places = [i for i, row in enumerate(rows) if len(row.ids) > 1]
+        results = [TextScores(0.0, 0, len(line), 0, 0) for line in lines]
+        with self.bundle.evaluating():
+            for batch in in_batches([rows[i].ids for i in places]):
+                log_probs = self._log_probs(batch)
+                ids = batch.ids.to(self.device)
+                chosen = log_probs.gather(2, ids[:, :, None])[:, :, 0].double().cpu()
+                best = self._likeliest(log_probs) == ids
+                for row, index in enumerate(batch.rows):
+                    own = rows[places[index]].ids
+                    count = len(own) - 1
+                    results[places[index]] = TextScores(
+                        log_probability=float(chosen[row, :count].sum()),
+                        tokens=count,
+                        characters=len(lines[places[index]]),
+                        right=int(best[row, :count].sum()),
+                        unknown=own.count(UNK_ID),
+                    )
+        return results
+
+    def _gapped(self, place: int, line: str, blank: str) -> _Gapped:
+        segments = line.split(blank)
+        if len(segments) == 1:
+            raise DataError(
+                f"no blank in {line[:60]!r}; write {blank} where a word is missing", line=place + 1
+            )
+        last = len(segments) - 1
+        texts = [self._segment(s, i > 0, i < last) for i, s in enumerate(segments)]
+        ids: list[int] = []
+        blanks: list[int] = []
+        for i, part in enumerate(self.bundle.source_tokenizer.encode_batch(texts)):
+            ids += part
+            if i < last:
+                blanks.append(len(ids))
+                ids.append(UNK_ID)
+        return _Gapped(place, [*ids, EOS_ID], blanks, list(blanks))
+
+    def _segment(self, text: str, follows: bool, precedes: bool) -> str:
+        """What stands between two blanks as the tokenizer wants it: a blank is one token."""
+        tokenizer = self.bundle.source_tokenizer
+        if tokenizer.kind == "separator":
+            text = text.removeprefix(tokenizer.separator) if follows else text
+            return text.removesuffix(tokenizer.separator) if precedes else text
+        if self._sentences.normalized("A") == "A":
+            return text
+        inner = letters_only(text)  # takes the spaces beside a blank, which are tokens of a char
+        before = " " if follows and inner and letters_only(text[0]) == "" else ""
+        after = " " if precedes and inner and letters_only(text[-1]) == "" else ""
+        return f"{before}{inner}{after}" if inner else " " * bool(text and follows and precedes)
+
+    def _fill_surest(self, lines: list[_Gapped], n_best: int) -> None:
+        """Fill one blank of each line, in place."""
+        with self.bundle.evaluating():
+            for batch in in_batches([line.ids for line in lines]):
+                log_probs = self._log_probs(batch)
+                log_probs[:, :, : len(RESERVED)] = float("-inf")
+                for row, index in enumerate(batch.rows):
+                    line = lines[index]
+                    at = log_probs[row, line.open]  # (open blanks, V)
+                    surest = line.open[int(at.amax(-1).argmax())]
+                    count = min(n_best, log_probs.shape[-1] - len(RESERVED))
+                    best = log_probs[row, surest].topk(count)
+                    tokens: list[int] = best.indices.tolist()
+                    values: list[float] = best.values.exp().tolist()
+                    line.found[surest] = list(zip(tokens, values, strict=True))
+                    line.ids[surest] = tokens[0]
+                    line.open.remove(surest)
+
+    def _result(self, source: str, line: _Gapped, blank: str) -> Filled:
+        tokenizer = self.bundle.source_tokenizer
+        blanks = [
+            [Candidate(tokenizer.decode([token]), p) for token, p in line.found[position]]
+            for position in line.blanks
+        ]
+        segments = source.split(blank)
+        text = segments[0]
+        for candidates, segment in zip(blanks, segments[1:], strict=True):
+            text += candidates[0].token + segment
+        around = len(line.ids) - 1 - len(blanks)
+        heavy = 2 * line.ids.count(UNK_ID) > around > 0
+        return Filled(source, text, blanks, "unknown-heavy" if heavy else "ok")
+
+    def _log_probs(self, batch: SentenceBatch) -> Tensor:
+        logits = self._model(batch.ids.to(self.device), batch.lengths)
+        return torch.log_softmax(logits.float(), -1)
+
+    @staticmethod
+    def _likeliest(log_probs: Tensor) -> Tensor:
+        """The best token that may be written, (B, S); reserved ones may not."""
+        return log_probs[:, :, len(RESERVED) :].argmax(-1) + len(RESERVED)

@@ -1,0 +1,95 @@
+"""The language model: a recurrent stack that predicts each token from those before it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from penstock.config import ModelConfig
+from penstock.nn.dropout import Dropout, TokenDropout
+from penstock.nn.embedding import TokenEmbedding
+from penstock.nn.initialization import initialize
+from penstock.nn.loss import cross_entropy_sum
+from penstock.nn.readout import Readout
+from penstock.nn.recurrent import Recurrent
+from penstock.nn.state import State
+
+
+class LanguageModel(nn.Module):
+    """Token ids to logits of the next token.
+
+    It reads forward only; `penstock.tasks.wrong_directions` says why.
+
+    Args:
+        config: sizes and choices; the depth is `num_layers`.
+        vocab_size: V.
+    """
+
+    def __init__(self, config: ModelConfig, *, vocab_size: int) -> None:
+        super().__init__()
+        self.embedding = TokenEmbedding(
+            vocab_size, config.embedding_size, scaled=config.scale_embeddings
+        )
+        self.token_dropout = TokenDropout(config.token_dropout)
+        self.embedding_dropout = Dropout(
+            config.embedding_dropout, variational=config.variational_dropout
+        )
+        self.recurrent = Recurrent.from_config(
+            config, config.embedding_size, config.hidden_size, num_layers=config.num_layers
+        )
+        self.readout = Readout(config, config.hidden_size, self.embedding)
+        initialize(self, config.initialization)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits of every next token.
+
+        Args:
+            ids: (B, T).
+            state: (L, B, H) before the first token; zeros when None.
+
+        Returns:
+            Logits (B, T, V) and the state after the last token, (L, B, H): going on with it is
+            the same as one longer call.
+        """
+        values, after = self.features(ids, state)
+        return self.readout(values), after
+
+    def features(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """States (B, T, H) of the top layer, each knowing the tokens up to its own."""
+        x = self.embedding_dropout(self.embedding(self.token_dropout(ids)))
+        return self.recurrent(x, state=state)
+
+    def loss(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State | None = None,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> tuple[Tensor, int, State]:
+        """Cross-entropy of a window.
+
+        Args:
+            inputs: (B, T) ids.
+            targets: (B, T) the ids that follow.
+            state: (L, B, H) carried from the window before; detach it there.
+            label_smoothing: as `cross_entropy_sum` has it.
+
+        Returns:
+            The sum over all tokens in nats, their number, the state after the window.
+        """
+        values, after = self.features(inputs, state)
+        features = self.readout.features(values).flatten(0, 1)
+        output = self.readout.output
+        total = cross_entropy_sum(
+            features,
+            output.weight,
+            output.bias,
+            targets.flatten(),
+            label_smoothing=label_smoothing,
+        )
+        return total, targets.numel(), after
+
+    def step(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One token a row, (B,), to logits (B, V) and the state after it."""
+        logits, after = self(tokens[:, None], state)
+        return logits[:, 0], after

@@ -1,0 +1,33 @@
+"""The network of a run, by its task."""
+
+from __future__ import annotations
+
+from penstock.config import RunConfig
+from penstock.nn.classifier import Classifier
+from penstock.nn.cloze import Cloze
+from penstock.nn.language_model import LanguageModel
+from penstock.nn.seq2seq import Seq2Seq
+from penstock.reserved import RESERVED
+
+Network = Seq2Seq | LanguageModel | Classifier | Cloze
+
+
+def build_network(config: RunConfig, *, source_size: int, target_size: int) -> Network:
+    """A network with its first weights.
+
+    Args:
+        config: the run's configuration.
+        source_size: V of the source, or of the one text there is.
+        target_size: V of the target; labels and the reserved ids for a classifier.
+
+    Raises:
+        ConfigError: sizes that do not fit the configuration.
+    """
+    if config.task == "translation":
+        return Seq2Seq(config.model, source_size=source_size, target_size=target_size)
+    if config.task == "language-model":
+        return LanguageModel(config.model, vocab_size=source_size)
+    if config.task == "cloze":
+        return Cloze(config.model, vocab_size=source_size)
+    labels = target_size - len(RESERVED)
+    return Classifier(config.model, vocab_size=source_size, num_labels=labels)

@@ -1,0 +1,238 @@
+"""A trained language model ready to write, and to say how probable a text is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.data.stream import TextForm
+from penstock.data.windows import scoring_windows
+from penstock.errors import UsageError
+from penstock.nn import LanguageModel, State
+from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from penstock.scores import TextScores
+from penstock.search.sampling import shape
+from penstock.text import Tokenizer
+
+Search = Literal["greedy", "sample"]
+
+_REMEMBERED = 32  # tokens that the next piece of text may depend on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritingOptions:
+    """How to write.
+
+    Attributes:
+        length: the most tokens.
+        lines: stop after so many line ends; None for no such end.
+        search: `sample` draws each token, `greedy` takes the likeliest.
+        temperature: divides the logits; below 1 bolder, above 1 wilder.
+        top_k: draw among the k likeliest only; None for all.
+        top_p: draw among the likeliest that together have this probability; None for all.
+        seed: of the drawing.
+    """
+
+    length: int = 200
+    lines: int | None = None
+    search: Search = "sample"
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value, fits in (
+            ("length", self.length, self.length >= 1),
+            ("lines", self.lines, self.lines is None or self.lines >= 1),
+            ("temperature", self.temperature, self.temperature > 0),
+            ("top_k", self.top_k, self.top_k is None or self.top_k >= 1),
+            ("top_p", self.top_p, self.top_p is None or 0 < self.top_p <= 1),
+        ):
+            if not fits:
+                most = " and at most 1" if name == "top_p" else ""
+                least = "at least 1" if name in ("length", "lines", "top_k") else "above 0"
+                raise UsageError(f"{name} {value}: must be {least}{most}")
+        if self.search not in ("greedy", "sample"):
+            raise UsageError(f"search {self.search!r}: choose greedy or sample")
+
+
+class TextGenerator:
+    """A language model with its tokenizer.
+
+    `"".join(TextGenerator.load("runs/novel").generate("The time"))`
+
+    Args:
+        bundle: of task `language-model`.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        assert isinstance(bundle.model, LanguageModel)
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self.form = text_form(bundle)
+        self._model = bundle.model
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextGenerator:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device, task="language-model"), device=device)
+
+    def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
+        """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.
+
+        The unknown token and other reserved ones are never written. The same seed gives the same
+        text on the same machine.
+
+        Raises:
+            DataError: the prompt has a lone surrogate.
+        """
+        options = options or WritingOptions()
+        random = torch.Generator().manual_seed(options.seed)
+        tail = _Tail(self.bundle.source_tokenizer)
+        begun = self._prompt_ids(prompt)
+        for token in begun[-_REMEMBERED:]:
+            tail.add(token)
+        # in joined text no line ends
+        never = [PAD_ID, UNK_ID, BOS_ID, *([EOS_ID] if self.form.joined else [])]
+        written, ended = 0, 0
+        with self.bundle.evaluating():
+            logits, state = self._read([EOS_ID, *begun])
+            while written < options.length:
+                token = _choose(logits, never, options, random)
+                written += 1
+                yield tail.add(token)
+                ended += token == EOS_ID
+                if options.lines is not None and ended >= options.lines:
+                    break
+                logits, state = self._model.step(torch.tensor([token], device=self.device), state)
+        yield tail.rest()
+
+    def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
+        """Log-probability of each token given those before it, in nats.
+
+        Args:
+            ids: (N,) a stream; the first is only read.
+
+        Returns:
+            (N - 1,) float64.
+        """
+        return self._score(ids)[0]
+
+    def score(self, lines: Sequence[str]) -> list[TextScores]:
+        """How probable each line is, read alone; a line without a token counts none.
+
+        A line's end counts too, unless the model reads joined lines.
+        """
+        scores: list[TextScores] = []
+        for line in lines:
+            formed = list(self.form.lines([line]))
+            ids = [i for row in self.form.encode(formed, self._tokenizer) for i in row]
+            scores.append(self.score_ids(np.array([EOS_ID, *ids]), len(line) + 1))
+        return scores
+
+    def score_ids(self, ids: np.ndarray, characters: int) -> TextScores:
+        """How probable the tokens behind the first are; `characters` is the text's length."""
+        log_probs, right = self._score(ids)
+        return TextScores(
+            log_probability=float(log_probs.sum()),
+            tokens=len(ids) - 1,
+            characters=characters,
+            right=int(right.sum()),
+            unknown=int((ids[1:] == UNK_ID).sum()),
+        )
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        return self.bundle.source_tokenizer
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        lines = list(self.form.lines(prompt.split("\n"))) if prompt else []
+        ids = [i for row in self.form.encode(lines, self._tokenizer) for i in row]
+        return ids if self.form.joined or not ids else ids[:-1]  # its last line goes on
+
+    def _read(self, ids: Sequence[int]) -> tuple[Tensor, State]:
+        """A prompt (N ids) to the logits (1, V) of what follows, and the state there."""
+        states, after = self._model.features(torch.tensor([ids], device=self.device))
+        return self._model.readout(states[:, -1:])[:, 0], after
+
+    def _score(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probability of each token, and whether it was the likeliest."""
+        log_probs = np.zeros(len(ids) - 1)
+        right = np.zeros(len(ids) - 1, dtype=bool)
+        state: State | None = None
+        with self.bundle.evaluating():
+            for scored in scoring_windows(ids):
+                window = scored.window.to(self.device)
+                logits, state = self._model(window.inputs, state)
+                normalized = torch.log_softmax(logits.float(), -1)
+                chosen = normalized.gather(2, window.targets[:, :, None])[:, :, 0]
+                best = normalized.argmax(-1) == window.targets
+                counted = scored.places >= 0
+                places = scored.places[counted] - 1
+                log_probs[places] = chosen.cpu().double().numpy()[counted]
+                right[places] = best.cpu().numpy()[counted]
+        return log_probs, right
+
+
+def text_form(bundle: Bundle) -> TextForm:
+    """How the bundle's texts are read."""
+    data = bundle.config.data
+    return TextForm(letters=data.normalize == "letters", joined=data.join_lines)
+
+
+def _choose(
+    logits: Tensor, never: list[int], options: WritingOptions, random: torch.Generator
+) -> int:
+    """The next token from logits (1, V), none of those that are never written."""
+    logits = logits.float().cpu()
+    logits[:, never] = float("-inf")
+    if options.search == "greedy":
+        return int(logits.argmax())
+    log_probs = shape(
+        torch.log_softmax(logits, -1),
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+    )
+    return int(torch.multinomial(log_probs.exp(), 1, generator=random))
+
+
+class _Tail:
+    """The last tokens of a growing text, to write each piece as soon as it is certain."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._shown = ""
+
+    def add(self, token: int) -> str:
+        """The text that a token adds; empty while a character's bytes are not complete."""
+        if token == EOS_ID:
+            rest = self.rest()
+            self._ids, self._shown = [], ""
+            return f"{rest}\n"
+        self._ids.append(token)
+        text = self._tokenizer.decode(self._ids)
+        if text.endswith("\ufffd"):
+            return ""
+        added = text[len(self._shown) :]
+        self._shown = text
+        if len(self._ids) > 2 * _REMEMBERED:
+            self._ids = self._ids[-_REMEMBERED:]
+            self._shown = self._tokenizer.decode(self._ids)
+        return added
+
+    def rest(self) -> str:
+        """What was held back."""
+        text = self._tokenizer.decode(self._ids)
+        added, self._shown = text[len(self._shown) :], text
+        return added
