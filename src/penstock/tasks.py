@@ -24,13 +24,15 @@ VERBS: Mapping[Task, str] = {
     "cloze": "fill",
 }
 
+# small stacks learn nothing for long from inputs that are nearly zero (docs/benchmarks.md)
+_ONE_STACK = {"attention": "none", "scale_embeddings": True}
 _LEARNS_BY_LOSS = {"metric": "loss", "label_smoothing": 0.0, "batch_tokens": 1024}
 
 # what a task has otherwise than translation, where the user says nothing
 DEFAULTS: Mapping[Task, Mapping[str, Mapping[str, Any]]] = {
     "translation": {},
     "language-model": {
-        "model": {"attention": "none", "bidirectional": False},
+        "model": {**_ONE_STACK, "bidirectional": False},
         "training": _LEARNS_BY_LOSS,
     },
     "classification": {
@@ -39,12 +41,12 @@ DEFAULTS: Mapping[Task, Mapping[str, Mapping[str, Any]]] = {
             # a label is one token, whatever it is made of: no label has a line end
             "target": {"kind": "separator", "separator": "\n", "min_frequency": 1},
         },
-        "model": {"attention": "none", "tie_embeddings": "none", "token_dropout": 0.1},
+        "model": {**_ONE_STACK, "tie_embeddings": "none", "token_dropout": 0.1},
         "training": {**_LEARNS_BY_LOSS, "metric": "accuracy"},
     },
     "cloze": {
         "text": {"source": {"kind": "word"}},
-        "model": {"attention": "none", "token_dropout": 0.1},
+        "model": {**_ONE_STACK, "token_dropout": 0.1},
         "training": _LEARNS_BY_LOSS,
     },
 }

@@ -20,7 +20,7 @@ from penstock.data.batches import collate, cut_by_tokens, pad
 from penstock.errors import UsageError
 from penstock.nn import Seq2Seq
 from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from penstock.search import Hypothesis, Limits, beam_search, greedy_search
+from penstock.search import Hypothesis, Limits, Ranking, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
 from penstock.text.lines import cut_to_fit, in_buffers, is_blank
 from penstock.translation import Alternative, PairScore, Status, Translation
@@ -240,7 +240,7 @@ class Translator:
                         step,
                         state,
                         limits,
-                        length_penalty=options.length_penalty,
+                        ranking=Ranking(alpha=options.length_penalty),
                         align=alignments,
                     )
                 ]
@@ -251,7 +251,7 @@ class Translator:
                     limits,
                     beam_size=options.beam_size,
                     n_best=n_best,
-                    length_penalty=options.length_penalty,
+                    ranking=Ranking(alpha=options.length_penalty),
                     align=alignments,
                 )
             spent = (time.perf_counter() - begun) / len(rows)

@@ -2,6 +2,7 @@
 
 from penstock.nn.classifier import Classifier
 from penstock.nn.cloze import Cloze
+from penstock.nn.inference import InferenceModel
 from penstock.nn.language_model import LanguageModel
 from penstock.nn.network import Network, build_network, source_embedding
 from penstock.nn.seq2seq import Seq2Seq
@@ -10,6 +11,7 @@ from penstock.nn.state import Memory, State
 __all__ = [
     "Classifier",
     "Cloze",
+    "InferenceModel",
     "LanguageModel",
     "Memory",
     "Network",

@@ -56,9 +56,10 @@ class Encoder(nn.Module):
             side, (L, B, hidden_size).
         """
         values, state = self.recurrent(self.dropout(self.embedding(src)), src_lengths)
-        return self.output_dropout(values), self._join_directions(state)
+        return self.output_dropout(values), self.join_directions(state)
 
-    def _join_directions(self, state: State) -> State:
+    def join_directions(self, state: State) -> State:
+        """States of both directions (L·2, B, H/2) side by side, (L, B, H)."""
         if self.directions == 1:
             return state
 

@@ -74,12 +74,16 @@ class Seq2Seq(nn.Module):
             The memory to attend to, and the decoder's first state (L, B, H).
         """
         values, final = self.encoder(src, src_lengths)
+        return self.remember(values, final, src_lengths)
+
+    def remember(self, values: Tensor, final: State, src_lengths: Tensor) -> tuple[Memory, State]:
+        """From the encoder's values (B, S, H) and final state to what `encode` returns."""
         attention = self.decoder.attention
-        positions = torch.arange(src.shape[1], device=src.device)
+        positions = torch.arange(values.shape[1], device=values.device)
         memory = Memory(
             values=values,
             keys=None if attention is None else attention.keys(values),
-            mask=positions < src_lengths.to(src.device)[:, None],
+            mask=positions < src_lengths.to(values.device)[:, None],
             context=final.h[-1],
         )
         return memory, self.bridge(final)
