@@ -261,7 +261,7 @@ class TrainingConfig(_Section):
         "detached; or they come in random order and begin at zero",
     )
     accumulate: int = Field(default=1, ge=1)
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(default=2e-3, gt=0)
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
     warmup_updates: int = Field(default=200, ge=0)
