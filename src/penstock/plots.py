@@ -65,7 +65,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises:
         UsageError: the figure's suffix names no format that we draw.
     """
-    from matplotlib import rc_context
+    from matplotlib import rc_context  # pyright: ignore[reportUnknownVariableType]
 
     check_figure_name(path)
     form = path.suffix[1:].lower()
