@@ -78,10 +78,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     waiting = [file for file in files if file.is_documentation_page()]
     while waiting:
         file = waiting.pop()
-        for target in _outside(file):
+        for target in outside(file.src_uri, file.content_string):
             if target not in shown:
                 shown.add(target)
-                page = File.generated(config, _page_of(target), content=_show(target))
+                page = File.generated(config, page_of(target), content=show(target))
                 page.inclusion = InclusionLevel.NOT_IN_NAV
                 files.append(page)
                 waiting.append(page)
@@ -93,20 +93,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     start = posixpath.dirname(page.file.src_uri) or "."
 
     def lead(link: re.Match[str]) -> str:
-        target = _target(page.file, link[0])
+        target = target_of(page.file.src_uri, link[0])
         if target is None:
             return link[0]
         _, hash_, heading = link[0].partition("#")
-        return posixpath.relpath(_page_of(target), start) + hash_ + heading
+        return posixpath.relpath(page_of(target), start) + hash_ + heading
 
     return _outside_fences(markdown, lambda text: _LINK.sub(lead, text))
 
 
-def _outside(file: File) -> list[str]:
+def outside(page: str, markdown: str) -> list[str]:
     """The files outside `docs/` that a page links to, as the repository names them."""
     links: list[str] = []
-    _outside_fences(file.content_string, lambda text: links.extend(_LINK.findall(text)) or "")
-    targets = (_target(file, link) for link in links)
+    _outside_fences(markdown, lambda text: links.extend(_LINK.findall(text)) or "")
+    targets = (target_of(page, link) for link in links)
     return [t for t in targets if t and not t.startswith("docs/") and t not in HOME]
 
 
@@ -119,26 +119,23 @@ def _outside_fences(markdown: str, change: Callable[[str], str]) -> str:
     return "".join([*parts, change(markdown[end:])])
 
 
-def _target(file: File, link: str) -> str | None:
+def target_of(page: str, link: str) -> str | None:
     """What a link on a page leads to, from the repository's root; None for another kind of link."""
     path = link.partition("#")[0]
     if not path or re.match(r"[a-z]+:", path):
         return None
-    name = file.src_uri
-    for source, page in HOME.items():
-        if name == page:
-            name = source
-            break
+    sources = {shown: source for source, shown in HOME.items()}
+    if page in sources:
+        name = sources[page]
+    elif page.startswith(SHOWN):
+        name = page.removeprefix(SHOWN).removesuffix(".md")
     else:
-        name = (
-            name.removeprefix(SHOWN).removesuffix(".md")
-            if name.startswith(SHOWN)
-            else "docs/" + name
-        )
+        name = f"docs/{page}"
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
 
 
-def _page_of(target: str) -> str:
+def page_of(target: str) -> str:
+    """The page that stands for a file of the repository."""
     if target in HOME:
         return HOME[target]
     if target.startswith("docs/"):
@@ -146,7 +143,7 @@ def _page_of(target: str) -> str:
     return f"{SHOWN}{target}.md"
 
 
-def _show(target: str) -> str:
+def show(target: str) -> str:
     """A page that shows a file, or lists a folder; not in the search, which would drown in it."""
     path = ROOT / target
     head = f"---\ntitle: {target}\nsearch: {{exclude: true}}\n---\n\n# `{target}`\n\n"
@@ -181,7 +178,10 @@ def mathml(tex: str, display: str, place: str) -> str:
     known = tex.replace("{aligned}", "{align*}").strip()
     try:
         drawn = convert(known, display=display)
-        ElementTree.fromstring(drawn)  # what it does not know it lets through, such as a bare &
+        # what it does not know it lets through: a bare &, an unknown command
+        unknown = [text for text in ElementTree.fromstring(drawn).itertext() if "\\" in text]
+        if unknown:
+            raise ValueError(f"unknown command {unknown[0]}")
     except Exception as error:  # noqa: BLE001 - the converter has many
         raise PluginError(f"{place}: cannot draw the equation {tex.strip()!r}: {error}") from None
     return drawn

@@ -1,4 +1,4 @@
-"""Greedy, exhaustive and beam search on the chapter's worked example (d2l.ai, 'Beam Search').
+"""Greedy, beam, exact and exhaustive search on the chapter's worked example (d2l.ai, Beam Search).
 
 A table gives the probability of the next token after some beginnings of an output; it stands in
 for a model. Greedy search takes the likeliest token each time and misses the likeliest output.
@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from penstock.search import (
+    PLAIN,
     Hypothesis,
     Limits,
+    Ranking,
     StepOutput,
     beam_search,
+    exact_search,
     exhaustive_search,
     greedy_search,
 )
@@ -48,6 +52,10 @@ class Beginnings:
     def select(self, rows: Tensor) -> Beginnings:
         """The given rows."""
         return Beginnings([self.texts[row] for row in rows.tolist()])
+
+    def join(self, others: Sequence[Beginnings]) -> Beginnings:
+        """These rows, then those of the others; exact search asks for it."""
+        return Beginnings([text for one in (self, *others) for text in one.texts])
 
 
 class TableStep:
@@ -83,22 +91,25 @@ def main() -> None:
 
     limits = Limits(bos_id=BOS, eos_id=EOS, blocked=(BOS,), max_lengths=[3])
     start = Beginnings([""])
-    penalty = 0.75  # the book's α: scores are log P / L^α
+    ranking = Ranking(alpha=0.75)  # the book's: scores are log P / L^α
 
     print("search      output        probability                      asked")
     step = TableStep()
-    [greedy] = greedy_search(step, start, limits, length_penalty=penalty)
+    [greedy] = greedy_search(step, start, limits, ranking=ranking)
     show("greedy", greedy, step.asked)
     for size in (1, 2, 3):
         step = TableStep()
-        [[best]] = beam_search(step, start, limits, beam_size=size, length_penalty=penalty)
+        [[best]] = beam_search(step, start, limits, beam_size=size, ranking=ranking)
         show(f"beam of {size}", best, step.asked)
     step = TableStep()
-    [ranked] = exhaustive_search(step, start, limits, n_best=5, length_penalty=penalty)
+    [[best]] = exact_search(step, start, limits, beam_size=1, batch=1, ranking=ranking)
+    show("exact", best, step.asked)
+    step = TableStep()
+    [ranked] = exhaustive_search(step, start, limits, n_best=5, ranking=ranking)
     show("exhaustive", ranked[0], step.asked)
 
     print("\nthe five best outputs by log P / L^0.75, and their places by P alone")
-    [by_probability] = exhaustive_search(TableStep(), start, limits, n_best=100, length_penalty=0.0)
+    [by_probability] = exhaustive_search(TableStep(), start, limits, n_best=100, ranking=PLAIN)
     places = {tuple(h.tokens): place for place, h in enumerate(by_probability, start=1)}
     for place, h in enumerate(ranked, start=1):
         output = " ".join([TOKENS[token] for token in h.tokens] + ["<eos>"])

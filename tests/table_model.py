@@ -5,6 +5,7 @@ A random table gives the next token from the sentence and the last two tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,6 +24,12 @@ class History:
 
     def select(self, rows: Tensor) -> History:
         return History(self.sentences[rows], self.before[rows])
+
+    def join(self, others: Sequence[History]) -> History:
+        every = [self, *others]
+        return History(
+            torch.cat([h.sentences for h in every]), torch.cat([h.before for h in every])
+        )
 
 
 def make_table(

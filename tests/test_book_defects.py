@@ -33,7 +33,15 @@ from penstock.nn import LanguageModel, Seq2Seq, State
 from penstock.nn.attention import Attention
 from penstock.nn.cells import Cell
 from penstock.scores import TextScores
-from penstock.search import Limits, StepOutput, beam_search, exhaustive_search, greedy_search
+from penstock.search import (
+    PLAIN,
+    Limits,
+    Ranking,
+    StepOutput,
+    beam_search,
+    exhaustive_search,
+    greedy_search,
+)
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, preprocess
 from penstock.training.corpus import prepare_corpus
 
@@ -520,7 +528,7 @@ def test_unknown_is_emitted_and_never_blocked() -> None:
 
     limits = Limits(BOS_ID, EOS_ID, blocked=(PAD_ID, UNK_ID, BOS_ID), max_lengths=[3])
     [greedy] = greedy_search(step, Rows(), limits)
-    [[best]] = beam_search(step, Rows(), limits, beam_size=2, length_penalty=0.0)
+    [[best]] = beam_search(step, Rows(), limits, beam_size=2, ranking=PLAIN)
     for hypothesis in (greedy, best):
         assert UNK_ID not in hypothesis.tokens
 
@@ -541,8 +549,9 @@ def test_beam_and_exhaustive_search_have_no_code() -> None:
 
     assert book_predict() == pytest.approx(0.048)
     limits = Limits(example["BOS"], example["EOS"], (example["BOS"],), max_lengths=[3])
-    [[by_beam]] = beam_search(step, start, limits, beam_size=2, length_penalty=0.75)
-    [[best]] = exhaustive_search(step, start, limits, length_penalty=0.75)
+    ranking = Ranking(alpha=0.75)
+    [[by_beam]] = beam_search(step, start, limits, beam_size=2, ranking=ranking)
+    [[best]] = exhaustive_search(step, start, limits, ranking=ranking)
     for hypothesis in (by_beam, best):
         assert math.exp(hypothesis.log_probability) == pytest.approx(0.054)
         assert [tokens[token] for token in hypothesis.tokens] == ["A", "C", "B"]

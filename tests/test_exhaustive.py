@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from penstock.errors import UsageError
-from penstock.search import StepOutput, beam_search, exhaustive, exhaustive_search
+from penstock.search import Ranking, StepOutput, beam_search, exhaustive, exhaustive_search
 from table_model import History, enumerate_all, log_probability, make_table, table_limits
 
 
@@ -25,7 +25,9 @@ def test_it_finds_what_enumeration_finds(
 ) -> None:
     step, state, table = make_table(sentences=len(lengths), vocab_size=vocab_size, seed=seed)
     limits = table_limits(lengths)
-    found = exhaustive_search(step, state, limits, n_best=1000, length_penalty=length_penalty)
+    found = exhaustive_search(
+        step, state, limits, n_best=1000, ranking=Ranking(alpha=length_penalty)
+    )
     for sentence, hypotheses in enumerate(found):
         expected = enumerate_all(table, sentence, limits, length_penalty)
         assert [h.score for h in hypotheses] == pytest.approx([s for s, _ in expected], abs=1e-5)
@@ -77,7 +79,7 @@ def test_of_equal_scores_the_lower_ids_come_first() -> None:
 
     zero = torch.zeros(1, dtype=torch.long)
     limits = table_limits([1])
-    [found] = exhaustive_search(step, History(zero, zero), limits, n_best=3, length_penalty=1.0)
+    [found] = exhaustive_search(step, History(zero, zero), limits, n_best=3, ranking=Ranking())
     assert [h.tokens for h in found] == [[], [2], [3]]
 
 

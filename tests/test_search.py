@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,13 +16,13 @@ from penstock.nn import Seq2Seq
 from penstock.search import (
     Hypothesis,
     Limits,
+    Ranking,
     Step,
     StepOutput,
-    beam,
     beam_search,
     greedy_search,
-    normalized,
 )
+from penstock.search.beginnings import Beginnings
 from penstock.search.decoding import decoding_step, start_decoding
 from table_model import (
     TABLE_BOS,
@@ -50,13 +51,15 @@ def test_a_beam_that_prunes_nothing_finds_what_brute_force_finds(
         everything = [enumerate_all(table, b, limits, length_penalty) for b in range(3)]
         wide = max(len(outputs) for outputs in everything)
         found = beam_search(
-            step, state, limits, beam_size=wide, n_best=wide, length_penalty=length_penalty
+            step, state, limits, beam_size=wide, n_best=wide, ranking=Ranking(alpha=length_penalty)
         )
         for hypotheses, expected in zip(found, everything, strict=True):
             assert [h.tokens for h in hypotheses] == [tokens for _, tokens in expected]
             scores = [score for score, _ in expected]
             assert [h.score for h in hypotheses] == pytest.approx(scores, abs=1e-5)
-        best = beam_search(step, state, limits, beam_size=wide, length_penalty=length_penalty)
+        best = beam_search(
+            step, state, limits, beam_size=wide, ranking=Ranking(alpha=length_penalty)
+        )
         assert [h[0].tokens for h in best] == [outputs[0][1] for outputs in everything]
 
 
@@ -97,7 +100,7 @@ def test_a_beam_that_prunes_keeps_what_the_plain_one_keeps(
             limits,
             beam_size=beam_size,
             n_best=beam_size,
-            length_penalty=length_penalty,
+            ranking=Ranking(alpha=length_penalty),
         )
         for sentence, hypotheses in enumerate(found):
             expected = plain_beam(table, sentence, limits, beam_size, length_penalty)
@@ -109,9 +112,11 @@ def test_a_beam_of_one_is_greedy_search(length_penalty: float) -> None:
     for seed in range(20):
         step, state, _ = make_table(sentences=4, vocab_size=6, seed=seed)
         limits = table_limits([7, 3, 0, 5])
-        greedy = greedy_search(step, state, limits, length_penalty=length_penalty, align=True)
+        greedy = greedy_search(
+            step, state, limits, ranking=Ranking(alpha=length_penalty), align=True
+        )
         narrow = beam_search(
-            step, state, limits, beam_size=1, length_penalty=length_penalty, align=True
+            step, state, limits, beam_size=1, ranking=Ranking(alpha=length_penalty), align=True
         )
         for one, [other] in zip(greedy, narrow, strict=True):
             assert without_alignment(one) == without_alignment(other)
@@ -167,7 +172,7 @@ def test_bounded_early_stopping_never_changes_the_result(
             table_limits([9] * 5),
             beam_size=beam_size,
             n_best=beam_size - 1,
-            length_penalty=length_penalty,
+            ranking=Ranking(alpha=length_penalty),
         )
         steps_of.append(calls)
         return [[without_alignment(h) for h in hypotheses] for hypotheses in found]
@@ -176,7 +181,8 @@ def test_bounded_early_stopping_never_changes_the_result(
     early = [search(seed) for seed in seeds]
     taken = sum(steps_of)
     steps_of.clear()
-    monkeypatch.setattr(beam, "_is_done", lambda sentence, *_: not sentence.alive)
+    never = np.zeros(5, dtype=bool)
+    monkeypatch.setattr(Beginnings, "_done", lambda self, going: never)
     assert early == [search(seed) for seed in seeds]
     assert taken <= sum(steps_of)
 
@@ -196,7 +202,7 @@ def test_n_best_are_sorted_distinct_and_scored_by_the_models_own_probability(
             table_limits([6, 4, 5]),
             beam_size=beam_size,
             n_best=beam_size,
-            length_penalty=0.7,
+            ranking=Ranking(alpha=0.7),
         )
         for sentence, hypotheses in enumerate(found):
             scores = [h.score for h in hypotheses]
@@ -298,9 +304,9 @@ def test_alignment_rows_are_those_of_the_steps_that_made_the_tokens(beam_size: i
 
 
 def test_length_normalisation_is_the_books() -> None:
-    assert normalized(-6.0, 4, 0.5) == -3.0
-    assert normalized(-6.0, 4, 0.0) == -6.0
-    assert normalized(-6.0, 3, 1.0) == -2.0
+    assert Ranking(alpha=0.5).score(-6.0, 4) == -3.0
+    assert Ranking(alpha=0.0).score(-6.0, 4) == -6.0
+    assert Ranking().score(-6.0, 3) == -2.0
 
 
 def test_no_sentence_gives_no_hypothesis() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from penstock.nn.products import rows_linear
 from penstock.nn.state import State
 
 
@@ -37,5 +38,7 @@ class Bridge(nn.Module):
         return State(torch.tanh(self._map(self.h, state.h)), c)
 
     def _map(self, layer: nn.Module, x: Tensor) -> Tensor:
-        flat = layer(x.transpose(0, 1).flatten(1))  # (B, L_decoder·H)
+        assert isinstance(layer, nn.Linear)
+        joined = x.transpose(0, 1).flatten(1)
+        flat = rows_linear(joined, layer.weight, layer.bias)  # (B, L_decoder·H)
         return flat.unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()

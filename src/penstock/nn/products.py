@@ -24,3 +24,13 @@ def rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`torch.nn.functional.linear` over (…, I), its rows rounded up."""
     rows = x.reshape(-1, x.shape[-1])
     return linear(pad_rows(rows), weight, bias)[: rows.shape[0]].view(*x.shape[:-1], -1)
+
+
+def alike_rows(rows: int) -> int:
+    """The number of rows to compute so that each row comes out the same in any batch.
+
+    Kernels treat the last rows of a product otherwise than blocks of four, and round otherwise. In
+    products of a multiple of four rows each row is bit for bit what it is alone; results of a
+    search then do not depend on the batch. (Measured with MKL and oneDNN; see docs/design.md.)
+    """
+    return -(-rows // 4) * 4

@@ -14,6 +14,7 @@ from penstock.nn.encoder import Encoder
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
 from penstock.nn.state import Memory, State
+from penstock.nn.transformer import FrozenTransformer
 
 
 class Seq2Seq(nn.Module):
@@ -23,21 +24,32 @@ class Seq2Seq(nn.Module):
         config: sizes and choices.
         source_size: V of the source vocabulary.
         target_size: V of the target vocabulary.
+        transformer: stands in the place of the source's embedding.
 
     Raises:
         ConfigError: one embedding is asked for vocabularies of two sizes.
     """
 
-    def __init__(self, config: ModelConfig, *, source_size: int, target_size: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        source_size: int,
+        target_size: int,
+        transformer: FrozenTransformer | None = None,
+    ) -> None:
         super().__init__()
-        source = self._embedding(config, source_size)
+        source = self._embedding(config, source_size) if transformer is None else transformer
         shared = config.tie_embeddings == "all"
         if shared and source_size != target_size:
             raise ConfigError(
                 f"tie_embeddings 'all' needs one vocabulary, found {source_size} and {target_size} "
                 "tokens; set text.shared = true"
             )
-        target = source if shared else self._embedding(config, target_size)
+        if shared and isinstance(source, TokenEmbedding):
+            target = source
+        else:
+            target = self._embedding(config, target_size)
         self.encoder = Encoder(config, source)
         self.decoder = Decoder(config, target)
         self.bridge = Bridge(
@@ -62,12 +74,16 @@ class Seq2Seq(nn.Module):
             The memory to attend to, and the decoder's first state (L, B, H).
         """
         values, final = self.encoder(src, src_lengths)
+        return self.remember(values, final, src_lengths)
+
+    def remember(self, values: Tensor, final: State, src_lengths: Tensor) -> tuple[Memory, State]:
+        """From the encoder's values (B, S, H) and final state to what `encode` returns."""
         attention = self.decoder.attention
-        positions = torch.arange(src.shape[1], device=src.device)
+        positions = torch.arange(values.shape[1], device=values.device)
         memory = Memory(
             values=values,
             keys=None if attention is None else attention.keys(values),
-            mask=positions < src_lengths.to(src.device)[:, None],
+            mask=positions < src_lengths.to(values.device)[:, None],
             context=final.h[-1],
         )
         return memory, self.bridge(final)

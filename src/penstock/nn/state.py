@@ -32,10 +32,22 @@ class State:
         part = slice(index, index + 1)
         return State(self.h[part], None if self.c is None else self.c[part])
 
+    def first(self, rows: int) -> State:
+        """The states of the first batch rows."""
+        return State(self.h[:, :rows], None if self.c is None else self.c[:, :rows])
+
     def select(self, rows: Tensor) -> State:
         """The states of the given batch rows, in that order; `rows` is (N,) of indices."""
         return State(
             self.h.index_select(1, rows), None if self.c is None else self.c.index_select(1, rows)
+        )
+
+    def join(self, others: Sequence[State]) -> State:
+        """Its batch rows, then those of the others."""
+        cells = [state.c for state in (self, *others) if state.c is not None]
+        return State(
+            torch.cat([state.h for state in (self, *others)], 1),
+            torch.cat(cells, 1) if cells else None,
         )
 
     def repeat(self, times: int) -> State:

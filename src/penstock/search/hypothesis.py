@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from penstock.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Hypothesis:
             have been likelier than EOS.
         alignment: attention (len(tokens), S) of the steps that emitted the tokens, averaged over
             heads; None without attention or when not asked for.
+        certified: by exact search: no output has a better score. None from other searches.
+        bound: by exact search: no output has a score above it.
     """
 
     tokens: list[int]
@@ -28,3 +33,19 @@ class Hypothesis:
     token_log_probabilities: list[float]
     finished: bool
     alignment: Tensor | None = None
+    certified: bool | None = None
+    bound: float | None = None
+
+
+def require_found(found: Sequence[Sequence[Hypothesis]], search: str) -> None:
+    """Check that every sentence has an output.
+
+    Raises:
+        UsageError: one has none: its limits led the search into dead ends.
+    """
+    for number, hypotheses in enumerate(found, start=1):
+        if not hypotheses:
+            raise UsageError(
+                f"sentence {number}: {search} search met no output that its limits allow; use a "
+                "larger beam or exact search, or ask for less"
+            )

@@ -1,5 +1,5 @@
-# pyright: reportUnknownVariableType=false
-# (torch gives `tolist` no type: what comes of it is declared)
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch gives some of its methods no types: what comes of them is declared)
 """Sampling: outputs drawn as often as the model finds them probable.
 
 Every output has a random stream of its own, made from the seed, the sentence's key and the
@@ -17,7 +17,9 @@ from torch import Tensor
 
 from penstock.errors import UsageError
 from penstock.search.hypothesis import Hypothesis
-from penstock.search.limits import Limits, normalized
+from penstock.search.limits import Limits
+from penstock.search.ranking import PLAIN, Ranking
+from penstock.search.rowwise import decode_rows
 from penstock.search.step import S, Step
 
 
@@ -83,7 +85,7 @@ def sample_search(
     top_p: float | None = None,
     seed: int = 0,
     keys: Sequence[int | str] | None = None,
-    length_penalty: float = 0.0,
+    ranking: Ranking = PLAIN,
     align: bool = False,
 ) -> list[list[Hypothesis]]:
     """Draw outputs token by token.
@@ -91,12 +93,12 @@ def sample_search(
     Args:
         step: the model's step.
         state: of B rows, before BOS.
-        limits: special ids and B maximum lengths.
+        limits: special ids, B maximum lengths and what else an output must be.
         samples: outputs drawn a sentence; the same one may come more than once.
         temperature, top_k, top_p: see `shape`; blocked tokens are out before them.
         seed: of the random streams.
         keys: what tells each sentence's stream from another's; default: its number.
-        length_penalty: only enters the reported score.
+        ranking: only enters the reported score.
         align: keep the attention of each step.
 
     Returns:
@@ -104,7 +106,7 @@ def sample_search(
         the model's own, before shaping.
 
     Raises:
-        UsageError: an impossible option.
+        UsageError: an impossible option, or limits that no output meets.
     """
     count = len(limits.max_lengths)
     if samples < 1:
@@ -113,37 +115,14 @@ def sample_search(
     # sha512 of a string, the same on every machine and in every version of Python 3
     streams = [random.Random(f"{seed} {name} {i}") for name in names for i in range(samples)]
     sentences = [sentence for sentence in range(count) for _ in range(samples)]
-    drawn = [_Draw() for _ in sentences]
-    rows = list(range(len(sentences)))
-    state = state.select(torch.tensor(sentences, dtype=torch.long))
-    last = torch.full((len(rows),), limits.bos_id)
-    length = 0
-    while rows:
-        output = step(last, state)
-        log_probs = limits.allowed(output.logits)
-        at_limit = [length == limits.max_lengths[sentences[row]] for row in rows]
-        free: list[int] = log_probs.argmax(-1).tolist()
-        limits.end_at_limit(log_probs, at_limit)
+
+    def choose(log_probs: Tensor, rows: Sequence[int]) -> Tensor:
         shaped = shape(log_probs, temperature=temperature, top_k=top_k, top_p=top_p)
-        choices = _draw(shaped, [streams[row].random() for row in rows])
-        chosen: list[int] = choices.tolist()
-        values: list[float] = log_probs.gather(1, choices[:, None])[:, 0].tolist()
-        alive: list[int] = []
-        for i, (row, token, value) in enumerate(zip(rows, chosen, values, strict=True)):
-            draw = drawn[row]
-            draw.log_probs.append(value)
-            if token == limits.eos_id:
-                draw.finished = not at_limit[i] or free[i] == token
-                continue
-            draw.tokens.append(token)
-            if align and output.weights is not None:
-                draw.weights.append(output.weights[i])
-            alive.append(i)
-        kept = torch.tensor(alive, dtype=torch.long, device=choices.device)
-        state, last = output.state.select(kept), choices.index_select(0, kept)
-        rows = [rows[i] for i in alive]
-        length += 1
-    found = [draw.hypothesis(length_penalty) for draw in drawn]
+        return _draw(shaped, [streams[row].random() for row in rows])
+
+    if samples > 1:
+        state = state.select(torch.tensor(sentences, dtype=torch.long))
+    found = decode_rows(step, state, limits, sentences, choose, ranking=ranking, align=align)
     return [found[start : start + samples] for start in range(0, len(found), samples)]
 
 
@@ -153,24 +132,3 @@ def _draw(log_probs: Tensor, uniform: Sequence[float]) -> Tensor:
     number = torch.tensor(uniform, dtype=torch.double, device=mass.device)[:, None]
     # right: an id without probability is never where the function first exceeds the number
     return torch.searchsorted(mass, number * mass[:, -1:], right=True)[:, 0]
-
-
-class _Draw:
-    """An output as it grows."""
-
-    def __init__(self) -> None:
-        self.tokens: list[int] = []
-        self.log_probs: list[float] = []
-        self.weights: list[Tensor] = []
-        self.finished = True
-
-    def hypothesis(self, length_penalty: float) -> Hypothesis:
-        total = sum(self.log_probs)
-        return Hypothesis(
-            tokens=self.tokens,
-            score=normalized(total, len(self.log_probs), length_penalty),
-            log_probability=total,
-            token_log_probabilities=self.log_probs,
-            finished=self.finished,
-            alignment=torch.stack(self.weights) if self.weights else None,
-        )

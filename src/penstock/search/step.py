@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from torch import Tensor
@@ -15,7 +16,16 @@ class StepState(Protocol):
         ...
 
 
+class JoinableState(StepState, Protocol):
+    """A state whose rows can be put beside those of others: exact search needs it."""
+
+    def join(self, others: Sequence[Self]) -> Self:
+        """Its rows, then those of the others, which descend from the same first state."""
+        ...
+
+
 S = TypeVar("S", bound=StepState)
+J = TypeVar("J", bound=JoinableState)
 
 
 class StepOutput(NamedTuple, Generic[S]):

@@ -1,0 +1,307 @@
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch gives some of its methods no types: what comes of them is declared)
+"""Exact search: the best output there is, by branch and bound.
+
+Best first: the beginning that can still reach the highest score is extended next. Beam search
+gives a first output; what cannot beat it is never looked at (Stahlberg and Byrne 2019,
+https://arxiv.org/abs/1908.10090, do so depth first). When no beginning is left that could score
+higher, the best output is certified. When the budget ends before, the best found is returned with
+the bound on what could have been missed.
+
+The bounds (`Ranking.bounds`) use only that a probability is at most 1 and a length at most the
+limit: for normalised scores they are loose, and few sentences are certified.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Generic
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penstock.errors import UsageError
+from penstock.search.beam import beam_search
+from penstock.search.hypothesis import Hypothesis
+from penstock.search.limits import Limits
+from penstock.search.ranking import Floats, Ints, Ranking, covered
+from penstock.search.rules import Rules, Track
+from penstock.search.step import J, Step
+
+_MOST_CHILDREN = 4096  # kept a beginning; what falls away enters the bound
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block(Generic[J]):
+    """The states after beginnings that were extended in one step, and that step's attention."""
+
+    state: J
+    weights: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Node(Generic[J]):
+    """A beginning that has been extended.
+
+    Attributes:
+        parent, token, log_prob: the beginning that it grew from, and by what.
+        total: its log-probability.
+        length: its tokens.
+        block, row: where the state after it is.
+        track: what the rules know of it.
+        tokens, log_probs, bounds: its children, best first.
+    """
+
+    parent: _Node[J] | None
+    token: int
+    log_prob: float
+    total: float
+    length: int
+    block: _Block[J]
+    row: int
+    track: Track | None
+    tokens: Ints
+    log_probs: Floats
+    bounds: Floats
+
+
+@torch.no_grad()
+def exact_search(
+    step: Step[J],
+    state: J,
+    limits: Limits,
+    *,
+    n_best: int = 1,
+    ranking: Ranking | None = None,
+    budget: int = 5000,
+    batch: int = 16,
+    beam_size: int = 5,
+    align: bool = False,
+) -> list[list[Hypothesis]]:
+    """Find each sentence's best outputs, or prove how far off the best found can be.
+
+    Args:
+        step: the model's step.
+        state: of B rows, before BOS.
+        limits: special ids, B maximum lengths and what else an output must be.
+        n_best: hypotheses returned a sentence.
+        ranking: of finished outputs; default: the book's, α = 1.
+        budget: the most beginnings extended a sentence, beam search not counted.
+        batch: beginnings extended together; the result does not depend on it where it is certified.
+        beam_size: of the beam search that goes before; at least `n_best`.
+        align: keep the attention of each step.
+
+    Returns:
+        For each of the B sentences up to `n_best` distinct hypotheses, best first. All are
+        `certified`, or none is, and then no output that is missing scores above `bound`.
+
+    Raises:
+        UsageError: an impossible option, or limits that no output meets.
+    """
+    if budget < 1 or batch < 1:
+        raise UsageError(f"exact search: budget {budget} and batch {batch} must be at least 1")
+    ranking = ranking or Ranking()
+    count = len(limits.max_lengths)
+    if not count:
+        return []
+    first = beam_search(
+        step, state, limits, beam_size=max(beam_size, n_best), n_best=n_best, ranking=ranking,
+        align=align,
+    )  # fmt: skip
+    found: list[list[Hypothesis]] = []
+    for sentence in range(count):
+        search = _Search(
+            step, limits, sentence, first[sentence], ranking, n_best=n_best, align=align
+        )
+        search.run(state.select(torch.tensor([sentence])), budget=budget, batch=batch)
+        found.append(search.result())
+    return found
+
+
+class _Search(Generic[J]):
+    """The search for one sentence."""
+
+    def __init__(
+        self,
+        step: Step[J],
+        limits: Limits,
+        sentence: int,
+        first: list[Hypothesis],
+        ranking: Ranking,
+        *,
+        n_best: int,
+        align: bool,
+    ) -> None:
+        self._step, self._limits, self._sentence, self._ranking = step, limits, sentence, ranking
+        self._max_length = limits.max_lengths[sentence]
+        self._n_best, self._align = n_best, align
+        self._watch = align or ranking.coverage_penalty > 0
+        self._best = {tuple(h.tokens): h for h in first}
+        self._rules: Rules | None = None
+        self._lost = -math.inf  # the bound of what was not kept
+        # (-bound, order, beginning, number of its child)
+        self._frontier: list[tuple[float, int, _Node[J], int]] = []
+        self._order = count()
+        self._worst = self._score_to_beat()
+
+    def run(self, state: J, *, budget: int, batch: int) -> None:
+        """Extend beginnings until nothing can be better, or the budget is used."""
+        last = torch.tensor([self._limits.bos_id])
+        self._extend(state, last, [(None, self._limits.bos_id, 0.0)])
+        used = 1
+        while used < budget and self._frontier and -self._frontier[0][0] > self._worst:
+            grown = self._pop(min(batch, budget - used))
+            parents: defaultdict[_Block[J], list[tuple[_Node[J], int]]] = defaultdict(list)
+            for node, child in grown:
+                parents[node.block].append((node, child))
+            states = [
+                block.state.select(torch.tensor([node.row for node, _ in own]))
+                for block, own in parents.items()
+            ]
+            ordered = [pair for own in parents.values() for pair in own]
+            last = torch.tensor([int(node.tokens[child]) for node, child in ordered])
+            before = states[0].join(states[1:]) if len(states) > 1 else states[0]
+            self._extend(
+                before,
+                last,
+                [(n, int(n.tokens[child]), float(n.log_probs[child])) for n, child in ordered],
+            )
+            used += len(grown)
+
+    def result(self) -> list[Hypothesis]:
+        """The best found, and whether that is proved."""
+        ranked = sorted(self._best.values(), key=lambda h: (-h.score, h.tokens))[: self._n_best]
+        missed = max(self._lost, -self._frontier[0][0] if self._frontier else -math.inf)
+        certified = missed <= self._worst
+        bound = ranked[0].score if certified else max(missed, ranked[0].score)
+        return [replace(h, certified=certified, bound=bound) for h in ranked]
+
+    def _pop(self, most: int) -> list[tuple[_Node[J], int]]:
+        """The most promising beginnings not yet extended, as children of those that were."""
+        popped: list[tuple[_Node[J], int]] = []
+        while len(popped) < most and self._frontier and -self._frontier[0][0] > self._worst:
+            _, _, node, child = heapq.heappop(self._frontier)
+            popped.append((node, child))
+            self._push(node, child + 1)  # its next sibling takes its place
+        return popped
+
+    def _push(self, node: _Node[J], child: int) -> None:
+        if child < len(node.tokens):
+            entry = (-float(node.bounds[child]), next(self._order), node, child)
+            heapq.heappush(self._frontier, entry)
+
+    def _extend(
+        self, state: J, last: Tensor, grown: Sequence[tuple[_Node[J] | None, int, float]]
+    ) -> None:
+        """Take one step from some beginnings: end each, and rank its children."""
+        output = self._step(last, state)
+        log_probs = self._limits.allowed(output.logits)
+        if self._rules is None:
+            self._rules = Rules(self._limits, log_probs.shape[1])
+        rules = self._rules
+        tracks = [self._track(parent, token) for parent, token, _ in grown]
+        lengths = [0 if parent is None else parent.length + 1 for parent, _, _ in grown]
+        at_limit = [length == self._max_length for length in lengths]
+        wanted: list[int] = log_probs.argmax(-1).tolist()
+        rules.restrict(log_probs, [track for track in tracks if track is not None], at_limit)
+        weights = output.weights if self._watch else None
+        block = _Block(output.state, weights)
+        eos = self._limits.eos_id
+        table = log_probs.cpu().numpy()
+        for row, (parent, token, log_prob) in enumerate(grown):
+            total = log_prob if parent is None else parent.total + log_prob
+            length = lengths[row]
+            values = table[row].astype(np.float64)
+            ending, values[eos] = float(values[eos]), -np.inf
+            node = self._node(parent, token, log_prob, total, block, row, tracks[row], values)
+            if ending > -math.inf:
+                free = length < self._max_length or wanted[row] == eos
+                self._offer(node, ending, finished=free)
+            self._push(node, 0)
+
+    def _track(self, parent: _Node[J] | None, token: int) -> Track | None:
+        assert self._rules is not None
+        if self._rules.are_plain:
+            return None
+        if parent is None:
+            return self._rules.start()[self._sentence]
+        assert parent.track is not None
+        return self._rules.grow(parent.track, token)
+
+    def _node(
+        self,
+        parent: _Node[J] | None,
+        token: int,
+        log_prob: float,
+        total: float,
+        block: _Block[J],
+        row: int,
+        track: Track | None,
+        values: Floats,
+    ) -> _Node[J]:
+        """The beginning with its children that can still be among the best."""
+        length = 0 if parent is None else parent.length + 1
+        possible = np.flatnonzero(values > -np.inf)
+        limits = np.full(len(possible), self._max_length)
+        bounds = self._ranking.bounds(total + values[possible], length + 1, limits)
+        useful = bounds > self._worst
+        possible, bounds = possible[useful], bounds[useful]
+        order = np.argsort(-bounds, kind="stable")
+        if len(order) > _MOST_CHILDREN:
+            self._lost = max(self._lost, float(bounds[order[_MOST_CHILDREN]]))
+            order = order[:_MOST_CHILDREN]
+        tokens = possible[order]
+        return _Node(
+            parent, token, log_prob, total, length, block, row, track,
+            tokens, values[tokens], bounds[order],
+        )  # fmt: skip
+
+    def _offer(self, node: _Node[J], ending: float, *, finished: bool) -> None:
+        """End a beginning, and keep it if it is among the best."""
+        total, length = node.total + ending, node.length + 1
+        score = self._ranking.score(total, length)
+        if score <= self._worst:  # coverage only takes away
+            return
+        tokens, log_probs, attention = _trace(node)
+        if self._ranking.coverage_penalty > 0 and attention is not None:
+            source_length = self._limits.source_length(self._sentence)
+            score = self._ranking.score(total, length, covered(attention, source_length))
+        aligned = attention[:-1] if self._align and tokens and attention is not None else None
+        self._best[tuple(tokens)] = Hypothesis(
+            tokens=tokens,
+            score=score,
+            log_probability=total,
+            token_log_probabilities=[*log_probs, ending],
+            finished=finished,
+            alignment=aligned,
+        )
+        self._worst = self._score_to_beat()
+
+    def _score_to_beat(self) -> float:
+        """Of the n-th best found; the others are forgotten."""
+        ranked = sorted(self._best.values(), key=lambda h: (-h.score, h.tokens))[: self._n_best]
+        self._best = {tuple(h.tokens): h for h in ranked}
+        return ranked[-1].score if len(ranked) == self._n_best else -math.inf
+
+
+def _trace(node: _Node[J]) -> tuple[list[int], list[float], Tensor | None]:
+    """Tokens, log-probabilities and attention of a beginning, the step after it last."""
+    tokens: list[int] = []
+    log_probs: list[float] = []
+    attention: list[Tensor] = []
+    at: _Node[J] | None = node
+    while at is not None:
+        if at.block.weights is not None:
+            attention.append(at.block.weights[at.row])
+        if at.parent is not None:
+            tokens.append(at.token)
+            log_probs.append(at.log_prob)
+        at = at.parent
+    stacked = torch.stack(attention[::-1]) if attention else None
+    return tokens[::-1], log_probs[::-1], stacked

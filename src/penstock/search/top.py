@@ -1,0 +1,63 @@
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch gives some of its methods no types: what comes of them is declared)
+"""The likeliest tokens of many rows: the same ones whatever the rows stand beside.
+
+Ties go to the lower id. `torch.topk` promises nothing about ties and is slow on thousands of
+tokens: here blocks are ranked by their greatest value first, and only the best blocks are looked
+into. Value and id are ranked together, as one integer, so that no two candidates are equal.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_BLOCK = 64
+_LOW = (1 << 32) - 1
+
+
+def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` greatest of each row, greatest first; of equal ones the lower id first.
+
+    Args:
+        log_probs: (N, V) in float32.
+        count: K, at most V.
+
+    Returns:
+        Values and ids, (N, K) each.
+    """
+    vocab_size = log_probs.shape[1]
+    if vocab_size <= _BLOCK * (count + 1):
+        ids = torch.arange(vocab_size, device=log_probs.device)
+        return _top(log_probs, ids.expand_as(log_probs), count)
+    blocks = vocab_size // _BLOCK
+    whole = log_probs[:, : blocks * _BLOCK].unflatten(1, (blocks, _BLOCK)).amax(-1)
+    if vocab_size % _BLOCK:
+        rest = log_probs[:, blocks * _BLOCK :].amax(-1, keepdim=True)
+        whole = torch.cat([whole, rest], 1)
+    numbers = torch.arange(whole.shape[1], device=log_probs.device).expand_as(whole)
+    # a token among the K greatest lies in one of the K blocks whose greatest come first
+    _, best = _top(whole, numbers, count)  # (N, K)
+    within = torch.arange(_BLOCK, device=log_probs.device)
+    ids = (best[:, :, None] * _BLOCK + within).flatten(1)  # (N, K·64)
+    beyond = ids >= vocab_size
+    values = log_probs.gather(1, ids.clamp(max=vocab_size - 1)).masked_fill_(beyond, -math.inf)
+    return _top(values, ids, count)
+
+
+def _top(values: Tensor, ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The greatest by value, then by lower id; ids ascend along a row and are below 2^31."""
+    if count == 1:  # argmax gives the first of equal ones
+        first = values.argmax(-1, keepdim=True)
+        return values.gather(1, first), ids.gather(1, first)
+    bits = (values + 0.0).view(torch.int32).long()  # + 0.0: there is one zero only
+    # floats in the order of integers: those below zero have their other bits turned round
+    rank = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    keys = (rank << 32) | (_LOW - ids)
+    best = keys.topk(count, -1).values
+    ids = _LOW - (best & _LOW)
+    rank = best >> 32
+    bits = torch.where(rank < 0, rank ^ 0x7FFFFFFF, rank).to(torch.int32)
+    return bits.view(torch.float32), ids
