@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from penstock.errors import PenstockError
+from penstock.figures import empty_figure, save_figure
 from penstock.nn.cells import Cell
 from penstock.nn.initialization import initialize
 from penstock.nn.state import State
-from penstock.plots import empty_figure, save_figure
 
 INPUTS, HIDDEN = 3, 16
 FORMS = ("after", "before")  # where the reset gate acts: after the product, or before it (the book)
@@ -103,7 +103,9 @@ def print_table(steps: int, long: int) -> None:
     row("GRU   Z = 0, R = 0", "dependence on H of t-1: 0", [seen_of_state(g) for g in forgetful])
     for forget in (1, 0.999):
         kept = cell_after(long, forget)[-1]
-        print(f"LSTM  F = {forget}, I = 0".ljust(24) + f"a cell of 1 after {long} steps: {kept:.1e}")
+        print(
+            f"LSTM  F = {forget}, I = 0".ljust(24) + f"a cell of 1 after {long} steps: {kept:.1e}"
+        )
 
 
 def draw(path: Path, steps: int, long: int) -> None:

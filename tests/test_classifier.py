@@ -170,7 +170,10 @@ def test_classify_on_the_command_line(classifier_run: Path, tmp_path: Path, capf
     rows = [json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1]]
     assert rows[0].keys() == {"source", "label", "probability", "probabilities", "status"}
     assert penstock([*command, "--format", "tsv"]) == 0
-    assert capfd.readouterr().out.split("\n")[0].split("\t")[0::2] == ["question", "is she working?"]
+    assert capfd.readouterr().out.split("\n")[0].split("\t")[0::2] == [
+        "question",
+        "is she working?",
+    ]
 
 
 def test_evaluate_on_the_command_line(
