@@ -161,8 +161,13 @@ def test_wrong_calls(questions: TextClassifier) -> None:
     assert questions.label_ids(questions.labels) == [0, 1]
 
 
-def test_classify_on_the_command_line(classifier_run: Path, tmp_path: Path, capfd: Capture) -> None:
-    (tmp_path / "in.txt").write_text("is she working?\n\nshe is working.\n", encoding="utf-8")
+def test_classify_on_the_command_line(
+    classifier_run: Path, texts: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    lines = (texts / "lines.txt").read_text(encoding="utf-8").split("\n")
+    asked = next(line for line in lines if line.endswith("?"))
+    told = next(line for line in lines if line.endswith("."))
+    (tmp_path / "in.txt").write_text(f"{asked}\n\n{told}\n", encoding="utf-8")
     command = ["classify", "-m", str(classifier_run), "-i", str(tmp_path / "in.txt")]
     assert penstock(command) == 0
     assert capfd.readouterr().out == "question\n\nstatement\n"
@@ -170,10 +175,7 @@ def test_classify_on_the_command_line(classifier_run: Path, tmp_path: Path, capf
     rows = [json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1]]
     assert rows[0].keys() == {"source", "label", "probability", "probabilities", "status"}
     assert penstock([*command, "--format", "tsv"]) == 0
-    assert capfd.readouterr().out.split("\n")[0].split("\t")[0::2] == [
-        "question",
-        "is she working?",
-    ]
+    assert capfd.readouterr().out.split("\n")[0].split("\t")[0::2] == ["question", asked]
 
 
 def test_evaluate_on_the_command_line(

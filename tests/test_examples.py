@@ -1,4 +1,4 @@
-"""The scripts of `examples/` and `benchmarks/` run, use the public API only, and leave nothing behind."""
+"""Examples and benchmarks run, use the public API only, and leave nothing behind."""
 
 from __future__ import annotations
 

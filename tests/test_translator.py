@@ -10,6 +10,7 @@ import pytest
 
 from penstock.errors import DataError, UsageError
 from penstock.search import Hypothesis
+from penstock.searching import Part, SearchOptions
 from penstock.text import EOS_ID, UNK_ID
 from penstock.text.lines import in_buffers
 from penstock.translator import Translator
@@ -144,9 +145,9 @@ def test_the_parts_of_a_split_line_are_translated_as_if_alone(translator: Transl
 def test_of_several_statuses_the_gravest_is_told(
     translator: Translator, finished: list[bool], unknown: list[bool], status: str
 ) -> None:
-    parts = [[UNK_ID if odd else 5, EOS_ID] for odd in unknown]
+    parts = [Part("a", ([UNK_ID if odd else 5, EOS_ID],)) for odd in unknown]
     found = [[Hypothesis([5], -1.0, -1.0, [-0.5, -0.5], done)] for done in finished]
-    result = translator._join("a b", parts, found, 0.0)  # pyright: ignore[reportPrivateUsage]
+    result = translator._join("a b", parts, found, 0.0, SearchOptions())
     assert (result.status, result.parts) == (status, 2)
 
 
@@ -258,7 +259,10 @@ def test_scoring_uses_no_dropout(translator: Translator) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"search": "magic"}, "search 'magic': choose beam or greedy"),
+        (
+            {"search": "magic"},
+            "search 'magic': choose beam, greedy, sample, exact, exhaustive or mbr",
+        ),
         ({"beam_size": 0}, "beam_size 0: must be at least 1"),
         ({"beam_size": -3}, "beam_size -3"),
         ({"length_penalty": -1.0}, "length_penalty -1.0: must be a number of at least 0"),

@@ -150,7 +150,8 @@ def test_exact_wins_over_lower_case_whatever_stands_first(write: Write) -> None:
     assert vectors.index.tolist() == [4, 5, 6]
     assert vectors.matches == ("exact", "lower", "exact")
     assert vectors.matrix[:, 0].tolist() == [2, 3, 1]
-    assert str(vectors) == "v.vec: 2 exactly, 1 in lower case"
+    assert vectors.name == "v.vec"
+    assert vectors.ways == "2 exactly, 1 in lower case"
 
 
 def test_coverage_counts_types_and_running_text(write: Write) -> None:

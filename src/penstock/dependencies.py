@@ -16,7 +16,16 @@ from penstock.config import ModelConfig, RunConfig
 from penstock.errors import UsageError
 
 NodeKind = Literal[
-    "input", "forward", "backward", "final", "bridge", "memory", "context", "pooled", "output"
+    "input",
+    "transformer",
+    "forward",
+    "backward",
+    "final",
+    "bridge",
+    "memory",
+    "context",
+    "pooled",
+    "output",
 ]
 Flow = Literal["depth", "time", "start", "attention", "residual"]
 MAX_STEPS = 12
@@ -243,6 +252,18 @@ def _inputs(graph: Graph, name: str, labels: Sequence[str], x: float, y: float =
     ]
 
 
+def _source(graph: Graph, model: ModelConfig, steps: int) -> tuple[list[_Feed], float, int]:
+    """What a whole sentence gives to a stack; the stack's height; the width of what it reads."""
+    inputs = _inputs(graph, "input", _numbered("x", 1, steps), 0)
+    if model.transformer is None:
+        return inputs, 1, model.embedding_size
+    band = graph.add("transformer", "transformer", "transformer", (steps - 1) / 2, 1)
+    for feed in inputs:
+        _feed(graph, feed, band)
+    # its width stands in its own files; 0 agrees with no layer's
+    return [_Feed([band]) for _ in inputs], 2, 0
+
+
 def _outputs(
     graph: Graph, feeds: Sequence[_Feed], letter: str, *, first: int = 1, x: float, y: float
 ) -> None:
@@ -284,15 +305,16 @@ def _language_model(graph: Graph, model: ModelConfig, steps: int) -> None:
 
 
 def _classification(graph: Graph, model: ModelConfig, steps: int) -> None:
+    source, height, width = _source(graph, model, steps)
     stack = _stack(
         graph,
         "stack",
-        _inputs(graph, "input", _numbered("x", 1, steps), 0),
+        source,
         layers=model.num_layers,
         directions=_both_or_one(model),
         x=0,
-        y=1,
-        residual=_residual(model, model.embedding_size, model.hidden_size, model.num_layers),
+        y=height,
+        residual=_residual(model, width, model.hidden_size, model.num_layers),
     )
     middle = (steps - 1) / 2
     pooled = graph.add("pooled", "pooled", model.pooling, middle, stack.top + 1)
@@ -336,7 +358,7 @@ def _cloze(graph: Graph, model: ModelConfig, steps: int) -> None:
 
 def _translation(graph: Graph, model: ModelConfig, steps: int) -> None:
     directions = _both_or_one(model)
-    source = _inputs(graph, "input", _numbered("x", 1, steps), 0)
+    source, height, width = _source(graph, model, steps)
     encoder = _stack(
         graph,
         "encoder",
@@ -344,8 +366,8 @@ def _translation(graph: Graph, model: ModelConfig, steps: int) -> None:
         layers=model.encoder_layers,
         directions=directions,
         x=0,
-        y=1,
-        residual=_residual(model, model.embedding_size, model.hidden_size, model.encoder_layers),
+        y=height,
+        residual=_residual(model, width, model.hidden_size, model.encoder_layers),
     )
     finals: list[str] = []
     for layer, ends in enumerate(encoder.finals, start=1):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FILLS: dict[NodeKind, str] = {
     "input": "#eeeeee",
+    "transformer": "#e6e0f0",
     "forward": "#cfe3f5",
     "backward": "#fbdcc4",
     "final": "#ffffff",
@@ -37,7 +38,7 @@ _LEGEND: dict[Flow, str] = {
     "start": "encoder's end",
     "residual": "past a layer",
 }
-_WIDE = ("memory", "context", "pooled")  # the nodes that serve many steps
+_WIDE = ("transformer", "memory", "context", "pooled")  # the nodes that serve many steps
 _RADIUS, _SCALE = 0.27, 0.85  # of a node; inches a step
 
 
@@ -101,7 +102,7 @@ def _draw_node(axes: Axes, node: Node, band: tuple[float, float] | None) -> None
     elif node.kind in ("forward", "backward", "context", "final"):
         axes.add_patch(Circle((node.x, node.y), _RADIUS, zorder=3, **style))
     else:
-        width = 2 * _RADIUS + (0.3 if len(node.label) > 3 and "$" not in node.label else 0)
+        width = 2 * _RADIUS + (0.1 if len(node.label) > 3 and "$" not in node.label else 0)
         axes.add_patch(
             FancyBboxPatch(
                 (node.x - width / 2, node.y - 0.21),
@@ -122,11 +123,14 @@ def _draw_edge(axes: Axes, graph: Graph, edge: Edge, bands: dict[str, tuple[floa
     if edge.flow == "attention":
         return  # the context stands inside the memory that it looks at
     start, end = (source.x, source.y), (target.x, target.y)
-    shrink_start = shrink_end = _RADIUS * _SCALE * 72
+    shrink_start = _RADIUS * _SCALE * 72
+    shrink_end = (0.33 if target.kind == "bridge" else _RADIUS) * _SCALE * 72
     bend = 0.0
     straight = source.x == target.x
     if source.kind == "pooled":
         pass
+    elif source.kind == "transformer":
+        start, shrink_start = (target.x, source.y + 0.2), 0
     elif edge.source in bands:  # from below, round the input
         start, shrink_start, bend = (target.x + 0.3, source.y + 0.2), 0, 0.25
     elif edge.target in bands and target.y > source.y:

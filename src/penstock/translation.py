@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["ok", "empty", "split", "length-capped", "unknown-heavy"]
+Status = Literal["ok", "empty", "split", "unknown-heavy", "repeated", "length-capped", "truncated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Alternative:
         tokens: target pieces.
         token_log_probabilities: one a piece and one for the end.
         alignment: for each piece the attention over the source pieces; None without attention.
+        certified: by exact search: nothing scores higher. None from other searches.
+        bound: by exact search: nothing scores above it.
     """
 
     text: str
@@ -28,6 +30,8 @@ class Alternative:
     tokens: list[str]
     token_log_probabilities: list[float]
     alignment: list[list[float]] | None
+    certified: bool | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,13 @@ class Translation:
         source: the line as given.
         text: its translation; empty for a blank line.
         status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
-            `unknown-heavy` when more than half the source is unknown; `length-capped` when the
-            length limit ended the output. Of several, which a part of a line may bring in, the one
-            named last here.
+            `unknown-heavy` when more than half the source is unknown; `repeated` when the output
+            has a run of pieces three times in a row and the source has not; `length-capped` when
+            the length limit ended the output; `truncated` when some of the source was left out.
+            Of several, which a part of a line may bring in, the one named last here.
         source_tokens: source pieces, the end of sequence last, as the alignment counts them.
-        alternatives: best first; the first is `text`. Empty for blank and for split lines.
+        alternatives: best first, samples as drawn; the first is `text`. Empty for blank and for
+            split lines.
         score, log_probability: of the best; 0 for a blank line, summed over parts.
         parts: how many the line was translated in; 0 for a blank line.
         seconds: time of the batch that the line was in, divided by its lines.

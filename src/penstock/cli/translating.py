@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,11 +11,17 @@ from penstock.cli.console import as_row
 from penstock.cli.lines import (
     Device,
     Input,
-    Model,
     Output,
     Threads,
     prepare_device,
     transform_lines,
+)
+from penstock.cli.search_options import (
+    Models,
+    SearchFlags,
+    Weights,
+    parse_weights,
+    with_search_flags,
 )
 from penstock.errors import UsageError
 
@@ -31,16 +38,14 @@ def register(app: typer.Typer) -> None:
     app.command()(translate)
 
 
+@with_search_flags
 def translate(
-    model: Model,
+    model: Models,
     source: Input = "-",
     output: Output = "-",
-    search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
-    beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
     n_best: Annotated[
         int, typer.Option(help="Alternatives a line; above 1 only with --format json or tsv.")
     ] = 1,
-    length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
     layout: Annotated[
         Format, typer.Option("--format", help="text, one JSON object a line, or TSV.")
     ] = "text",
@@ -50,25 +55,36 @@ def translate(
     alignments: Annotated[
         bool, typer.Option("--alignments", help="Add the attention (JSON) or Pharaoh pairs.")
     ] = False,
+    weights: Weights = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Of the products; bf16 is faster.")
+    ] = "fp32",
     device: Device = "auto",
     threads: Threads = None,
+    *,
+    flags: SearchFlags,
 ) -> None:
     """Translate lines; every input line gives one output line, blank for blank."""
+    from dataclasses import replace
+
     from penstock.translator import Translator
 
     if n_best > 1 and layout == "text":
         raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
-    translator = Translator.load(model, device=prepare_device(device, threads))
-    options: dict[str, Any] = {
-        "search": search,
-        "beam_size": beam_size,
-        "n_best": n_best,
-        "length_penalty": length_penalty,
-        "alignments": alignments,
-    }
+    options = replace(flags.options(), n_best=n_best, alignments=alignments)
+    translator = Translator.load(
+        *model,
+        device=prepare_device(device, threads),
+        weights=parse_weights(weights),
+        precision=precision,
+    )
+    phrases = flags.phrases_of_lines()
 
     def translated(lines: Sequence[str]) -> Iterable[Translation]:
-        return translator.translate(lines, **options)
+        own = None if phrases is None else list(islice(phrases, len(lines)))
+        if own is not None and len(own) < len(lines):
+            raise UsageError(f"{flags.phrases}: fewer lines than there are to translate")
+        return translator.translate(lines, options, phrases=own)
 
     def shown(result: Translation) -> str:
         return _shown(result, layout, scores, alignments)
@@ -115,7 +131,15 @@ def _as_json(result: Translation) -> str:
         "token_log_probabilities": best.token_log_probabilities if best else [],
         "source_tokens": result.source_tokens,
         "alignment": best.alignment if best else None,
-        "alternatives": [asdict(a) for a in result.alternatives[1:]],
+        "alternatives": [_plain(asdict(a)) for a in result.alternatives[1:]],
         "seconds": result.seconds,
     }
+    if best is not None and best.certified is not None:
+        value |= {"certified": best.certified, "bound": best.bound}
     return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(alternative: dict[str, Any]) -> dict[str, Any]:
+    """Without what only exact search says, where it says nothing."""
+    exact = ("certified", "bound")
+    return {k: v for k, v in alternative.items() if k not in exact or v is not None}

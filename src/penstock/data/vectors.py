@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from penstock.data.fasttext import read_fasttext
 from penstock.data.streams import STDIN
@@ -68,7 +68,7 @@ class WordVectors:
     matches: tuple[Match, ...]
     notes: tuple[str, ...]
 
-    def coverage(self, counts: Sequence[int]) -> Coverage:
+    def coverage(self, counts: ArrayLike) -> Coverage:
         """The part of the vocabulary and of the text that has vectors.
 
         Args:
@@ -84,7 +84,9 @@ class WordVectors:
             running=int(running.sum()),
         )
 
-    def __str__(self) -> str:
+    @property
+    def ways(self) -> str:
+        """How the words were found, in a few words."""
         ways: dict[Match, str] = {
             "exact": "exactly",
             "lower": "in lower case",
@@ -92,7 +94,7 @@ class WordVectors:
         }
         counts = Counter(self.matches)
         found = [f"{counts[match]:,} {words}" for match, words in ways.items() if counts[match]]
-        return f"{self.name}: {', '.join(found)}"
+        return ", ".join(found)
 
 
 def read_vectors(path: str | Path, words: Sequence[str | None], *, size: int) -> WordVectors:

@@ -169,7 +169,7 @@ class Beginnings:
         place = np.arange(len(rows)) - first[which]
         table = np.full((len(active), most, width), -np.inf)
         table[which, place] = sums
-        flat = table.reshape(len(active), -1)
+        flat = table.reshape(len(active), most * width)
         # stable: of equal totals the earlier row first, then the likelier token
         order = np.argsort(-flat, axis=1, kind="stable")[:, : self._beam_size]
         beam, rank = np.nonzero(
@@ -213,10 +213,12 @@ class Beginnings:
                 found.append((float(ranked[token]) + self._totals[row], row, token, needed, value))
         found.sort(key=lambda c: (-c[0], c[1], c[2]))
         banks: dict[int, list[tuple[float, int, int, int, float]]] = {}
-        for candidate in found:  # banks in the order of their best
-            banks.setdefault(candidate[3], []).append(candidate)
+        for candidate in found:
+            # a single place follows probability, as greedy search does
+            banks.setdefault(candidate[3] if self._beam_size > 1 else 0, []).append(candidate)
         places = int(self._places[beam])
-        turns = [bank[i] for i in range(places) for bank in banks.values() if i < len(bank)]
+        order = [banks[needed] for needed in sorted(banks)]  # the furthest first
+        turns = [bank[i] for i in range(places) for bank in order if i < len(bank)]
         turns = sorted(turns[:places], key=lambda c: (-c[0], c[1], c[2]))
         own = _Candidates(
             np.full(len(turns), beam),

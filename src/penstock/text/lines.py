@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 _BUFFER_LINES = 1024
 _BUFFER_CHARACTERS = 2**20
+_NO_LINE_ENDS = str.maketrans("", "", "\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 
 
@@ -32,16 +33,38 @@ def in_buffers(
         yield buffer
 
 
+def outer_space(line: str) -> tuple[str, str]:
+    """The white space before and behind a line's text; line ends are none of it."""
+    text = line.strip()
+    if not text:
+        return "", ""
+    first = line.index(text)
+    before, behind = line[:first], line[first + len(text) :]
+    return before.translate(_NO_LINE_ENDS), behind.translate(_NO_LINE_ENDS)
+
+
 def cut_to_fit(line: str, fits: Callable[[str], bool]) -> Iterator[str]:
-    """Cut a long line at sentence ends, then at spaces, into pieces that fit where possible."""
+    """Cut a long line at sentence ends, then at spaces, then anywhere, into pieces that fit.
+
+    A single character that does not fit stays as it is.
+    """
     for sentence in _SENTENCE_END.split(line):
         words = [sentence] if fits(sentence) else sentence.split()
         piece = ""
         for word in words:
             longer = f"{piece} {word}" if piece else word
             if piece and not fits(longer):
-                yield piece
+                yield from _halves(piece, fits)
                 longer = word
             piece = longer
         if piece.strip():
-            yield piece
+            yield from _halves(piece, fits)
+
+
+def _halves(text: str, fits: Callable[[str], bool]) -> Iterator[str]:
+    if len(text) == 1 or fits(text):
+        yield text
+        return
+    middle = len(text) // 2
+    yield from _halves(text[:middle], fits)
+    yield from _halves(text[middle:], fits)

@@ -140,10 +140,24 @@ class Tokenizer:
             for index in ids
             if index >= len(RESERVED) or (index == UNK_ID and not skip_unknown)
         ]
-        text = self._joiner().join(kept).decode("utf-8", "replace")
+        return self._text(kept)
+
+    def decode_with(self, ids: Sequence[int], unknown: Sequence[str]) -> str:
+        """`decode` with a text in place of each `<unk>`, in their order."""
+        replacements = iter(unknown)
+        kept = [
+            next(replacements).encode() if index == UNK_ID else self._contents[index]
+            for index in ids
+            if index >= len(RESERVED) or index == UNK_ID
+        ]
+        return self._text(kept)
+
+    def surfaces(self, text: str) -> list[str]:
+        """What each id of `encode(text)` stands for in the text, also where the id is `<unk>`."""
         if self.kind in BYTE_LEVEL:
-            return text.removeprefix(" ")
-        return rejoin(text) if self.kind == "word" else text
+            return self.tokens(self.encode(text))
+        symbols = _symbols(text, self.kind, self.separator)
+        return [symbol.removesuffix(_SYMBOL_END) for symbol in symbols]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Readable pieces for display, one an id.
@@ -209,6 +223,12 @@ class Tokenizer:
                 f"{path}: not a text file; restore the file from its source or train again"
             ) from None
         return cls.from_json(text, place=str(path))
+
+    def _text(self, contents: Sequence[bytes]) -> str:
+        text = self._joiner().join(contents).decode("utf-8", "replace")
+        if self.kind in BYTE_LEVEL:
+            return text.removeprefix(" ")
+        return rejoin(text) if self.kind == "word" else text
 
     def _joiner(self) -> bytes:
         if self.kind == "separator":

@@ -1,0 +1,67 @@
+"""Minimum Bayes risk: the candidate that agrees most with the others.
+
+Candidates stand for what the model finds probable; the best one has the highest expected utility
+when each of the others might be the right answer (Kumar and Byrne 2004,
+https://aclanthology.org/N04-1022; Eikema and Aziz 2020, https://aclanthology.org/2020.coling-main.398).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+Utility = Literal["chrf", "bleu"]
+
+_ORDERS = 6  # of chrF's character n-grams
+_BETA_SQUARED = 4.0  # chrF2: recall counts twice
+
+
+def expected_utilities(candidates: Sequence[str], utility: Utility = "chrf") -> list[float]:
+    """For each candidate its mean utility (0 to 100) against all, itself included.
+
+    A candidate that comes several times counts as often.
+    """
+    counts = Counter(candidates)
+    different = list(counts)
+    measure = _chrf_of(different) if utility == "chrf" else _bleu_of(different)
+    total = len(candidates)
+    mean = {
+        text: sum(counts[other] * measure(i, j) for j, other in enumerate(different)) / total
+        for i, text in enumerate(different)
+    }
+    return [mean[text] for text in candidates]
+
+
+def _chrf_of(texts: Sequence[str]) -> Callable[[int, int], float]:
+    """sacreBLEU's sentence chrF2 of text i against text j; n-grams are counted once a text."""
+    grams = [[_ngrams("".join(text.split()), n) for n in range(1, _ORDERS + 1)] for text in texts]
+
+    def measure(i: int, j: int) -> float:
+        precisions: list[float] = []
+        recalls: list[float] = []
+        for ours, theirs in zip(grams[i], grams[j], strict=True):
+            if ours and theirs:  # orders that either is too short for do not count
+                matches = (ours & theirs).total()
+                precisions.append(matches / ours.total())
+                recalls.append(matches / theirs.total())
+        precision = sum(precisions) / max(len(precisions), 1)
+        recall = sum(recalls) / max(len(recalls), 1)
+        if precision + recall == 0:
+            return 100.0 if i == j else 0.0
+        both = (1 + _BETA_SQUARED) * precision * recall
+        return 100 * both / (_BETA_SQUARED * precision + recall)
+
+    return measure
+
+
+def _bleu_of(texts: Sequence[str]) -> Callable[[int, int], float]:
+    """sacreBLEU's sentence BLEU, orders that are too long for a text left out."""
+    from sacrebleu.metrics.bleu import BLEU  # a tenth of a second that most need not spend
+
+    bleu = BLEU(effective_order=True)
+    return lambda i, j: float(bleu.sentence_score(texts[i], [texts[j]]).score)
+
+
+def _ngrams(text: str, n: int) -> Counter[str]:
+    return Counter(text[i : i + n] for i in range(len(text) - n + 1))
