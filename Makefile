@@ -9,11 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # a stamp is older than what it was installed from: then, and only then, pip runs again
 FROM := pyproject.toml constraints.txt
 
-.PHONY: help demo test lint types format clean
+.PHONY: help demo test docs lint types format clean
 
 help:
 	@echo 'make demo     install, train on the built-in corpus, evaluate, translate: minutes'
 	@echo 'make test     install, then lint, types and tests'
+	@echo 'make docs     install, refresh outputs and figures, build the site in site/'
 	@echo 'make lint     ruff: format and rules'
 	@echo 'make types    pyright'
 	@echo 'make format   let ruff rewrite the code'
@@ -24,6 +25,11 @@ demo: $(VENV)/.installed
 
 test: lint types
 	$(BIN)/pytest
+
+# a command runs again only when its script or the package has changed
+docs: $(VENV)/.installed-docs
+	$(BIN)/python docs/refresh.py --remember $(VENV)/.refreshed.json
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -37,7 +43,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -50,7 +56,11 @@ $(VENV)/.installed: $(FROM) | $(BIN)/python
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/.installed-docs: $(FROM) | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 # pyright runs on Node.js: its extra brings one from the package index
 $(VENV)/.installed-dev: $(FROM) | $(BIN)/python
 	$(PIP) install -c constraints.txt -e '.[dev]' 'pyright[nodejs]'
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-docs

@@ -87,3 +87,83 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(tiny_config(), run, console=quiet_console())
     return run
+
+
+# --- the other tasks, on the built-in corpus's English ------------------------------------------
+
+
+def english_lines(count: int) -> list[str]:
+    """Different sentences of the built-in corpus."""
+    from penstock.data.grammar import generate_pairs
+
+    return list(dict.fromkeys(pair.source for pair in generate_pairs(2 * count)))[:count]
+
+
+def kind_of_sentence(line: str) -> str:
+    """What the tests' classifier learns to tell."""
+    return "question" if line.endswith("?") else "statement"
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `lines.txt`, and `labels.tsv` of the same lines with a label each."""
+    folder = tmp_path_factory.mktemp("texts")
+    lines = english_lines(300)
+    (folder / "lines.txt").write_text("".join(f"{x}\n" for x in lines), encoding="utf-8")
+    rows = "".join(f"{x}\t{kind_of_sentence(x)}\n" for x in lines)
+    (folder / "labels.tsv").write_text(rows, encoding="utf-8")
+    return folder
+
+
+_SMALL = {"embedding_size": 16, "hidden_size": 24, "dropout": 0.1, "embedding_dropout": 0.0}
+_QUICK = {
+    **TINY["training"],
+    "max_updates": 120,
+    "batch_tokens": 256,
+    "evaluate_every": 30,
+    "learning_rate": 0.02,
+}
+
+
+def task_config(task: str, texts: Path, *overrides: str) -> RunConfig:
+    """A tiny run of another task on the `texts`."""
+    file = "labels.tsv" if task == "classification" else "lines.txt"
+    training = dict(_QUICK)
+    if task == "language-model":
+        del training["evaluate_sentences"]
+        training.update(window=16, evaluate_tokens=500)
+    raw: dict[str, Any] = {
+        "task": task,
+        "threads": 1,
+        "device": "cpu",
+        "data": {"train": str(texts / file)},
+        "text": {"source": {"kind": "word", "min_frequency": 1}},
+        "model": dict(_SMALL),
+        "training": training,
+    }
+    return parse_config(raw, overrides)
+
+
+def _trained(task: str, texts: Path, folder: Path) -> Path:
+    from penstock.training.loop import train
+
+    train(task_config(task, texts), folder / task, console=quiet_console())
+    return folder / task
+
+
+@pytest.fixture(scope="session")
+def language_model_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; not to be changed."""
+    return _trained("language-model", texts, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def classifier_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; not to be changed."""
+    return _trained("classification", texts, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def cloze_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; not to be changed."""
+    return _trained("cloze", texts, tmp_path_factory.mktemp("runs"))

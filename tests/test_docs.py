@@ -6,6 +6,15 @@ A comment on the line before a block says how it is tested:
 - `<!-- test: --set a.b=c -->`: added to the block's last command, to make it short.
 - `<!-- file: name -->`: the block is written to a file that later commands use.
 - `<!-- tree -->`: the file tree.
+- `<!-- output of: examples/x.py -->`: what a command prints, written by `docs/refresh.py`; the
+  command must still print it. `penstock …` works too.
+- `<!-- measured output of: … -->`: likewise, but with times or trained weights in it, which differ
+  from machine to machine: only the command is checked.
+- `<!-- figure of: examples/x.py --out FILE -->`: before an image that the command draws.
+
+`python examples/x.py` is not run here but, in its short form, by `tests/test_examples.py`. A page
+of the chapter has a Chinese sister in `docs/chapter/zh/` with the same commands, outputs, figures,
+equations and links; of the two only the English one's commands run.
 
 All other `console` and `python` blocks run as they stand, in the order of the pages, in one
 temporary folder; what they print is not compared. `toml` blocks are loaded as configurations.
@@ -14,7 +23,9 @@ temporary folder; what they print is not compared. `toml` blocks are loaded as c
 from __future__ import annotations
 
 import io
+import posixpath
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -35,9 +46,20 @@ from penstock.version import __version__
 Capture = pytest.CaptureFixture[str]
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/using.md", "docs/data.md", "docs/design.md", "docs/benchmarks.md")
-LINKED = (*PAGES, "CONTRIBUTING.md", "CHANGELOG.md")
-WITH_COMMANDS = (*PAGES, "CONTRIBUTING.md")
+CHAPTER = tuple(f"docs/chapter/{p.name}" for p in sorted((ROOT / "docs/chapter").glob("*.md")))
+CHINESE = tuple(
+    f"docs/chapter/zh/{p.name}" for p in sorted((ROOT / "docs/chapter/zh").glob("*.md"))
+)
+PAGES = (
+    "README.md",
+    "docs/using.md",
+    "docs/data.md",
+    "docs/design.md",
+    "docs/benchmarks.md",
+    *CHAPTER,
+)
+LINKED = (*PAGES, *CHINESE, "CONTRIBUTING.md", "CHANGELOG.md")
+WITH_COMMANDS = (*PAGES, *CHINESE, "CONTRIBUTING.md")
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[a-z ]+?)(?:: (?P<value>[^\n]*?))? -->\n)?"
@@ -74,6 +96,9 @@ def blocks_of(page: str) -> Iterator[Block]:
         value = match["value"] or ""
         yield Block(page, line, match["kind"], match["body"], match["mark"], value)
 
+
+OUTPUTS = ("output of", "measured output of")
+_FIGURE = re.compile(r"^<!-- figure of: (?P<command>.+?) -->\n!\[[^\]]+\]\((?P<image>.+?)\)", re.M)
 
 ALL_BLOCKS = [block for page in WITH_COMMANDS for block in blocks_of(page)]
 
@@ -142,6 +167,8 @@ def to_run(block: Block) -> list[str]:
 def execute(command: str, kind: str, patch: pytest.MonkeyPatch) -> int:
     """Run a snippet, or `[echo TEXT |] penstock …`, and give the exit code.
 
+    Examples have a test of their own.
+
     The command runs in this process, through the function that the installed script calls:
     a process each would spend most of its time on importing torch.
     """
@@ -153,6 +180,8 @@ def execute(command: str, kind: str, patch: pytest.MonkeyPatch) -> int:
         fed = subprocess.run(["bash", "-c", before], capture_output=True, check=True).stdout
         patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(fed), encoding="utf-8"))
     program, *arguments = shlex.split(after, comments=True)
+    if program == "python":
+        return 0
     assert program == "penstock", f"{command!r}: only penstock is run; mark the block 'not run'"
     return run(arguments)
 
@@ -165,7 +194,7 @@ def test_installed_script_runs() -> None:
 
 def test_marks_are_known() -> None:
     for block in ALL_BLOCKS:
-        assert block.mark in (None, "not run", "test", "file", "tree"), block.place
+        assert block.mark in (None, "not run", "test", "file", "tree", *OUTPUTS), block.place
         assert block.mark != "not run" or block.value, f"{block.place}: give the reason"
         assert block.kind != "console" or block.commands, f"{block.place}: no `$ ` line"
 
@@ -188,11 +217,22 @@ def test_commands_in_the_text_are_known(page: str) -> None:
 
 
 def check_command(command: str, place: str) -> None:
-    """Each `penstock VERB` of a shell line exists and has the flags it is given."""
+    """Each `penstock VERB` or example of a shell line exists and has the flags it is given."""
     for part in re.split(r"\|\|?|&&|;", command):
         words = shlex.split(part, comments=True)
         if words[:1] == ["penstock"]:
             check_flags(words[1:], f"{place}: {part.strip()!r}")
+        elif words[:1] == ["python"]:
+            check_example(words[1:], f"{place}: {part.strip()!r}")
+
+
+def check_example(words: list[str], place: str) -> None:
+    script = ROOT / words[0]
+    assert script.is_file(), f"{place}: no such example"
+    assert script.parent == ROOT / "examples", f"{place}: only examples are run by python"
+    text = script.read_text(encoding="utf-8")
+    for flag in (word for word in words[1:] if word.startswith("-")):
+        assert f'"{flag}"' in text, f"{place}: no flag {flag!r}"
 
 
 def check_flags(words: list[str], place: str) -> None:
@@ -213,6 +253,126 @@ def check_flags(words: list[str], place: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda p: p.name)
 def test_examples_load(path: Path) -> None:
     load_config(path)
+
+
+# --- outputs and figures ------------------------------------------------------------------------
+
+
+def as_shown(command: str) -> str:
+    """A mark's command as a page shows it to be typed."""
+    return command if command.startswith("penstock ") else f"python {command}"
+
+
+SHOWN = [block for block in ALL_BLOCKS if block.mark in OUTPUTS]
+FIGURES = [
+    (page, match["command"], match["image"])
+    for page in WITH_COMMANDS
+    for match in _FIGURE.finditer((ROOT / page).read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=lambda block: f"{block.page}:{block.line}")
+def test_outputs_stand_behind_their_command(block: Block) -> None:
+    assert block.kind == "text", f"{block.place}: an output is a text block"
+    assert block.body.strip(), f"{block.place}: empty; run docs/refresh.py"
+    shown = [command for other in blocks_of(block.page) for command in other.commands]
+    assert as_shown(block.value) in shown, f"{block.place}: the page does not show this command"
+
+
+@pytest.mark.parametrize(
+    "command", sorted({block.value for block in SHOWN if block.mark == "output of"})
+)
+@pytest.mark.filterwarnings("default")
+def test_outputs_are_what_the_command_prints(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    script, *arguments = shlex.split(command)
+    monkeypatch.chdir(ROOT)
+    if script == "penstock":
+        assert run(arguments) == 0
+    else:
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(script, run_name="__main__")
+    printed = capsys.readouterr().out.rstrip()
+    for block in SHOWN:
+        if block.value == command:
+            assert block.body.rstrip() == printed, f"{block.place}: run docs/refresh.py"
+
+
+@pytest.mark.parametrize(("page", "command", "image"), FIGURES)
+def test_figures_are_drawn_by_their_command(page: str, command: str, image: str) -> None:
+    check_command(as_shown(command), page)
+    drawn = (ROOT / page).parent / image
+    words = shlex.split(command)
+    assert drawn.resolve() == (ROOT / words[words.index("--out") + 1]).resolve(), page
+    shown = [shell for block in blocks_of(page) for shell in block.commands]
+    assert as_shown(command) in shown, f"{page}: {image}: the page does not show its command"
+
+
+# --- Chinese pages ------------------------------------------------------------------------------
+
+
+def said(page: str) -> dict[str, object]:
+    """What a page and its sister have in common."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    plain = _BLOCK.sub("", text)
+    return {
+        "blocks": [(b.kind, b.mark, b.value, b.body) for b in blocks_of(page)],
+        "figures": [(command, where(page, image)) for _, command, image in FIGURES if _ == page],
+        "equations": re.findall(r"\$\$.+?\$\$", plain, re.S),
+        "headings": [len(marks) for marks in re.findall(r"^(#+) ", plain, re.M)],
+        "links": sorted(
+            where(page, link)
+            for link in re.findall(r"\]\(([^)\s]+)\)", plain)
+            if not re.match(r"[a-z]+:", link)
+        ),
+    }
+
+
+def where(page: str, link: str) -> str:
+    """The file that a link leads to; a Chinese page and its sister are one."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(page), link.partition("#")[0]))
+    return path.replace("docs/chapter/zh/", "docs/chapter/").replace(".zh-CN.md", ".md")
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_the_chinese_page_says_the_same(page: str) -> None:
+    sister = page.replace("docs/chapter/", "docs/chapter/zh/")
+    assert sister in CHINESE, f"{page}: no Chinese page {sister}"
+    english, chinese = said(page), said(sister)
+    for part, value in english.items():
+        assert chinese[part] == value, f"{sister}: not the {part} of {page}"
+
+
+@pytest.mark.parametrize("page", [*CHAPTER, *CHINESE])
+def test_sisters_link_to_each_other(page: str) -> None:
+    name = Path(page).name
+    link = f"[English](../{name})" if page in CHINESE else f"[中文](zh/{name})"
+    title, blank, third, *_ = (ROOT / page).read_text(encoding="utf-8").split("\n")
+    assert title.startswith("# ")
+    assert (blank, third) == ("", link), f"{page}: line 3 should be {link}"
+
+
+# --- the site -----------------------------------------------------------------------------------
+
+
+def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > len(CHAPTER) + len(CHINESE)
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|img|iframe)[^>]+src=.?(https?:[^\s>]+)", text)
+        loaded += re.findall(r"<link[^>]+href=.?(https?:[^\s>]+)", text)
+        assert not loaded, f"{page.relative_to(site)} loads {loaded}"
+        assert "arithmatex" not in text, f"{page.relative_to(site)}: an equation was not drawn"
+    chinese = (site / "chapter" / "zh" / "search.html").read_text(encoding="utf-8")
+    assert '<html lang="zh"' in chinese
+    assert "<math" in chinese
+    assert (site / "search" / "search_index.js").exists()
 
 
 # --- the tree, links, paths ---------------------------------------------------------------------

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 LAYERS = {
     **dict.fromkeys(("errors", "config", "files", "parsed", "reserved", "tasks", "version"), 0),
     **dict.fromkeys(("text", "nn", "metrics", "hmm", "ngram", "device"), 1),
-    **dict.fromkeys(("data", "search"), 2),
+    **dict.fromkeys(("data", "search", "transformer"), 2),
     **dict.fromkeys(("bundle", "searching", "translation", "scores"), 3),
     "sentences": 4,
     **dict.fromkeys(

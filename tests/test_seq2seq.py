@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -375,6 +375,9 @@ def test_rows_of_state_and_memory_are_chosen_and_repeated(with_cell: bool) -> No
 # initialisation
 
 
+INITIALIZATIONS = get_args(ModelConfig.model_fields["initialization"].annotation)
+
+
 def cells_of(model: nn.Module) -> list[Cell]:
     return [module for module in model.modules() if isinstance(module, Cell)]
 
@@ -396,7 +399,7 @@ def test_the_forget_bias_starts_at_one(name: str) -> None:
         assert not torch.cat([i, g, o]).any()
 
 
-@pytest.mark.parametrize("name", ["uniform", "xavier", "orthogonal"])
+@pytest.mark.parametrize("name", INITIALIZATIONS)
 def test_scaled_embeddings_enter_with_unit_variance(name: Any) -> None:
     config = ModelConfig(
         embedding_size=64, hidden_size=8, initialization=name, scale_embeddings=True
@@ -424,13 +427,29 @@ def test_xavier_is_the_chapters() -> None:
             assert 0.7 * bound < parameter.abs().max().item() <= bound
 
 
+def test_normal_is_the_chapters_from_scratch() -> None:
+    """N(0, 0.01²): 0.01 is the standard deviation, as in the chapter's `normal(0, 0.01)`."""
+    matrices, biases = [], []
+    for parameter in initialized("normal", cell="lstm", hidden_size=64).parameters():
+        (matrices if parameter.dim() > 1 else biases).append(parameter.detach().flatten())
+    assert not torch.cat(biases).any()
+    drawn = torch.cat(matrices) / 0.01
+    tolerance = 5 / len(drawn) ** 0.5  # five standard errors of the mean
+    assert len(drawn) > 50_000
+    assert drawn.mean().item() == pytest.approx(0, abs=tolerance)
+    assert drawn.std().item() == pytest.approx(1, abs=tolerance)
+    assert (drawn**4).mean().item() == pytest.approx(3, abs=10 * tolerance)  # a normal's kurtosis
+    for matrix in matrices:  # none left out
+        assert matrix.std().item() == pytest.approx(0.01, rel=5 / len(matrix) ** 0.5)
+
+
 def test_orthogonal_makes_each_recurrent_gate_a_rotation() -> None:
     for cell in cells_of(initialized("orthogonal")):
         for gate in cell.weight_hh.split(cell.hidden_size):
             near(gate @ gate.t(), torch.eye(cell.hidden_size), 1e-5)
 
 
-@pytest.mark.parametrize("name", ["uniform", "xavier", "orthogonal"])
+@pytest.mark.parametrize("name", INITIALIZATIONS)
 def test_every_initialisation_leaves_layer_norm_neutral(name: str) -> None:
     model = initialized(name, backend="reference", layer_norm=True)
     norms = [module for module in model.modules() if isinstance(module, nn.LayerNorm)]

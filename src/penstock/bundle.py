@@ -24,17 +24,20 @@ from safetensors.torch import save as save_tensors
 from penstock.config import RunConfig
 from penstock.errors import BundleError
 from penstock.files import atomic_write, remove
-from penstock.nn import Network, build_network
+from penstock.nn import Network, build_network, source_embedding
+from penstock.nn.transformer import FrozenTransformer
 from penstock.parsed import is_object
 from penstock.reserved import RESERVED
 from penstock.tasks import VERBS, Task
 from penstock.text import Tokenizer
+from penstock.transformer import ROLES as TRANSFORMER_ROLES
+from penstock.transformer import transformer_files, transformer_from_files
 from penstock.version import __version__
 
 FORMAT = 1
 INDEX = "bundle.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_ROLES = ("weights", "source_tokenizer", "target_tokenizer")
+_ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES)
 _ONE_TEXT = ("language-model", "cloze")  # one tokenizer, written once
 
 
@@ -88,7 +91,10 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
     }
     if bundle.config.task not in _ONE_TEXT:
         contents["target_tokenizer"] = bundle.target_tokenizer.to_json().encode()
-    suffixes = {"weights": "safetensors"}
+    embedding = source_embedding(bundle.model)
+    if isinstance(embedding, FrozenTransformer):
+        contents |= transformer_files(embedding)
+    suffixes = {"weights": "safetensors", "transformer_weights": "safetensors"}
     digests = {role: hashlib.sha256(content).hexdigest() for role, content in contents.items()}
     # the content's hash in the name: new files never overwrite those that the old index names
     files = {
@@ -174,11 +180,11 @@ def load_bundle(
         _require_task(config, task, directory)
     tokenizers = [
         Tokenizer.from_json(contents[role].decode("utf-8", "replace"), place=str(directory / role))
-        for role in _ROLES[1:]
+        for role in ("source_tokenizer", "target_tokenizer")
         if role in contents
     ]
     source, target = tokenizers[0], tokenizers[-1]
-    model = _build(config, source, target, contents["weights"], directory)
+    model = _build(config, source, target, contents, directory)
     model.eval().requires_grad_(requires_grad=False).to(device)
     return Bundle(config, model, source, target, index.get("record", {}))
 
@@ -233,13 +239,20 @@ def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     index = _read_index(directory)
     while True:
         try:
-            roles = _ROLES[:2] if index["task"] in _ONE_TEXT else _ROLES
-            return index, {role: _read_file(directory, index, role) for role in roles}
+            return index, {role: _read_file(directory, index, role) for role in _roles(index)}
         except BundleError:
             # a training that saves a better model meanwhile takes away the files of the one before
             before, index = index, _read_index(directory)
             if index == before:
                 raise
+
+
+def _roles(index: dict[str, Any]) -> tuple[str, ...]:
+    """The files that a bundle of this kind has."""
+    model = index["config"].get("model")
+    roles = _ROLES[:2] if index["task"] in _ONE_TEXT else _ROLES[:3]
+    has_transformer = is_object(model) and model.get("transformer") is not None
+    return (*roles, *TRANSFORMER_ROLES) if has_transformer else roles
 
 
 def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
@@ -271,29 +284,53 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
 
 
 def _build(
-    config: RunConfig, source: Tokenizer, target: Tokenizer, weights: bytes, directory: Path
+    config: RunConfig,
+    source: Tokenizer,
+    target: Tokenizer,
+    contents: dict[str, bytes],
+    directory: Path,
 ) -> Network:
     """The model with its weights."""
     try:
-        tensors = load_tensors(weights)
+        tensors = load_tensors(contents["weights"])
     except SafetensorError as error:
         raise BundleError(f"{directory}: weights are not safetensors: {error}") from None
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
-    wrong = _misfit(config, sizes, tensors)
+    transformer = _transformer(config, source, contents, directory)
+    wrong = _misfit(config, sizes, tensors, transformer)
     if wrong is not None:
         raise BundleError(
             f"{directory}: weights do not fit the configuration (first: {wrong}); "
             "bundle.json and the weights belong to different models"
         )
-    model = build_network(config, **sizes)
+    model = build_network(config, **sizes, transformer=transformer)
     with torch.no_grad():
         for name, parameter in _unique_parameters(model):
             parameter.copy_(tensors[name])
     return model
 
 
+def _transformer(
+    config: RunConfig, source: Tokenizer, contents: dict[str, bytes], directory: Path
+) -> FrozenTransformer | None:
+    if config.model.transformer is None:
+        if source.own is None:
+            return None
+        raise BundleError(f"{directory}: its tokenizer is a transformer's, and it has none")
+    try:
+        limit = config.data.max_source_tokens
+        return transformer_from_files(contents, source, max_tokens=limit)
+    except ValueError as error:
+        raise BundleError(
+            f"{directory}: {error}; restore the bundle from its source or train again"
+        ) from None
+
+
 def _misfit(
-    config: RunConfig, sizes: dict[str, int], tensors: dict[str, torch.Tensor]
+    config: RunConfig,
+    sizes: dict[str, int],
+    tensors: dict[str, torch.Tensor],
+    transformer: FrozenTransformer | None,
 ) -> str | None:
     """The first weight that is missing, too many or of another shape.
 
@@ -307,7 +344,8 @@ def _misfit(
     )
     try:
         with torch.device("meta"):
-            wanted = dict(_unique_parameters(build_network(plain, **sizes)))
+            network = build_network(plain, **sizes, transformer=transformer)
+        wanted = dict(_unique_parameters(network))
     except (RuntimeError, OverflowError, TypeError, ValueError):
         return "sizes"
     wrong = wanted.keys() ^ tensors.keys() or {

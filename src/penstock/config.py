@@ -17,7 +17,15 @@ from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
 from penstock.parsed import is_object
-from penstock.tasks import DEFAULTS, METRICS, UNUSED, Metric, Task, wrong_directions
+from penstock.tasks import (
+    DEFAULTS,
+    METRICS,
+    UNUSED,
+    UNUSED_WITH_TRANSFORMER,
+    Metric,
+    Task,
+    wrong_directions,
+)
 
 TokenizerKind = Literal["word", "char", "separator", "bpe", "unigram"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -149,6 +157,20 @@ class ModelConfig(_Section):
         description="inputs of unit variance: table of N(0, 1/E), times √E on the way in",
     )
     tie_embeddings: Literal["none", "decoder", "all"] = "decoder"
+    source_vectors: str | None = Field(
+        default=None,
+        description="file of word vectors that the source's embedding begins with; the one text's "
+        "where there is one",
+    )
+    target_vectors: str | None = Field(default=None, description="the same for the target")
+    freeze_vectors: bool = Field(
+        default=False, description="embeddings that begin with a file's vectors are not trained"
+    )
+    transformer: str | None = Field(
+        default=None,
+        description="folder of a pretrained encoder, whose vectors, never trained, take the place "
+        "of the source's embedding; it brings its tokenizer (extra `transformers`)",
+    )
     pooling: Literal["final", "mean", "max"] = Field(
         default="max", description="classification: how a sentence's states become one vector"
     )
@@ -164,7 +186,7 @@ class ModelConfig(_Section):
         default=0.0, ge=0, lt=1, description="of the recurrent weights (DropConnect)"
     )
     variational_dropout: bool = True
-    initialization: Literal["uniform", "xavier", "orthogonal"] = "uniform"
+    initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
     backend: Literal["fused", "reference"] = "fused"
 
     @property
@@ -191,6 +213,16 @@ class ModelConfig(_Section):
             raise ValueError(
                 f"tie_embeddings {self.tie_embeddings!r} needs readout_size = embedding_size "
                 f"({self.embedding_size}), found {self.resolved_readout_size}"
+            )
+        if self.freeze_vectors and self.source_vectors is None and self.target_vectors is None:
+            raise ValueError(
+                "freeze_vectors = true without vectors: name a file of them as source_vectors or "
+                "target_vectors"
+            )
+        if self.tie_embeddings == "all" and self.target_vectors is not None:
+            raise ValueError(
+                "tie_embeddings 'all' makes one table for both sides: name its vectors as "
+                "source_vectors alone"
             )
         if self.backend == "fused" and self.layer_norm:
             raise ValueError("layer_norm inside the cell needs backend = 'reference'")
@@ -229,7 +261,7 @@ class TrainingConfig(_Section):
         "detached; or they come in random order and begin at zero",
     )
     accumulate: int = Field(default=1, ge=1)
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(default=2e-3, gt=0)
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
     warmup_updates: int = Field(default=200, ge=0)
@@ -309,12 +341,19 @@ class RunConfig(_Section):
         wrong = wrong_directions(self.task, bidirectional=self.model.bidirectional)
         if wrong:
             raise ValueError(wrong)
+        if self.model.transformer is not None and self.text.shared:
+            raise ValueError(
+                "text.shared = true: the source has the transformer's own vocabulary; leave it out"
+            )
         self._refuse_unused()
         return self
 
     def _refuse_unused(self) -> None:
         """What the task has no use for must not be set: it would be ignored in silence."""
-        for path, reason in UNUSED[self.task].items():
+        unused = dict(UNUSED[self.task])
+        if self.model.transformer is not None:
+            unused |= UNUSED_WITH_TRANSFORMER[self.task]
+        for path, reason in unused.items():
             section, _, key = path.partition(".")
             usual = _SECTIONS[section].model_validate(DEFAULTS[self.task].get(section, {}))
             value = getattr(getattr(self, section), key)

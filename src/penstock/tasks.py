@@ -24,13 +24,15 @@ VERBS: Mapping[Task, str] = {
     "cloze": "fill",
 }
 
+# small stacks learn nothing for long from inputs that are nearly zero (docs/benchmarks.md)
+_ONE_STACK = {"attention": "none", "scale_embeddings": True}
 _LEARNS_BY_LOSS = {"metric": "loss", "label_smoothing": 0.0, "batch_tokens": 1024}
 
 # what a task has otherwise than translation, where the user says nothing
 DEFAULTS: Mapping[Task, Mapping[str, Mapping[str, Any]]] = {
     "translation": {},
     "language-model": {
-        "model": {"attention": "none", "bidirectional": False},
+        "model": {**_ONE_STACK, "bidirectional": False},
         "training": _LEARNS_BY_LOSS,
     },
     "classification": {
@@ -39,12 +41,12 @@ DEFAULTS: Mapping[Task, Mapping[str, Mapping[str, Any]]] = {
             # a label is one token, whatever it is made of: no label has a line end
             "target": {"kind": "separator", "separator": "\n", "min_frequency": 1},
         },
-        "model": {"attention": "none", "tie_embeddings": "none", "token_dropout": 0.1},
+        "model": {**_ONE_STACK, "tie_embeddings": "none", "token_dropout": 0.1},
         "training": {**_LEARNS_BY_LOSS, "metric": "accuracy"},
     },
     "cloze": {
         "text": {"source": {"kind": "word"}},
-        "model": {"attention": "none", "token_dropout": 0.1},
+        "model": {**_ONE_STACK, "token_dropout": 0.1},
         "training": _LEARNS_BY_LOSS,
     },
 }
@@ -75,7 +77,10 @@ _TRANSLATION_ONLY = {
     "text.shared": "there is one text to tokenise",
     "search.beam_size": "only a translation model searches",
 }
-_ONE_TEXT = {"text.target": "there is one text, and text.source is its tokenizer"}
+_ONE_TEXT = {
+    "text.target": "there is one text, and text.source is its tokenizer",
+    "model.target_vectors": "there is one text, and model.source_vectors are its vectors",
+}
 _STREAM_ONLY = {
     "data.max_characters": "only a language model reads its text as one stream",
     "data.valid_share": "only a language model reads its text as one stream",
@@ -99,6 +104,8 @@ UNUSED: Mapping[Task, Mapping[str, str]] = {
         **_TRANSLATION_ONLY,
         **_ONE_TEXT,
         **_POOLING,
+        "model.transformer": "a Transformer encoder reads what follows a token too, so its "
+        "features hold the answer",
         "data.max_pairs": "a text has no pairs; a part of it is data.max_characters",
         "training.evaluate_sentences": "the held-out part is training.evaluate_tokens",
     },
@@ -107,7 +114,32 @@ UNUSED: Mapping[Task, Mapping[str, str]] = {
         **_STREAM_ONLY,
         "text.target": "a label is one token as it stands",
         "model.tie_embeddings": "labels have no embeddings",
+        "model.target_vectors": "labels have no embeddings",
         "model.readout_size": "the output layer reads the pooled states",
     },
-    "cloze": {**_TRANSLATION_ONLY, **_ONE_TEXT, **_STREAM_ONLY, **_POOLING},
+    "cloze": {
+        **_TRANSLATION_ONLY,
+        **_ONE_TEXT,
+        **_STREAM_ONLY,
+        **_POOLING,
+        "model.transformer": "a Transformer encoder reads every token, the blank's too, so its "
+        "features hold the answer",
+    },
+}
+
+_TRANSFORMER = {
+    "text.source": "model.transformer brings the source's tokenizer",
+    "model.source_vectors": "model.transformer gives the source's vectors",
+}
+
+# the same with model.transformer
+UNUSED_WITH_TRANSFORMER: Mapping[Task, Mapping[str, str]] = {
+    "translation": _TRANSFORMER,
+    "language-model": {},
+    "classification": {
+        **_TRANSFORMER,
+        "model.embedding_size": "model.transformer has a width of its own",
+        "model.scale_embeddings": "model.transformer gives the vectors",
+    },
+    "cloze": {},
 }

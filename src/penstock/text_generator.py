@@ -101,11 +101,13 @@ class TextGenerator:
         begun = self._prompt_ids(prompt)
         for token in begun[-_REMEMBERED:]:
             tail.add(token)
+        # in joined text no line ends
+        never = [PAD_ID, UNK_ID, BOS_ID, *([EOS_ID] if self.form.joined else [])]
         written, ended = 0, 0
         with self.bundle.evaluating():
             logits, state = self._read([EOS_ID, *begun])
             while written < options.length:
-                token = _choose(logits, options, random)
+                token = _choose(logits, never, options, random)
                 written += 1
                 yield tail.add(token)
                 ended += token == EOS_ID
@@ -187,10 +189,12 @@ def text_form(bundle: Bundle) -> TextForm:
     return TextForm(letters=data.normalize == "letters", joined=data.join_lines)
 
 
-def _choose(logits: Tensor, options: WritingOptions, random: torch.Generator) -> int:
-    """The next token from logits (1, V)."""
+def _choose(
+    logits: Tensor, never: list[int], options: WritingOptions, random: torch.Generator
+) -> int:
+    """The next token from logits (1, V), none of those that are never written."""
     logits = logits.float().cpu()
-    logits[:, [PAD_ID, UNK_ID, BOS_ID]] = float("-inf")
+    logits[:, never] = float("-inf")
     if options.search == "greedy":
         return int(logits.argmax())
     log_probs = shape(

@@ -120,3 +120,33 @@ def recurrence(
             f"{row['precision']}\t{row['lengths']}\t{row['penstock_ms']:.1f}\t"
             f"{row['torch_ms']:.1f}\t{row['ratio']:.2f}"
         )
+
+
+@app.command()
+def hmm(
+    states: Annotated[int, typer.Option(min=1, help="Hidden states K.")] = 64,
+    steps: Annotated[int, typer.Option(min=2, help="Positions T.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences.")] = 32,
+    precision: Annotated[Literal["float32", "float64"], typer.Option(help="Type.")] = "float32",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all in turn.")] = 9,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forward-backward of a hidden Markov model, beside its matrix products alone."""
+    import torch
+
+    from penstock.bench.hmm import measure_hmm
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    speed = measure_hmm(states, steps, batch, precision=precision, rounds=rounds)
+    if as_json:
+        write_json(asdict(speed))
+        return
+    write_line(
+        f"{states} states, {steps:,} steps, {batch} sequences, {precision}, {speed.threads} threads"
+    )
+    write_line(f"forward-backward and posteriors\t{speed.forward_backward_ms:.1f} ms")
+    write_line(f"Viterbi\t{speed.viterbi_ms:.1f} ms")
+    write_line(f"matrix products alone\t{speed.products_ms:.1f} ms")
+    write_line(f"forward-backward over products\t{speed.ratio:.1f}")

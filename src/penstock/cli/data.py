@@ -117,6 +117,31 @@ def split(
 
 
 @app.command()
+def cut(
+    text: Annotated[str, typer.Argument(help="A text.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three files.")],
+    shares: Annotated[str, typer.Option(help="Of train, valid and test.")] = "90,5,5",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of an earlier cut.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut a text by position into train.txt, valid.txt and test.txt, for language models."""
+    from penstock.data.cut import cut_text
+
+    try:
+        numbers = [float(share) for share in shares.split(",")]
+    except ValueError:
+        raise UsageError(f"--shares {shares!r}: write three numbers, as in 90,5,5") from None
+    parts = cut_text(text, out, shares=numbers, overwrite=overwrite)
+    if as_json:
+        console.write_json([part.to_dict() for part in parts])
+        return
+    rows = [(part.file, f"{part.lines:,}", f"{part.characters:,}") for part in parts]
+    _print_table([("file", "lines", "characters"), *rows])
+
+
+@app.command()
 def stats(
     data: Data,
     held_out: Annotated[

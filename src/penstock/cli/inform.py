@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from penstock.cli.console import write_json, write_line
 from penstock.parsed import is_object
 from penstock.version import __version__
+
+if TYPE_CHECKING:
+    from penstock.bundle import Bundle
+    from penstock.text import Tokenizer
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +39,7 @@ def info(
         "parameters": sum(p.numel() for p in bundle.model.parameters()),
         "megabytes": round(size / 1e6, 1),
         "cell": config.model.cell,
-        "attention": config.model.attention,
-        "source_vocabulary": f"{bundle.source_tokenizer.kind} {bundle.source_tokenizer.vocab_size}",
-        "target_vocabulary": f"{bundle.target_tokenizer.kind} {bundle.target_tokenizer.vocab_size}",
+        **_vocabularies(bundle),
         "update": bundle.record.get("update"),
         "training_data": bundle.record.get("data"),
         **{
@@ -50,6 +52,22 @@ def info(
         return
     for name, value in values.items():
         write_line(f"{name}\t{round(value, 3) if isinstance(value, float) else value}")
+
+
+def _vocabularies(bundle: Bundle) -> dict[str, str]:
+    def size(tokenizer: Tokenizer) -> str:
+        return f"{tokenizer.kind} {tokenizer.vocab_size}"
+
+    task, source, target = bundle.config.task, bundle.source_tokenizer, bundle.target_tokenizer
+    if task == "translation":
+        attention = bundle.config.model.attention
+        return {
+            "attention": attention,
+            "source_vocabulary": size(source),
+            "target_vocabulary": size(target),
+        }
+    labels = {"labels": ", ".join(bundle.labels)} if task == "classification" else {}
+    return {"vocabulary": size(source), **labels}
 
 
 def _languages(source: str | None, target: str | None) -> str:

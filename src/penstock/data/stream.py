@@ -78,7 +78,7 @@ def characters(lines: Iterable[str]) -> int:
 
 
 def between(lines: Iterable[str], begin: int, end: int | None = None) -> Iterator[str]:
-    """The characters `begin` to `end` of the lines, as lines."""
+    """The characters `begin` to `end` of the lines, as lines; not a line end alone at the begin."""
     position = 0
     for line in lines:
         first, last = position, position + len(line) + 1

@@ -13,8 +13,8 @@ import lzma
 import os
 import sys
 import zlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -25,6 +25,7 @@ COMPRESSIONS = (".gz", ".xz", ".zst")
 MAX_LINE_BYTES = 16 * 2**20  # what bounds the memory when a "text" has no line ends
 
 _BUFFER_BYTES = 2**18
+_DAMAGE = (EOFError, lzma.LZMAError, zlib.error, OSError)
 _UNREAD = {".bz2": "bzip2", ".zip": "zip", ".7z": "7-Zip", ".tar": "tar", ".tgz": "tar"}
 _BOM = b"\xef\xbb\xbf"
 _FOREIGN_STARTS = {
@@ -77,6 +78,20 @@ def open_bytes(path: str | Path) -> AbstractContextManager[IO[bytes]]:
     return _decompressed(plain, suffix)
 
 
+@contextmanager
+def reading(path: str | Path) -> Generator[IO[bytes]]:
+    """`open_bytes` for a block that reads; damage that shows only then is told like the rest.
+
+    Raises:
+        DataError: as `open_bytes`, or the compressed data are damaged or cut short.
+    """
+    try:
+        with open_bytes(path) as stream:
+            yield stream
+    except _DAMAGE as error:
+        raise _broken(error, path, 0) from None
+
+
 def scan_lines(path: str | Path) -> Iterator[Line | BadLineError]:
     """Go through a text line by line; an unusable line comes as an error *value*, in its place.
 
@@ -96,7 +111,7 @@ def scan_lines(path: str | Path) -> Iterator[Line | BadLineError]:
                         line=number,
                     )
                 yield _decode(raw, path, number)
-    except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+    except _DAMAGE as error:
         raise _broken(error, path, number) from None
 
 

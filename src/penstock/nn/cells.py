@@ -18,6 +18,13 @@ from penstock.nn.state import State
 
 CellKind = Literal["rnn", "gru", "lstm"]
 GATES: dict[CellKind, int] = {"rnn": 1, "gru": 3, "lstm": 4}
+# the sigmoid gates by name and their place among a cell's products; the candidate is none
+GATE_PLACES: dict[CellKind, dict[str, int]] = {
+    "rnn": {},
+    "gru": {"reset": 0, "update": 1},
+    "lstm": {"input": 0, "forget": 1, "output": 3},
+}
+_SATURATED = 1e4  # the sigmoid of it is exactly 1 in every type, and that of its negative exactly 0
 
 
 class Cell(nn.Module):
@@ -87,6 +94,41 @@ class Cell(nn.Module):
         h = o * torch.tanh(c)
         return State(h[None], c[None])
 
+    def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
+        """What the gates of one step let through, by name, each (B, H); arguments as `forward`.
+
+        A GRU has `reset` and `update`, an LSTM `input`, `forget` and `output`, an RNN none.
+        """
+        products = self._from_input(x) + self._from_state(state.h[0])
+        by_place = products.chunk(GATES[self.kind], -1)
+        places = GATE_PLACES[self.kind]
+        return {name: torch.sigmoid(by_place[place]) for name, place in places.items()}
+
+    @torch.no_grad()
+    def hold_gate(self, name: str, value: float) -> None:
+        """Set weights so that a gate has one value, whatever comes in.
+
+        At 0 and 1 the value is exact and training keeps it: the gradient of a saturated sigmoid is
+        zero. In between, training moves it on.
+
+        Raises:
+            ValueError: this cell has no such gate, the value is no gate's, or layer norm, which
+                takes every constant out of the products, is in the way.
+        """
+        places = GATE_PLACES[self.kind]
+        if name not in places:
+            known = ", ".join(places) or "none"
+            raise ValueError(f"no gate {name!r} in a cell of kind {self.kind!r}; it has: {known}")
+        if not 0 <= value <= 1:
+            raise ValueError(f"gate {name!r} = {value}: a gate lets through 0 (nothing) to 1 (all)")
+        if isinstance(self.norm_hh, nn.LayerNorm):
+            raise ValueError(f"gate {name!r}: layer norm moves what is held; hold it without")
+        start = places[name] * self.hidden_size
+        rows = slice(start, start + self.hidden_size)
+        for parameter in (self.weight_ih, self.weight_hh, self.bias_hh):
+            parameter[rows] = 0
+        self.bias_ih[rows] = _logit(value)
+
     def _from_input(self, x: Tensor) -> Tensor:
         return self.norm_ih(linear(x, self.weight_ih, self.bias_ih))
 
@@ -97,3 +139,10 @@ class Cell(nn.Module):
         """The state before the first step, zeros (1, B, H) of `like`'s type and device."""
         zeros = like.new_zeros(1, batch_size, self.hidden_size)
         return State(zeros, zeros if self.kind == "lstm" else None)
+
+
+def _logit(value: float) -> float:
+    """What the sigmoid takes to `value`."""
+    if value in (0, 1):
+        return _SATURATED if value else -_SATURATED
+    return math.log(value / (1 - value))

@@ -11,6 +11,7 @@ from penstock.nn.dropout import Dropout, TokenDropout
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
 from penstock.nn.initialization import initialize
+from penstock.nn.transformer import FrozenTransformer
 
 
 class Classifier(nn.Module):
@@ -22,11 +23,19 @@ class Classifier(nn.Module):
         config: sizes and choices; the depth is `num_layers`.
         vocab_size: V of the text.
         num_labels: C.
+        transformer: stands in the place of the embedding.
     """
 
-    def __init__(self, config: ModelConfig, *, vocab_size: int, num_labels: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        vocab_size: int,
+        num_labels: int,
+        transformer: FrozenTransformer | None = None,
+    ) -> None:
         super().__init__()
-        embedding = TokenEmbedding(
+        embedding = transformer or TokenEmbedding(
             vocab_size, config.embedding_size, scaled=config.scale_embeddings
         )
         self.token_dropout = TokenDropout(config.token_dropout)

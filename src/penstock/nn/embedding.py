@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
+
+from penstock.reserved import UNK_ID
 
 
 class TokenEmbedding(nn.Embedding):
@@ -28,6 +31,23 @@ class TokenEmbedding(nn.Embedding):
         """Ids (B, T) to vectors (B, T, E)."""
         x = super().forward(input)
         return x * self.factor if self.scaled else x
+
+    @torch.no_grad()
+    def set_vectors(self, index: Tensor, vectors: Tensor) -> None:
+        """Begin with given vectors: they are what `forward` gives for their ids.
+
+        All other rows are drawn with the mean size of the given ones, which a table of `uniform`
+        is far from; the unknown token begins as their mean.
+
+        Args:
+            index: (F,) ids.
+            vectors: (F, E).
+        """
+        spread = vectors.square().mean().sqrt()
+        table = torch.randn(self.weight.shape) * spread
+        table[UNK_ID] = vectors.mean(0)
+        table[index] = vectors
+        self.weight.copy_(table / self.factor)
 
     def initialize_scaled(self) -> None:
         """N(0, 1/E): unit variance after scaling."""

@@ -9,6 +9,7 @@ from penstock.config import ModelConfig
 from penstock.nn.dropout import Dropout
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
+from penstock.nn.transformer import FrozenTransformer
 
 
 class Encoder(nn.Module):
@@ -19,12 +20,16 @@ class Encoder(nn.Module):
 
     Args:
         config: sizes and choices.
-        embedding: ids to vectors.
+        embedding: ids to vectors, of any width.
         num_layers: depth; default: the configured `encoder_layers`.
     """
 
     def __init__(
-        self, config: ModelConfig, embedding: nn.Embedding, *, num_layers: int | None = None
+        self,
+        config: ModelConfig,
+        embedding: nn.Embedding | FrozenTransformer,
+        *,
+        num_layers: int | None = None,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -33,7 +38,7 @@ class Encoder(nn.Module):
         self.directions = 2 if config.bidirectional else 1
         self.recurrent = Recurrent.from_config(
             config,
-            config.embedding_size,
+            embedding.embedding_dim,
             config.hidden_size // self.directions,
             num_layers=num_layers or config.encoder_layers,
             bidirectional=config.bidirectional,

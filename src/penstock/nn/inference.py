@@ -175,7 +175,8 @@ class InferenceModel:
         turned = turned.to(src.device)
         real = (positions < lengths).to(src.device)[:, :, None]
         rows = pad(order, (0, alike_rows(batch) - batch)).to(src.device)
-        x = self.model.encoder.embedding(src.index_select(0, rows).t())  # (S, B, E)
+        x = self.model.encoder.embedding(src.index_select(0, rows))  # (B, S, E)
+        x = x.transpose(0, 1).contiguous()  # (S, B, E)
         states: list[State] = []
         for run in self._encoder:
             outputs, finals = run(x, alive, turned)

@@ -16,15 +16,19 @@ def initialize(model: nn.Module, name: str) -> None:
     - `xavier`: Glorot's uniform for every matrix, zero biases, as the chapter's
       `xavier_init_weights`.
     - `orthogonal`: Glorot for inputs, an orthogonal matrix a gate for the recurrence.
+    - `normal`: N(0, 0.01²) for every matrix, zero biases, as the chapter's cells from scratch.
 
-    Scaled embeddings have an initialisation of their own (see `TokenEmbedding`). All but `xavier`
-    set the LSTM's forget bias to 1: keep memory early in training (Jozefowicz
-    et al. 2015).
+    Scaled embeddings have an initialisation of their own (see `TokenEmbedding`). `uniform` and
+    `orthogonal` set the LSTM's forget bias to 1: keep memory early in training (Jozefowicz et al.
+    2015). The other two are the chapter's as they stand; docs/chapter/long-dependencies.md shows
+    how far gradients reach under each.
     """
     with torch.no_grad():
         for parameter in model.parameters():
             if name == "uniform":
                 parameter.uniform_(-0.1, 0.1)
+            elif parameter.dim() > 1 and name == "normal":
+                parameter.normal_(0, 0.01)
             elif parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
             else:
@@ -34,7 +38,7 @@ def initialize(model: nn.Module, name: str) -> None:
                 module.reset_parameters()
             elif isinstance(module, TokenEmbedding) and module.scaled:
                 module.initialize_scaled()
-            elif isinstance(module, Cell) and name != "xavier":
+            elif isinstance(module, Cell) and name in ("uniform", "orthogonal"):
                 _prepare_cell(module, orthogonal=name == "orthogonal")
 
 

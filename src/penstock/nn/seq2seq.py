@@ -14,6 +14,7 @@ from penstock.nn.encoder import Encoder
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
 from penstock.nn.state import Memory, State
+from penstock.nn.transformer import FrozenTransformer
 
 
 class Seq2Seq(nn.Module):
@@ -23,21 +24,32 @@ class Seq2Seq(nn.Module):
         config: sizes and choices.
         source_size: V of the source vocabulary.
         target_size: V of the target vocabulary.
+        transformer: stands in the place of the source's embedding.
 
     Raises:
         ConfigError: one embedding is asked for vocabularies of two sizes.
     """
 
-    def __init__(self, config: ModelConfig, *, source_size: int, target_size: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        source_size: int,
+        target_size: int,
+        transformer: FrozenTransformer | None = None,
+    ) -> None:
         super().__init__()
-        source = self._embedding(config, source_size)
+        source = self._embedding(config, source_size) if transformer is None else transformer
         shared = config.tie_embeddings == "all"
         if shared and source_size != target_size:
             raise ConfigError(
                 f"tie_embeddings 'all' needs one vocabulary, found {source_size} and {target_size} "
                 "tokens; set text.shared = true"
             )
-        target = source if shared else self._embedding(config, target_size)
+        if shared and isinstance(source, TokenEmbedding):
+            target = source
+        else:
+            target = self._embedding(config, target_size)
         self.encoder = Encoder(config, source)
         self.decoder = Decoder(config, target)
         self.bridge = Bridge(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from penstock.config import TokenizerKind
 from penstock.errors import DataError
 
+AnyKind = (
+    TokenizerKind | Literal["pretrained"]
+)  # what a tokenizer may be, what one may be learnt as
 BYTE_LEVEL = ("bpe", "unigram")  # the kinds whose tokens are runs of bytes
 
 # A word with the space before it, up to and with an elision's apostrophe (` l'`, `homme`); each

@@ -4,14 +4,16 @@
 
 A file may come from anyone, and the library may abort the whole process on a model that it does not
 expect. So only the vocabulary and the merges are taken from a file, checked first; all else is
-fixed by the kind and the format.
+fixed by the kind and the format. Of kind `pretrained`, which keeps a stranger's tokenizer whole,
+`pretrained.py` checks the rest; its description has the encoder's marks as `own`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeGuard
+from dataclasses import asdict
+from typing import Any, NamedTuple, TypeGuard
 
 from tokenizers import Tokenizer as LibraryTokenizer
 from tokenizers import models
@@ -20,7 +22,8 @@ from penstock.config import TokenizerKind
 from penstock.errors import BundleError
 from penstock.parsed import is_array, is_object
 from penstock.reserved import RESERVED, UNK_ID
-from penstock.text.pieces import BYTE_LEVEL, byte_alphabet, on_bytes
+from penstock.text.pieces import BYTE_LEVEL, AnyKind, byte_alphabet, on_bytes
+from penstock.text.pretrained import PretrainedTokens
 
 FORMAT = 1
 _MODELS: dict[TokenizerKind, str] = {
@@ -33,15 +36,28 @@ _MODELS: dict[TokenizerKind, str] = {
 _FOREIGN = ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
 
 
-def write_json(library: LibraryTokenizer, kind: TokenizerKind, separator: str) -> str:
+class Stored(NamedTuple):
+    """What a tokenizer is made of; `pretrained` only of that kind."""
+
+    library: LibraryTokenizer
+    kind: AnyKind
+    separator: str
+    pretrained: PretrainedTokens | None = None
+
+
+def write_json(stored: Stored) -> str:
     """One line of JSON that `read_json` reads."""
-    about = {"format": FORMAT, "kind": kind, "separator": separator}
-    content = {"penstock": about, "tokenizer": json.loads(library.to_str())}
+    about: dict[str, Any] = {
+        "format": FORMAT, "kind": stored.kind, "separator": stored.separator
+    }  # fmt: skip
+    if stored.pretrained is not None:
+        about["own"] = asdict(stored.pretrained.own)
+    content = {"penstock": about, "tokenizer": json.loads(stored.library.to_str())}
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 
-def read_json(text: str, place: str) -> tuple[LibraryTokenizer, TokenizerKind, str]:
-    """The library's tokenizer, the kind and the separator.
+def read_json(text: str, place: str) -> Stored:
+    """The parts that `write_json` wrote.
 
     Raises:
         BundleError: not a tokenizer of ours, damaged, or of a newer format.
@@ -49,10 +65,13 @@ def read_json(text: str, place: str) -> tuple[LibraryTokenizer, TokenizerKind, s
     try:
         about, content = _parts(json.loads(text))
         kind, separator = _description(about)
+        if kind == "pretrained":
+            tokens = PretrainedTokens.from_parts(content, about.get("own"))
+            return Stored(tokens.library, kind, separator, tokens)
         foreign = [part for part in _FOREIGN if content.get(part)]
         if foreign:
             raise ValueError(f"the tokenizer has a foreign part {foreign[0]!r}")
-        return build(content.get("model"), kind), kind, separator
+        return Stored(build(content.get("model"), kind), kind, separator)
     except (ValueError, RecursionError) as error:
         raise BundleError(
             f"{place}: {error}; restore the file from its source or train again"
@@ -91,7 +110,7 @@ def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     raise ValueError("not a penstock tokenizer: its JSON lacks 'penstock' and 'tokenizer'")
 
 
-def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
+def _description(about: dict[str, Any]) -> tuple[AnyKind, str]:
     version, kind, separator = about.get("format"), about.get("kind"), about.get("separator")
     if not isinstance(version, int) or version < 1:
         raise ValueError(f"tokenizer format {version!r} is not a format number")
@@ -100,6 +119,8 @@ def _description(about: dict[str, Any]) -> tuple[TokenizerKind, str]:
             f"tokenizer format {version} is newer than this penstock knows ({FORMAT}): "
             "upgrade penstock"
         )
+    if kind == "pretrained":
+        return kind, " "
     if not isinstance(kind, str) or kind not in _MODELS:
         raise ValueError(f"unknown tokenizer kind {kind!r}; known: {', '.join(_MODELS)}")
     if not isinstance(separator, str) or not separator:

@@ -1,4 +1,4 @@
-"""Text to token ids and back, in five kinds, each saved as one JSON file.
+"""Text to token ids and back, in six kinds, each saved as one JSON file.
 
 | kind | a token is | text -> ids -> text |
 |---|---|---|
@@ -7,6 +7,7 @@
 | `separator` | what stands between separators | exact for known tokens |
 | `bpe` | a run of bytes from byte-pair merges | exact for every string |
 | `unigram` | a run of bytes from a unigram model | exact for every string |
+| `pretrained` | a token of a Transformer encoder | as near as that tokenizer comes |
 
 Reserved ids are reached only by the program: a user who types `<eos>` gets ordinary tokens.
 """
@@ -19,17 +20,19 @@ from typing import final
 
 from tokenizers import Tokenizer as LibraryTokenizer
 
-from penstock.config import TokenizerConfig, TokenizerKind
+from penstock.config import TokenizerConfig
 from penstock.errors import BundleError
 from penstock.reserved import RESERVED, UNK_ID
 from penstock.text.learning import learn_bpe, learn_symbols, learn_unigram
 from penstock.text.normalize import preprocess, rejoin
 from penstock.text.pieces import (
     BYTE_LEVEL,
+    AnyKind,
     byte_alphabet,
     require_characters,
 )
-from penstock.text.stored import build, read_json, write_json
+from penstock.text.pretrained import PretrainedTokens
+from penstock.text.stored import Stored, build, read_json, write_json
 
 # ends every stored symbol that came from text: none can equal a reserved token, none is empty
 _SYMBOL_END = " "
@@ -37,20 +40,34 @@ _SYMBOL_END = " "
 
 @final
 class Tokenizer:
-    """A trained tokenizer; make one by `train`, `load` or `from_json`. It never changes.
+    """A trained tokenizer; make one by `train`, `pretrained`, `load` or `from_json`.
+
+    It never changes.
 
     Attributes:
-        kind: one of `word`, `char`, `separator`, `bpe`, `unigram`.
+        kind: one of `word`, `char`, `separator`, `bpe`, `unigram`, `pretrained`.
         separator: what divides tokens of kind `separator`; unused by other kinds.
         vocab_size: number of ids, the reserved ones (0 to 3) included.
+        own: the marks of a `pretrained` one; None for the others.
     """
 
-    def __init__(self, library: LibraryTokenizer, kind: TokenizerKind, separator: str) -> None:
+    def __init__(
+        self,
+        library: LibraryTokenizer,
+        kind: AnyKind,
+        separator: str,
+        pretrained: PretrainedTokens | None = None,
+    ) -> None:
         self._library = library
-        self.kind: TokenizerKind = kind
+        self._pretrained = pretrained
+        self.kind: AnyKind = kind
         self.separator = separator
-        self.vocab_size = library.get_vocab_size()
-        self._contents = _contents(library, kind)
+        if pretrained is None:
+            self._contents = _contents(library, kind)
+        else:
+            self._contents = [symbol.encode() for symbol in pretrained.symbols()]
+        self.vocab_size = len(self._contents)
+        self.own = None if pretrained is None else pretrained.own
 
     @classmethod
     def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
@@ -71,6 +88,16 @@ class Tokenizer:
             model = learn_symbols(symbols, config)
         return cls(build(model, config.kind), config.kind, config.separator)
 
+    @classmethod
+    def pretrained(cls, directory: str | Path) -> Tokenizer:
+        """The tokenizer of a Transformer encoder, from its directory.
+
+        Raises:
+            DataError: the directory has none, or one that is not an encoder's.
+        """
+        tokens = PretrainedTokens.read(directory)
+        return cls(tokens.library, "pretrained", " ", tokens)
+
     def encode(self, text: str) -> list[int]:
         """The ids of one text, without `<bos>` and `<eos>`; no ids for an empty text.
 
@@ -82,6 +109,8 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, as `encode` gives them, on all cores."""
         sound = map(require_characters, texts)
+        if self._pretrained is not None:
+            return self._pretrained.encode_batch(list(sound))
         byte_level = self.kind in BYTE_LEVEL
         inputs = (
             [_lead(text) for text in sound]
@@ -104,6 +133,8 @@ class Tokenizer:
             ids: token ids below `vocab_size`.
             skip_unknown: leave unknowns out too.
         """
+        if self._pretrained is not None:
+            return self._pretrained.decode(ids)
         kept = [
             self._contents[index]
             for index in ids
@@ -132,10 +163,10 @@ class Tokenizer:
         """Readable pieces for display, one an id.
 
         A space shows as `▁`, a byte that is only part of a character as `\\xe2`; tokens of kind
-        `word` and `separator` are shown as they are.
+        `word`, `separator` and `pretrained` are shown as they are.
         """
         shown = [self._contents[index].decode("utf-8", "backslashreplace") for index in ids]
-        if self.kind in ("word", "separator"):
+        if self.kind in ("word", "separator", "pretrained"):
             return shown
         return [token.replace(" ", "▁") for token in shown]
 
@@ -143,9 +174,21 @@ class Tokenizer:
         """All tokens by id, readable as `tokens` has them (for display: two may look alike)."""
         return self.tokens(range(self.vocab_size))
 
+    def words(self) -> list[str | None]:
+        """The word that each id stands for, to look it up in a dictionary; None for no word.
+
+        Of the byte-level kinds a token is a word when a space begins it, or when it is no part of
+        one: punctuation and digits. A pretrained encoder's tokens bring their own vectors.
+        """
+        if self._pretrained is not None:
+            return [None] * self.vocab_size
+        return [None] * len(RESERVED) + [
+            _word(content, self.kind) for content in self._contents[len(RESERVED) :]
+        ]
+
     def to_json(self) -> str:
         """Everything needed to load it again: our description and the library's own JSON."""
-        return write_json(self._library, self.kind, self.separator)
+        return write_json(Stored(self._library, self.kind, self.separator, self._pretrained))
 
     @classmethod
     def from_json(cls, text: str, *, place: str = "tokenizer") -> Tokenizer:
@@ -198,7 +241,7 @@ def _lead(text: str) -> str:
     return f" {text}" if text else ""
 
 
-def _symbols(text: str, kind: TokenizerKind, separator: str) -> list[str]:
+def _symbols(text: str, kind: AnyKind, separator: str) -> list[str]:
     if kind == "word":
         symbols = preprocess(text).split()
     elif kind == "char":
@@ -208,7 +251,17 @@ def _symbols(text: str, kind: TokenizerKind, separator: str) -> list[str]:
     return [symbol + _SYMBOL_END for symbol in symbols]
 
 
-def _contents(library: LibraryTokenizer, kind: TokenizerKind) -> list[bytes]:
+def _word(content: bytes, kind: AnyKind) -> str | None:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None  # some bytes of a character
+    word = text.strip()
+    inside = kind in BYTE_LEVEL and text[:1] != " " and any(c.isalpha() for c in text)
+    return None if inside else word or None
+
+
+def _contents(library: LibraryTokenizer, kind: AnyKind) -> list[bytes]:
     """The UTF-8 bytes that each id stands for."""
     by_id = sorted(library.get_vocab().items(), key=lambda item: item[1])
     symbols = [symbol for symbol, _ in by_id]

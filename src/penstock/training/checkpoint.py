@@ -13,7 +13,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from penstock.errors import BundleError
+from penstock.config import RunConfig
+from penstock.errors import BundleError, ConfigError
 from penstock.files import atomic_write, remove
 from penstock.nn import State
 
@@ -37,6 +38,7 @@ class Progress:
         loss_sum, loss_tokens: since the last evaluation.
         owes_evaluation: the run was interrupted where an evaluation was due.
         data: fingerprint of the training data.
+        transformer: of the frozen encoder, which checkpoints do not hold; empty without one.
     """
 
     update: int = 0
@@ -52,6 +54,7 @@ class Progress:
     loss_tokens: int = 0
     owes_evaluation: bool = False
     data: str = ""
+    transformer: str = ""
 
 
 def save_checkpoint(
@@ -101,6 +104,24 @@ def _named(folder: Path) -> str:
     return index.read_text(encoding="utf-8", errors="replace") if index.is_file() else ""
 
 
+def checkpoint_exists(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    return (folder / INDEX).exists()
+
+
+def require_same_transformer(saved: Progress, found: Progress, config: RunConfig) -> None:
+    """Refuse to go on with another encoder than the run began with.
+
+    Raises:
+        ConfigError: its fingerprint is another.
+    """
+    if saved.transformer != found.transformer:
+        raise ConfigError(
+            f"model.transformer = {config.model.transformer!r}: not the encoder that the run began "
+            "with; put that one back, or begin a new run"
+        )
+
+
 def load_checkpoint(
     folder: Path,
     model: nn.Module,
@@ -112,7 +133,7 @@ def load_checkpoint(
     Raises:
         BundleError: the checkpoint is damaged or of another model.
     """
-    if not (folder / INDEX).exists():
+    if not checkpoint_exists(folder):
         return None
     remedy = "delete the checkpoints folder to start again from the beginning"
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from penstock.config import DataConfig, RunConfig, dump_toml, load_config
+from penstock.config import DataConfig, ModelConfig, RunConfig, dump_toml, load_config
 from penstock.data.streams import STDIN
 from penstock.device import choose_device
 from penstock.errors import PenstockError, UsageError
@@ -71,7 +71,8 @@ def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig,
         update={"training": config.training.model_copy(update={"precision": precision})}
     )
     # where the data lies from anywhere, so that the run can be resumed from any directory
-    atomic_write(existing, dump_toml(config.model_copy(update={"data": _absolute(config.data)})))
+    found_anywhere = {"data": _absolute(config.data), "model": _absolute_model(config.model)}
+    atomic_write(existing, dump_toml(config.model_copy(update=found_anywhere)))
     return config, device
 
 
@@ -86,6 +87,17 @@ def _absolute(data: DataConfig) -> DataConfig:
 
     return data.model_copy(
         update={"train": resolve_all(data.train), "valid": resolve_all(data.valid)}
+    )
+
+
+def _absolute_model(model: ModelConfig) -> ModelConfig:
+    names = {
+        "source_vectors": model.source_vectors,
+        "target_vectors": model.target_vectors,
+        "transformer": model.transformer,
+    }
+    return model.model_copy(
+        update={key: name and str(Path(name).absolute()) for key, name in names.items()}
     )
 
 

@@ -79,4 +79,5 @@ class ClassificationLearner:
             loss=sum(losses) / len(losses),
             metrics={"accuracy": scores.accuracy, "f1": scores.macro_f1},
             samples=samples,
+            unit="sentence",
         )

@@ -54,10 +54,13 @@ class Corpus:
     fingerprint: str
 
 
-def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
+def prepare_corpus(
+    config: RunConfig, folder: Path, report: Report, *, source: Tokenizer | None = None
+) -> Corpus:
     """Read, hold out, learn tokenizers, tokenise; all but the held-out pairs streaming.
 
-    Results are cached in `folder` by the content they were made from.
+    Results are cached in `folder` by the content they were made from. A `source` tokenizer that is
+    given is not learnt.
 
     Raises:
         DataError: unreadable or unusable data.
@@ -82,7 +85,7 @@ def prepare_corpus(config: RunConfig, folder: Path, report: Report) -> Corpus:
             "as data.valid",
             path=_name(config.data.train),
         )
-    source, target = _tokenizers(config, training, survey, folder, report)
+    source, target = _tokenizers(config, training, survey, folder, report, source)
     data = config.data
     if config.task == "classification":
         valid = _with_known_labels(valid, target, data, report)
@@ -268,6 +271,7 @@ def _tokenizers(
     survey: _Survey,
     folder: Path,
     report: Report,
+    source: Tokenizer | None,
 ) -> tuple[Tokenizer, Tokenizer]:
     stride = -(-survey.pairs // TOKENIZER_PAIRS)
     if stride > 1:
@@ -295,6 +299,8 @@ def _tokenizers(
         return tokenizer
 
     text = config.text
+    if source is not None:
+        return source, learn(targets, "target", text.target)
     if text.shared:
         shared = learn(both, "both", text.source)
         return shared, shared

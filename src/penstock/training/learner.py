@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -28,16 +28,18 @@ class HeldOutScores:
     """Scores on held-out data.
 
     Attributes:
-        loss: mean cross-entropy a token (a sentence, of a classifier), in nats, without smoothing.
+        loss: mean cross-entropy a token or sentence, in nats, without smoothing.
         metrics: what else is measured, in per cent.
         recipe: how it was measured: signature, search, baselines.
         samples: examples to look at, always of the same inputs.
+        unit: what the loss is a mean over.
     """
 
     loss: float
     metrics: Mapping[Metric, float] = field(default_factory=dict[Metric, float])
     recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
     samples: Sequence[str] = ()
+    unit: Literal["token", "sentence"] = "token"
 
     @property
     def perplexity(self) -> float:

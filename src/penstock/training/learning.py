@@ -9,6 +9,7 @@ import torch
 
 from penstock.config import RunConfig
 from penstock.nn import Classifier, Cloze, LanguageModel, Network, Seq2Seq, build_network
+from penstock.nn.transformer import FrozenTransformer
 from penstock.text import Tokenizer
 from penstock.training.classifying import ClassificationLearner
 from penstock.training.corpus import Report, prepare_corpus
@@ -17,23 +18,43 @@ from penstock.training.language_modelling import LanguageModelLearner
 from penstock.training.learner import Learner
 from penstock.training.running_text import prepare_text
 from penstock.training.translating import TranslationLearner
+from penstock.training.vectors import begin_with_vectors, freeze_vectors
+from penstock.transformer import read_transformer
 
 
 def prepare_learner(
-    config: RunConfig, folder: Path, device: torch.device, report: Report
+    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
 ) -> Learner[Any]:
     """Prepare the data in `folder` and make the network, its first weights by the run's seed.
 
+    Args:
+        config: the run's configuration.
+        folder: for what is made of the data.
+        device: where the network goes.
+        report: told what is worth knowing of the data.
+        anew: training begins here; a checkpoint brings the weights otherwise, and files of word
+            vectors need not be there any more.
+
     Raises:
         DataError: unreadable or unusable data.
+        ConfigError: rows longer than the transformer takes.
     """
     if config.task == "language-model":
         text = prepare_text(config, folder, report)
         model = _first_network(config, text.tokenizer, text.tokenizer, device)
+        if anew:
+            ids = text.train.ids()
+            begin_with_vectors(config, model, text.tokenizer, text.tokenizer, ids, report)
+        freeze_vectors(config, model)
         assert isinstance(model, LanguageModel)
         return LanguageModelLearner(config, text, model, device)
-    corpus = prepare_corpus(config, folder, report)
-    model = _first_network(config, corpus.source, corpus.target, device)
+    transformer, tokenizer = _transformer(config, report)
+    corpus = prepare_corpus(config, folder, report, source=tokenizer)
+    source, target = corpus.source, corpus.target
+    model = _first_network(config, source, target, device, transformer)
+    if anew:
+        begin_with_vectors(config, model, source, target, corpus.store, report)
+    freeze_vectors(config, model)
     match model:
         case Classifier():
             return ClassificationLearner(config, corpus, model, device)
@@ -45,8 +66,29 @@ def prepare_learner(
 
 
 def _first_network(
-    config: RunConfig, source: Tokenizer, target: Tokenizer, device: torch.device
+    config: RunConfig,
+    source: Tokenizer,
+    target: Tokenizer,
+    device: torch.device,
+    transformer: FrozenTransformer | None = None,
 ) -> Network:
     torch.manual_seed(config.seed)
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
-    return build_network(config, **sizes).to(device)
+    return build_network(config, **sizes, transformer=transformer).to(device)
+
+
+def _transformer(
+    config: RunConfig, report: Report
+) -> tuple[FrozenTransformer, Tokenizer] | tuple[None, None]:
+    """The configured encoder; checkpoints do not hold it, so a run that goes on must find it."""
+    directory = config.model.transformer
+    if directory is None:
+        return None, None
+    limit = config.data.max_source_tokens
+    transformer, tokenizer = read_transformer(directory, max_tokens=limit)
+    millions = sum(weight.numel() for weight in transformer.tensors().values()) / 1e6
+    report(
+        f"{directory}: a frozen {transformer.encoder.config.model_type} of {millions:.1f} M "
+        f"parameters, vectors of {transformer.embedding_dim} numbers"
+    )
+    return transformer, tokenizer

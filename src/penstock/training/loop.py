@@ -19,8 +19,15 @@ from torch import nn
 from penstock.bundle import Bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError
+from penstock.nn import source_embedding
 from penstock.training.averaging import WeightAverage
-from penstock.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from penstock.training.checkpoint import (
+    Progress,
+    checkpoint_exists,
+    load_checkpoint,
+    require_same_transformer,
+    save_checkpoint,
+)
 from penstock.training.claiming import claim_run, sole_run
 from penstock.training.learner import HeldOutScores
 from penstock.training.learning import prepare_learner
@@ -28,6 +35,7 @@ from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
 from penstock.training.schedule import learning_rate
 from penstock.training.stopping import evaluation_is_due, give_up, limit_reached, note_scores
+from penstock.transformer import fingerprint
 
 
 @dataclass(frozen=True)
@@ -79,23 +87,31 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     config, device = claim_run(config, run, resume=resume)
     settings = config.training
     folder = Path(config.data.cache or run / "data")
+    checkpoints = run / "checkpoints"
     learner = prepare_learner(
-        config, folder, device, lambda text: console.print(text, markup=False)
+        config,
+        folder,
+        device,
+        lambda text: console.print(text, markup=False),
+        anew=not (resume and checkpoint_exists(checkpoints)),
     )
     model = learner.bundle.model
     optimizer = _optimizer(model, settings)
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
-    checkpoints = run / "checkpoints"
     done = load_checkpoint(checkpoints, model, optimizer, averaged) if resume else None
-    progress = Progress(data=learner.fingerprint)
+    progress = Progress(data=learner.fingerprint, transformer=fingerprint(source_embedding(model)))
     if done:
+        require_same_transformer(done[0], progress, config)
         progress, learner.carried = done
     log = RunLog(run, until_update=progress.update if done else None)
     display = Display(console, settings.max_updates)
     parameters = sum(p.numel() for p in model.parameters())
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     display.say(
-        f"{learner.summary}, {parameters / 1e6:.1f} M parameters, {settings.precision} on {device}"
+        f"{learner.summary}, {parameters / 1e6:.1f} M parameters"
+        + (f" ({frozen / 1e6:.1f} M frozen)" if frozen else "")
+        + f", {settings.precision} on {device}"
         + (f"; going on from update {progress.update:,}" if done else "")
     )
     if progress.data != learner.fingerprint:
@@ -184,6 +200,10 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
 
 
 def _optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(
         model.parameters(),

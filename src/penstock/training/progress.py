@@ -120,7 +120,7 @@ class Display:
             f"{seconds / 60:.1f} min",
             f"train loss {train_loss:.3f}",
             f"held-out loss {scores.loss:.3f}",
-            f"perplexity {scores.perplexity:.2f}",
+            *([f"perplexity {scores.perplexity:.2f}"] if scores.unit == "token" else []),
             *(_METRICS[name].format(value) for name, value in scores.metrics.items()),
             *(["best so far"] if best else []),
         ]

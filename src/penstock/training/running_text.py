@@ -100,8 +100,8 @@ def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
     total = characters(between(read(), 0, end))
     if not total:
         raise DataError("no text: every line is blank; give a file with text", path=path)
-    cut = _line_end(read(), int(total * (1 - data.valid_share)))
-    if not 0 < cut < total:
+    cut = _line_end(between(read(), 0, end), int(total * (1 - data.valid_share)), total)
+    if not cut:
         raise DataError(
             f"the text of {total:,} characters has no line end to divide it at; give more text, "
             "or a file of held-out text as data.valid",
@@ -110,14 +110,20 @@ def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
     return (lambda: between(read(), 0, cut)), (lambda: between(read(), cut, end))
 
 
-def _line_end(lines: Iterator[str], position: int) -> int:
-    """The first end of a line at or after a position."""
-    end = 0
+def _line_end(lines: Iterator[str], position: int, total: int) -> int:
+    """The first end of a line at or after a position, or the last before the end of the text.
+
+    0 when the text is one line.
+    """
+    last = 0
     for line in lines:
-        end += len(line) + 1
-        if end >= position:
+        end = last + len(line) + 1
+        if end >= total:
             break
-    return end
+        last = end
+        if last >= position:
+            break
+    return last
 
 
 def _fingerprint(training: Lines) -> str:

@@ -1,0 +1,187 @@
+"""What the site needs beside its theme; mkdocs calls these functions (see mkdocs.yml).
+
+- README is the site's first page.
+- A link to a file outside `docs/` leads to a page that shows the file, so that the site is whole
+  without network.
+- Chinese pages stand in the navigation in the order of the English ones, under the theme's
+  Chinese words.
+- Equations become MathML: browsers draw it without scripts.
+"""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent
+HOME = {"README.md": "index.md", "README.zh-CN.md": "index.zh.md"}  # in the repository, on the site
+CHAPTER, CHINESE = "chapter/", "chapter/zh/"
+SHOWN = "code/"  # where files from outside `docs/` are shown
+
+_FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
+_EQUATION = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<tex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
+)
+
+
+# --- navigation ---------------------------------------------------------------------------------
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the Chinese pages, in the order of the English ones."""
+    assert config.nav is not None
+    listed = [entry for section in config.nav for entry in _entries(section)]
+    sisters = [entry.replace(CHAPTER, CHINESE) for entry in listed if entry.startswith(CHAPTER)]
+    pages = [page for page in sisters if (ROOT / "docs" / page).exists()]
+    if (ROOT / "README.zh-CN.md").exists():
+        pages.insert(0, HOME["README.zh-CN.md"])
+    if pages:
+        config.nav.append({"中文": pages})
+    return config
+
+
+def _entries(section: Any) -> list[str]:
+    if isinstance(section, str):
+        return [section]
+    parts = section.values() if isinstance(section, dict) else section
+    return [entry for part in parts for entry in _entries(part)]
+
+
+def on_page_context(context: Any, page: Page, config: MkDocsConfig, nav: Any) -> None:
+    """The theme's own words in the language of the page."""
+    chinese = page.file.src_uri.startswith(CHINESE) or page.file.src_uri.endswith(".zh.md")
+    config.theme["language"] = "zh" if chinese else "en"
+
+
+# --- links out of docs/ -------------------------------------------------------------------------
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add README and a page for each file outside `docs/` that a page links to."""
+    for name, page in HOME.items():
+        if (ROOT / name).exists():
+            text = (ROOT / name).read_text(encoding="utf-8")
+            files.append(File.generated(config, page, content=text))
+    shown: set[str] = set()
+    waiting = [file for file in files if file.is_documentation_page()]
+    while waiting:
+        file = waiting.pop()
+        for target in outside(file.src_uri, file.content_string):
+            if target not in shown:
+                shown.add(target)
+                page = File.generated(config, page_of(target), content=show(target))
+                page.inclusion = InclusionLevel.NOT_IN_NAV
+                files.append(page)
+                waiting.append(page)
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let each link lead to the page that stands for its file."""
+    start = posixpath.dirname(page.file.src_uri) or "."
+
+    def lead(link: re.Match[str]) -> str:
+        target = target_of(page.file.src_uri, link[0])
+        if target is None:
+            return link[0]
+        _, hash_, heading = link[0].partition("#")
+        return posixpath.relpath(page_of(target), start) + hash_ + heading
+
+    return _outside_fences(markdown, lambda text: _LINK.sub(lead, text))
+
+
+def outside(page: str, markdown: str) -> list[str]:
+    """The files outside `docs/` that a page links to, as the repository names them."""
+    links: list[str] = []
+    _outside_fences(markdown, lambda text: links.extend(_LINK.findall(text)) or "")
+    targets = (target_of(page, link) for link in links)
+    return [t for t in targets if t and not t.startswith("docs/") and t not in HOME]
+
+
+def _outside_fences(markdown: str, change: Callable[[str], str]) -> str:
+    parts: list[str] = []
+    end = 0
+    for fence in _FENCED.finditer(markdown):
+        parts += [change(markdown[end : fence.start()]), fence[0]]
+        end = fence.end()
+    return "".join([*parts, change(markdown[end:])])
+
+
+def target_of(page: str, link: str) -> str | None:
+    """What a link on a page leads to, from the repository's root; None for another kind of link."""
+    path = link.partition("#")[0]
+    if not path or re.match(r"[a-z]+:", path):
+        return None
+    sources = {shown: source for source, shown in HOME.items()}
+    if page in sources:
+        name = sources[page]
+    elif page.startswith(SHOWN):
+        name = page.removeprefix(SHOWN).removesuffix(".md")
+    else:
+        name = f"docs/{page}"
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+
+
+def page_of(target: str) -> str:
+    """The page that stands for a file of the repository."""
+    if target in HOME:
+        return HOME[target]
+    if target.startswith("docs/"):
+        return target.removeprefix("docs/")
+    return f"{SHOWN}{target}.md"
+
+
+def show(target: str) -> str:
+    """A page that shows a file, or lists a folder; not in the search, which would drown in it."""
+    path = ROOT / target
+    head = f"---\ntitle: {target}\nsearch: {{exclude: true}}\n---\n\n# `{target}`\n\n"
+    if path.is_dir():
+        names = sorted(child.name for child in path.iterdir() if child.is_file())
+        return head + "".join(f"- [{name}]({path.name}/{name})\n" for name in names)
+    if not path.is_file():
+        raise PluginError(f"a page links to {target}, which does not exist")
+    kind = {".py": "python", ".toml": "toml", ".md": "markdown"}.get(path.suffix, "text")
+    return f"{head}````{kind}\n{path.read_text(encoding='utf-8').rstrip()}\n````\n"
+
+
+# --- equations ----------------------------------------------------------------------------------
+
+
+def on_page_content(html_: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """LaTeX as the Markdown extension left it, to MathML."""
+
+    def draw(equation: re.Match[str]) -> str:
+        display = "block" if equation["tag"] == "div" else "inline"
+        return mathml(html.unescape(equation["tex"]), display, page.file.src_uri)
+
+    return _EQUATION.sub(draw, html_)
+
+
+def mathml(tex: str, display: str, place: str) -> str:
+    """One equation; `aligned` is what GitHub knows, `align*` what the converter does.
+
+    Raises:
+        PluginError: the converter does not understand it.
+    """
+    known = tex.replace("{aligned}", "{align*}").strip()
+    try:
+        drawn = convert(known, display=display)
+        # what it does not know it lets through: a bare &, an unknown command
+        unknown = [text for text in ElementTree.fromstring(drawn).itertext() if "\\" in text]
+        if unknown:
+            raise ValueError(f"unknown command {unknown[0]}")
+    except Exception as error:  # noqa: BLE001 - the converter has many
+        raise PluginError(f"{place}: cannot draw the equation {tex.strip()!r}: {error}") from None
+    return drawn

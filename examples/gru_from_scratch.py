@@ -1,0 +1,135 @@
+"""A GRU from the chapter's equations: trained on a short text, held against penstock's and torch's.
+
+    python examples/gru_from_scratch.py
+
+See docs/chapter/gru.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from penstock.nn.exchange import to_torch
+from penstock.nn.recurrent import Recurrent
+
+TEXT = """
+a penstock is a gate that controls a flow of water. the water comes down from the lake and wants to
+go on. when the gate is shut the lake stays as it is, whatever the rain brings. when the gate is
+open the old water leaves and new water takes its place. a good keeper shuts the gate in the dry
+months and opens it in spring, and the mill below never stands still.
+"""
+CHARACTERS = sorted(set(TEXT))
+STEPS, BATCH = 32, 16
+Parameters = dict[str, Tensor]
+
+
+def new_parameters(inputs: int, hidden: int, outputs: int) -> Parameters:
+    """The chapter's first weights: N(0, 0.01) for every matrix, zero for every bias."""
+    shapes = {"W_hq": (hidden, outputs), "b_q": (outputs,)}
+    for gate in ("r", "z", "h"):
+        shapes |= {f"W_x{gate}": (inputs, hidden), f"W_h{gate}": (hidden, hidden)}
+        shapes |= {f"b_{gate}": (hidden,)}
+    return {
+        name: (torch.zeros(shape) if name.startswith("b") else 0.01 * torch.randn(shape))
+        .requires_grad_()
+        for name, shape in shapes.items()
+    }  # fmt: skip
+
+
+def gru(inputs: Tensor, h: Tensor, p: Parameters, *, form: str = "before") -> Tensor:
+    """All states (T, B, H) for inputs (T, B, I), from the state h (B, H)."""
+    states = []
+    for x in inputs:
+        r = torch.sigmoid(x @ p["W_xr"] + h @ p["W_hr"] + p["b_r"])  # reset gate
+        z = torch.sigmoid(x @ p["W_xz"] + h @ p["W_hz"] + p["b_z"])  # update gate
+        # the chapter resets the state before the product; torch and cuDNN the product
+        from_state = (r * h) @ p["W_hh"] if form == "before" else r * (h @ p["W_hh"])
+        candidate = torch.tanh(x @ p["W_xh"] + from_state + p["b_h"])
+        h = z * h + (1 - z) * candidate
+        states.append(h)
+    return torch.stack(states)
+
+
+def train(p: Parameters, updates: int) -> None:
+    """Next characters, by plain gradient descent with rate 1 and clipping at 1, as the chapter."""
+    ids = torch.tensor([CHARACTERS.index(c) for c in TEXT])
+    windows = ids.unfold(0, STEPS + 1, 1)  # every stretch of the text
+    for update in range(1, updates + 1):
+        batch = windows[torch.randint(len(windows), (BATCH,))].T  # (T + 1, B)
+        states = gru(encode(batch[:-1]), torch.zeros(BATCH, len(p["b_z"])), p)
+        logits = states @ p["W_hq"] + p["b_q"]
+        loss = cross_entropy(logits.flatten(0, 1), batch[1:].flatten())
+        loss.backward()
+        with torch.no_grad():
+            torch.nn.utils.clip_grad_norm_(p.values(), 1.0)
+            for parameter in p.values():
+                parameter -= 1.0 * parameter.grad
+                parameter.grad = None
+        if update == 1 or update % max(1, updates // 5) == 0:
+            print(f"update {update:5}   perplexity {math.exp(loss.item()):6.2f}")
+
+
+def encode(ids: Tensor) -> Tensor:
+    """Ids to one-hot vectors."""
+    return one_hot(ids, len(CHARACTERS)).float()
+
+
+@torch.no_grad()
+def go_on(p: Parameters, prefix: str, length: int) -> str:
+    """The most likely character again and again."""
+    text, h = prefix, torch.zeros(1, len(p["b_z"]))
+    for _ in range(length):
+        ids = torch.tensor([[CHARACTERS.index(c)] for c in text])
+        last = gru(encode(ids), h, p)[-1]
+        text += CHARACTERS[int((last @ p["W_hq"] + p["b_q"]).argmax())]
+    return text
+
+
+@torch.no_grad()
+def compare(p: Parameters) -> None:
+    """The same weights in penstock's GRUs and in torch's."""
+    inputs, hidden = p["W_xz"].shape
+    x = torch.randn(STEPS, BATCH, inputs)
+    zeros = torch.zeros(BATCH, hidden)
+    print("\nlargest distance between outputs, same weights, same input")
+    for form, backend in (("before", "reference"), ("after", "reference"), ("after", "fused")):
+        ours = Recurrent(inputs, hidden, cell="gru", gru_form=form, backend=backend)
+        load(ours, p)
+        outputs, _ = ours(x.transpose(0, 1))
+        apart = (gru(x, zeros, p, form=form) - outputs.transpose(0, 1)).abs().max()
+        print(f"from scratch, reset {form:<7} penstock {form}, {backend:<12}{apart:8.1e}")
+    outputs, _ = to_torch(ours)(x.transpose(0, 1))
+    for form in ("after", "before"):
+        apart = (gru(x, zeros, p, form=form) - outputs.transpose(0, 1)).abs().max()
+        print(f"from scratch, reset {form:<7} torch.nn.GRU{'':<16}{apart:8.1e}")
+
+
+def load(network: Recurrent, p: Parameters) -> None:
+    """Our parameters are torch's: gates r, z, n stacked, matrices transposed, two biases."""
+    cell = network.cells[0]
+    cell.weight_ih.copy_(torch.cat([p[f"W_x{gate}"].T for gate in "rzh"]))
+    cell.weight_hh.copy_(torch.cat([p[f"W_h{gate}"].T for gate in "rzh"]))
+    cell.bias_ih.copy_(torch.cat([p[f"b_{gate}"] for gate in "rzh"]))
+    cell.bias_hh.zero_()
+
+
+def main() -> None:
+    """Train, go on from a prefix, compare."""
+    parser = argparse.ArgumentParser(description="A GRU from its equations.")
+    parser.add_argument("--short", action="store_true", help="a few updates, for tests")
+    short = parser.parse_args().short
+    torch.set_num_threads(1)  # products this small are slower on many
+    torch.manual_seed(1)
+    p = new_parameters(len(CHARACTERS), 64, len(CHARACTERS))
+    train(p, 5 if short else 1500)
+    print(f"\n{go_on(p, 'the gate', 60)!r}")
+    compare(p)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A text cut by position: what a language model is held to, it never reads in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from penstock.data.streams import read_lines
+from penstock.errors import DataError, UsageError
+from penstock.files import replacing
+
+NAMES = ("train.txt", "valid.txt", "test.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the files that a text was cut into."""
+
+    file: str
+    lines: int
+    characters: int
+
+    def to_dict(self) -> dict[str, str | int]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+def cut_text(
+    source: str | Path, folder: str | Path, *, shares: Sequence[float], overwrite: bool = False
+) -> list[Part]:
+    """Cut a text at line ends into train.txt, valid.txt and test.txt, in this order.
+
+    Args:
+        source: the text, plain or compressed; standard input has no end to measure from.
+        folder: where the files go.
+        shares: of the characters, one a file, in any unit.
+        overwrite: replace files that stand there.
+
+    Raises:
+        UsageError: shares that are not three above zero, files that stand there already.
+        DataError: a text too short for three parts.
+    """
+    if len(shares) != len(NAMES) or min(shares) <= 0:
+        shown = ",".join(f"{share:g}" for share in shares)
+        raise UsageError(f"shares {shown}: give three above zero, as in 90,5,5")
+    if str(source) == "-":
+        raise UsageError("standard input cannot be cut: its length is not known; give a file")
+    paths = [Path(folder) / name for name in NAMES]
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path}: stands there already; add --overwrite or another folder")
+    total = sum(len(line.text) + 1 for line in read_lines(source))
+    ends = [total * sum(shares[: i + 1]) / sum(shares) for i in range(len(shares))]
+    lines, characters = [0] * len(paths), [0] * len(paths)
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(stack.enter_context(replacing(path)).open("wb")) for path in paths
+        ]
+        part, position = 0, 0
+        for line in read_lines(source):
+            while position >= ends[part] and part < len(paths) - 1:
+                part += 1
+            files[part].write(f"{line.text}\n".encode())
+            lines[part] += 1
+            characters[part] += len(line.text) + 1
+            position += len(line.text) + 1
+        if not all(lines):
+            raise DataError(
+                f"{total:,} characters are too few for the three parts: one would be empty; give "
+                "more text, in more than one line",
+                path=source,
+            )
+    return [
+        Part(str(path), count, size)
+        for path, count, size in zip(paths, lines, characters, strict=True)
+    ]

@@ -1,0 +1,139 @@
+"""Recurrent weights to `torch.nn.RNN/GRU/LSTM` and back.
+
+What is exchanged is a whole stack: all layers, both directions, type, device, dropout rate,
+training mode. The two then compute the same function. What torch has no place for, or we have none
+for, is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from penstock.nn.cells import Cell, CellKind
+from penstock.nn.recurrent import Recurrent
+
+TorchRecurrent = nn.RNN | nn.GRU | nn.LSTM
+_CLASSES: dict[CellKind, type[TorchRecurrent]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def to_torch(recurrent: Recurrent) -> TorchRecurrent:
+    """The same network as one of torch's modules, with copies of the weights.
+
+    The module is batch first. Variable lengths are given to it by `pack_padded_sequence`.
+
+    Raises:
+        ValueError: torch's modules cannot compute what this network computes.
+    """
+    cell = _first_cell(recurrent)
+    _refuse_ours(recurrent, cell)
+    module = _CLASSES[cell.kind](
+        cell.input_size,
+        cell.hidden_size,
+        num_layers=recurrent.num_layers,
+        # one layer has no between; torch warns about a rate that does nothing
+        dropout=recurrent.dropout.p if recurrent.num_layers > 1 else 0.0,
+        bidirectional=recurrent.directions == 2,
+        batch_first=True,
+        device=cell.weight_ih.device,
+        dtype=cell.weight_ih.dtype,
+    )
+    _copy_weights(recurrent, module, to_module=True)
+    return module.train(recurrent.training)
+
+
+def from_torch(
+    module: TorchRecurrent, *, backend: Literal["fused", "reference"] = "fused"
+) -> Recurrent:
+    """The same network as ours, with copies of the weights.
+
+    Ours is batch first, whatever the module's `batch_first` says: only weights pass over.
+
+    Raises:
+        ValueError: our cells cannot compute what this module computes.
+    """
+    kind = _kind(module)
+    _refuse_torchs(module)
+    recurrent = Recurrent(
+        module.input_size,
+        module.hidden_size,
+        cell=kind,
+        num_layers=module.num_layers,
+        bidirectional=module.bidirectional,
+        dropout=module.dropout,
+        backend=backend,
+    ).to(module.get_parameter("weight_ih_l0"))
+    _copy_weights(recurrent, module, to_module=False)
+    return recurrent.train(module.training)
+
+
+def _refuse_ours(recurrent: Recurrent, cell: Cell) -> None:
+    if recurrent.residual:
+        raise ValueError(
+            "residual = True: torch's modules do not add a layer's input to its output; exchange a "
+            "network without residual connections"
+        )
+    if isinstance(cell.norm_ih, nn.LayerNorm):
+        raise ValueError(
+            "layer_norm = True: torch's modules have no normalisation inside the cell; exchange a "
+            "network without it"
+        )
+    if cell.kind == "gru" and cell.gru_form == "before":
+        raise ValueError(
+            "gru_form = 'before': torch's GRU applies the reset gate after the product, "
+            "R⊙(HW + b), so the same weights would be another function; exchange a GRU of the form "
+            "'after'"
+        )
+    if recurrent.dropout.variational and recurrent.dropout.p > 0 and recurrent.num_layers > 1:
+        raise ValueError(
+            f"variational dropout of {recurrent.dropout.p}: torch's modules draw a new mask at "
+            "every position; set the rate to 0 before the exchange"
+        )
+
+
+def _refuse_torchs(module: TorchRecurrent) -> None:
+    if isinstance(module, nn.RNN) and module.nonlinearity != "tanh":
+        raise ValueError(
+            f"nonlinearity = {module.nonlinearity!r}: our RNN cell is Elman's, with tanh; exchange "
+            "a module with nonlinearity = 'tanh'"
+        )
+    if not module.bias:
+        raise ValueError(
+            "bias = False: our cells have biases, and training would move them from zero; exchange "
+            "a module with bias = True, its biases zero"
+        )
+    if module.proj_size:
+        raise ValueError(
+            f"proj_size = {module.proj_size}: our LSTM does not project its hidden state, which "
+            "has the cell's width; exchange a module with proj_size = 0"
+        )
+
+
+def _kind(module: nn.Module) -> CellKind:
+    for kind, wanted in _CLASSES.items():
+        if isinstance(module, wanted):
+            return kind
+    raise ValueError(
+        f"{type(module).__name__}: expected torch.nn.RNN, torch.nn.GRU or torch.nn.LSTM"
+    )
+
+
+def _first_cell(recurrent: Recurrent) -> Cell:
+    cell = recurrent.cells[0]
+    assert isinstance(cell, Cell)
+    return cell
+
+
+@torch.no_grad()
+def _copy_weights(recurrent: Recurrent, module: TorchRecurrent, *, to_module: bool) -> None:
+    """Cell by cell; torch's names are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1, …"""
+    for index, cell in enumerate(recurrent.cells):
+        layer, direction = divmod(index, recurrent.directions)
+        for name in _NAMES:
+            ours = cell.get_parameter(name)
+            theirs = module.get_parameter(f"{name}_l{layer}{'_reverse' if direction else ''}")
+            target, source = (theirs, ours) if to_module else (ours, theirs)
+            target.copy_(source).requires_grad_(source.requires_grad)
