@@ -123,7 +123,9 @@ def test_arrows_lead_where_the_gradient_flows_and_nowhere_else(config: RunConfig
 @pytest.mark.parametrize("task", ["translation", "classification"])
 def test_a_transformer_lets_every_token_reach_every_output(task: str) -> None:
     """It reads both sides itself, so the direction of the stack above it limits nothing."""
-    graph = unroll(configure(task, transformer="folder", bidirectional=False), STEPS)
+    config = configure(task)
+    model = config.model.model_copy(update={"transformer": "folder", "bidirectional": False})
+    graph = unroll(config.model_copy(update={"model": model}), STEPS)
     outputs = {name for name, node in graph.nodes.items() if node.kind == "output"}
     for step in range(1, STEPS + 1):
         assert outputs <= graph.reaches(f"input.{step}")
