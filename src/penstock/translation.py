@@ -22,6 +22,7 @@ class Alternative:
         alignment: for each piece the attention over the source pieces; None without attention.
         certified: by exact search: nothing scores higher. None from other searches.
         bound: by exact search: nothing scores above it.
+        extended: by exact search: beginnings extended for it.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Alternative:
     alignment: list[list[float]] | None
     certified: bool | None = None
     bound: float | None = None
+    extended: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,6 +345,7 @@ class Translator:
             alignment=alignment,
             certified=hypothesis.certified,
             bound=hypothesis.bound,
+            extended=hypothesis.extended,
         )
 
     def _text(self, hypothesis: Hypothesis, part: Part, options: SearchOptions) -> str:

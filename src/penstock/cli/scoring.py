@@ -11,12 +11,18 @@ import typer
 
 from penstock.cli.console import as_row, note, write_json, write_line
 from penstock.cli.reading import Reading
+from penstock.cli.search_options import (
+    Models,
+    SearchFlags,
+    Weights,
+    parse_weights,
+    with_search_flags,
+)
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.metrics import CorpusScores
 
-Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
 Data = Annotated[
     list[str],
     typer.Argument(help="A file of pairs or labelled texts, two line-parallel files, or a text."),
@@ -33,15 +39,13 @@ def register(app: typer.Typer) -> None:
     app.command()(score)
 
 
+@with_search_flags
 def evaluate(
     data: Data,
-    model: Model,
+    model: Models,
     metrics: Annotated[
         str | None, typer.Option(help="Of bleu,chrf,ter,exact,wer,per. Default: those that apply.")
     ] = None,
-    search: Annotated[Literal["beam", "greedy"], typer.Option(help="How to search.")] = "beam",
-    beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="α of log p / L^α.")] = None,
     preprocess: Annotated[
         bool, typer.Option("--preprocess", help="Compare in the book's form: lower case, spaced.")
     ] = False,
@@ -54,12 +58,20 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Also write source, translation and references as TSV.")
     ] = None,
+    search_report: Annotated[
+        bool,
+        typer.Option("--search-report", help="Compare greedy, beams and exact search instead."),
+    ] = False,
+    weights: Weights = None,
     device: Device = "auto",
     as_json: AsJson = False,
+    *,
+    flags: SearchFlags,
 ) -> None:
     """Score a model on DATA: translations, labels, blanks, or how probable a text is."""
     from penstock.bundle import load_bundle
     from penstock.cli.measuring import measure
+    from penstock.cli.search_report import report_searches
     from penstock.device import choose_device
     from penstock.files import atomic_write
     from penstock.metrics import score_corpus
@@ -67,21 +79,27 @@ def evaluate(
     from penstock.translator import Translator
 
     on = choose_device(device)
-    bundle = load_bundle(model, device=on)
+    options = flags.options()
+    bundle = load_bundle(model[0], device=on)
+    reading = Reading(data, columns, on_error, first, after)
     if bundle.config.task != "translation":
         _refuse_flags(
-            f"{model} is a model for {bundle.config.task}",
+            f"{model[0]} is a model for {bundle.config.task}",
             metrics=metrics,
-            search=None if search == "beam" else search,
-            beam_size=beam_size,
-            length_penalty=length_penalty,
             preprocess=preprocess or None,
+            search_report=search_report or None,
+            weights=weights,
+            model=model[1:] or None,
+            **dict.fromkeys(flags.given(), True),
         )
-        reading = Reading(data, columns, on_error, first, after)
-        measure(bundle, model, reading, on, out=out, as_json=as_json)
+        measure(bundle, model[0], reading, on, out=out, as_json=as_json)
         return
-    translator = Translator(bundle, device=on)
-    pairs = list(Reading(data, columns, on_error, first, after).pairs())
+    others = [load_bundle(path, device=on, task="translation") for path in model[1:]]
+    translator = Translator(bundle, device=on, others=others, weights=parse_weights(weights))
+    pairs = list(reading.pairs())
+    if search_report:
+        report_searches(translator, pairs, options, as_json=as_json)
+        return
     kind = translator.bundle.config.text
     side = kind.source if kind.shared else kind.target
     separator = side.separator if side.kind == "separator" else None
@@ -90,11 +108,10 @@ def evaluate(
     score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], wanted,
                  separator=separator)  # fmt: skip
     begun = time.perf_counter()
+    phrases = flags.phrases_of_lines()
+    sources = [pair.source for pair in pairs]
     results = translator.translate(
-        [pair.source for pair in pairs],
-        search=search,
-        beam_size=beam_size,
-        length_penalty=length_penalty,
+        sources, options, phrases=None if phrases is None else list(phrases)
     )
     seconds = time.perf_counter() - begun
     texts = [result.text for result in results]
@@ -106,11 +123,10 @@ def evaluate(
     if out is not None:
         rows = [as_row([p.source, t, *p.targets]) for p, t in zip(pairs, texts, strict=True)]
         atomic_write(out, "\n".join(rows) + "\n")
-    beam = beam_size or translator.bundle.config.search.beam_size
-    penalty = translator.bundle.config.search.length_penalty
+    config = translator.bundle.config.search
     recipe = {
-        "search": search if search == "greedy" else f"beam:{beam}",
-        "length_penalty": penalty if length_penalty is None else length_penalty,
+        "search": options.signature(config),
+        "length_penalty": options.ranking(config).alpha,
         "preprocess": "book" if preprocess else "none",
     }
     _show(scores, wanted, recipe, seconds, as_json=as_json)
@@ -164,9 +180,10 @@ _LABELS = {
 
 def score(
     data: Data,
-    model: Model,
+    model: Models,
     columns: Columns = None,
     on_error: OnError = "stop",
+    weights: Weights = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -179,12 +196,13 @@ def score(
     from penstock.translator import Translator
 
     on = choose_device(device)
-    bundle = load_bundle(model, device=on)
+    bundle = load_bundle(model[0], device=on)
     if bundle.config.task in ("language-model", "cloze"):
         score_lines(bundle, Reading(data, columns, on_error), on, as_json=as_json)
         return
-    require_task(bundle, "translation", model)
-    translator = Translator(bundle, device=on)
+    require_task(bundle, "translation", model[0])
+    others = [load_bundle(path, device=on, task="translation") for path in model[1:]]
+    translator = Translator(bundle, device=on, others=others, weights=parse_weights(weights))
     flat = ((p.source, t) for p in Reading(data, columns, on_error).pairs() for t in p.targets)
     total, tokens = 0.0, 0
     while block := list(islice(flat, 1024)):

@@ -135,11 +135,15 @@ def _as_json(result: Translation) -> str:
         "seconds": result.seconds,
     }
     if best is not None and best.certified is not None:
-        value |= {"certified": best.certified, "bound": best.bound}
+        value |= {
+            "certified": best.certified,
+            "bound": best.bound,
+            "extended": best.extended,
+        }
     return json.dumps(value, ensure_ascii=False)
 
 
 def _plain(alternative: dict[str, Any]) -> dict[str, Any]:
     """Without what only exact search says, where it says nothing."""
-    exact = ("certified", "bound")
+    exact = ("certified", "bound", "extended")
     return {k: v for k, v in alternative.items() if k not in exact or v is not None}

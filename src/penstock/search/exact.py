@@ -144,6 +144,7 @@ class _Search(Generic[J]):
         self._watch = align or ranking.coverage_penalty > 0
         self._best = {tuple(h.tokens): h for h in first}
         self._rules: Rules | None = None
+        self._used = 0  # beginnings extended
         self._lost = -math.inf  # the bound of what was not kept
         # (-bound, order, beginning, number of its child)
         self._frontier: list[tuple[float, int, _Node[J], int]] = []
@@ -154,9 +155,8 @@ class _Search(Generic[J]):
         """Extend beginnings until nothing can be better, or the budget is used."""
         last = torch.tensor([self._limits.bos_id])
         self._extend(state, last, [(None, self._limits.bos_id, 0.0)])
-        used = 1
-        while used < budget and self._frontier and -self._frontier[0][0] > self._worst:
-            grown = self._pop(min(batch, budget - used))
+        while self._used < budget and self._frontier and -self._frontier[0][0] > self._worst:
+            grown = self._pop(min(batch, budget - self._used))
             parents: defaultdict[_Block[J], list[tuple[_Node[J], int]]] = defaultdict(list)
             for node, child in grown:
                 parents[node.block].append((node, child))
@@ -172,7 +172,6 @@ class _Search(Generic[J]):
                 last,
                 [(n, int(n.tokens[child]), float(n.log_probs[child])) for n, child in ordered],
             )
-            used += len(grown)
 
     def result(self) -> list[Hypothesis]:
         """The best found, and whether that is proved."""
@@ -180,7 +179,7 @@ class _Search(Generic[J]):
         missed = max(self._lost, -self._frontier[0][0] if self._frontier else -math.inf)
         certified = missed <= self._worst
         bound = ranked[0].score if certified else max(missed, ranked[0].score)
-        return [replace(h, certified=certified, bound=bound) for h in ranked]
+        return [replace(h, certified=certified, bound=bound, extended=self._used) for h in ranked]
 
     def _pop(self, most: int) -> list[tuple[_Node[J], int]]:
         """The most promising beginnings not yet extended, as children of those that were."""
@@ -200,6 +199,7 @@ class _Search(Generic[J]):
         self, state: J, last: Tensor, grown: Sequence[tuple[_Node[J] | None, int, float]]
     ) -> None:
         """Take one step from some beginnings: end each, and rank its children."""
+        self._used += len(grown)
         output = self._step(last, state)
         log_probs = self._limits.allowed(output.logits)
         if self._rules is None:

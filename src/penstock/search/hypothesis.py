@@ -25,6 +25,7 @@ class Hypothesis:
             heads; None without attention or when not asked for.
         certified: by exact search: no output has a better score. None from other searches.
         bound: by exact search: no output has a score above it.
+        extended: by exact search: beginnings extended for it, beam search not counted.
     """
 
     tokens: list[int]
@@ -35,6 +36,7 @@ class Hypothesis:
     alignment: Tensor | None = None
     certified: bool | None = None
     bound: float | None = None
+    extended: int | None = None
 
 
 def require_found(found: Sequence[Sequence[Hypothesis]], search: str) -> None:
