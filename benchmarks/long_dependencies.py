@@ -404,10 +404,7 @@ def print_gates(gates: Gates) -> None:
     print(f"\n{'correlation over units':<38}{'short':>10}{'long':>10}")
     for name, column in (("reset gate", 0), ("update gate", 1)):
         found = [correlation(gates.units[:, column], gates.units[:, part]) for part in (2, 3)]
-        print(
-            f"    {f'{name} and what is carried':<34}"
-            + "".join(f"{r:>10.2f}" for r in found)
-        )
+        print(f"    {f'{name} and what is carried':<34}" + "".join(f"{r:>10.2f}" for r in found))
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
