@@ -237,6 +237,17 @@ def test_a_configuration_and_a_run_are_drawn_alike(tmp_path: Path, capfd: Captur
     assert b"decoder of 3 layers" in out.read_bytes()
 
 
+def test_a_run_and_its_bundle_are_drawn_alike(tiny_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figures = []
+    for source in (tiny_run, tiny_run / "model"):
+        out = tmp_path / "new" / "figure.svg"
+        assert run(["draw", str(source), "--out", str(out), "--set", "model.decoder_layers=2"]) == 0
+        figures.append(out.read_bytes())
+    assert figures[0] == figures[1]
+    assert b"decoder of 2 layers" in figures[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
