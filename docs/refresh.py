@@ -42,7 +42,7 @@ BLOCK = re.compile(rf"({MARK.pattern}\n```text\n)(.*?)(^```$)", re.M | re.S)
 
 def pages() -> list[Path]:
     """All Markdown of the documentation."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def commands() -> list[str]:

@@ -12,8 +12,8 @@ A comment on the line before a block says how it is tested:
   from machine to machine: only the command is checked.
 - `<!-- figure of: examples/x.py --out FILE -->`: before an image that the command draws.
 
-`python examples/x.py` is not run here but, in its short form, by `tests/test_examples.py`. A page
-of the chapter has a Chinese sister in `docs/chapter/zh/` with the same commands, outputs, figures,
+`python examples/x.py` is not run here but, in its short form, by `tests/test_examples.py`. README
+and each page of the chapter have a Chinese sister with the same commands, outputs, figures,
 equations and links; of the two only the English one's commands run.
 
 All other `console` and `python` blocks run as they stand, in the order of the pages, in one
@@ -47,9 +47,14 @@ Capture = pytest.CaptureFixture[str]
 
 ROOT = Path(__file__).parent.parent
 CHAPTER = tuple(f"docs/chapter/{p.name}" for p in sorted((ROOT / "docs/chapter").glob("*.md")))
-CHINESE = tuple(
-    f"docs/chapter/zh/{p.name}" for p in sorted((ROOT / "docs/chapter/zh").glob("*.md"))
+CHINESE = (
+    "README.zh-CN.md",
+    *(f"docs/chapter/zh/{p.name}" for p in sorted((ROOT / "docs/chapter/zh").glob("*.md"))),
 )
+SISTERS = {
+    "README.md": "README.zh-CN.md",
+    **{page: page.replace("docs/chapter/", "docs/chapter/zh/") for page in CHAPTER},
+}
 PAGES = (
     "README.md",
     "docs/using.md",
@@ -318,17 +323,25 @@ def said(page: str) -> dict[str, object]:
     """What a page and its sister have in common."""
     text = (ROOT / page).read_text(encoding="utf-8")
     plain = _BLOCK.sub("", text)
+    blocks = [block for block in blocks_of(page) if block.mark != "tree"]  # a sister links to it
     return {
-        "blocks": [(b.kind, b.mark, b.value, b.body) for b in blocks_of(page)],
+        "blocks": [(b.kind, b.mark, b.value, without_comments(b)) for b in blocks],
         "figures": [(command, where(page, image)) for _, command, image in FIGURES if _ == page],
         "equations": re.findall(r"\$\$.+?\$\$", plain, re.S),
         "headings": [len(marks) for marks in re.findall(r"^(#+) ", plain, re.M)],
         "links": sorted(
             where(page, link)
             for link in re.findall(r"\]\(([^)\s]+)\)", plain)
-            if not re.match(r"[a-z]+:", link)
+            if not re.match(r"[a-z]+:", link) and where(page, link) != where(page, Path(page).name)
         ),
     }
+
+
+def without_comments(block: Block) -> str:
+    """A block's body; comments on commands and keys may be translated."""
+    if block.kind in ("console", "toml"):
+        return re.sub(r" +# .*", "", block.body)
+    return block.body
 
 
 def where(page: str, link: str) -> str:
@@ -337,19 +350,20 @@ def where(page: str, link: str) -> str:
     return path.replace("docs/chapter/zh/", "docs/chapter/").replace(".zh-CN.md", ".md")
 
 
-@pytest.mark.parametrize("page", CHAPTER)
+@pytest.mark.parametrize("page", SISTERS)
 def test_the_chinese_page_says_the_same(page: str) -> None:
-    sister = page.replace("docs/chapter/", "docs/chapter/zh/")
+    sister = SISTERS[page]
     assert sister in CHINESE, f"{page}: no Chinese page {sister}"
     english, chinese = said(page), said(sister)
     for part, value in english.items():
         assert chinese[part] == value, f"{sister}: not the {part} of {page}"
 
 
-@pytest.mark.parametrize("page", [*CHAPTER, *CHINESE])
+@pytest.mark.parametrize("page", [*SISTERS, *CHINESE])
 def test_sisters_link_to_each_other(page: str) -> None:
-    name = Path(page).name
-    link = f"[English](../{name})" if page in CHINESE else f"[中文](zh/{name})"
+    english = {chinese: english for english, chinese in SISTERS.items()}
+    name, sister = ("English", english[page]) if page in CHINESE else ("中文", SISTERS[page])
+    link = f"[{name}]({posixpath.relpath(sister, posixpath.dirname(page) or '.')})"
     title, blank, third, *_ = (ROOT / page).read_text(encoding="utf-8").split("\n")
     assert title.startswith("# ")
     assert (blank, third) == ("", link), f"{page}: line 3 should be {link}"

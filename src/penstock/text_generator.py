@@ -34,7 +34,7 @@ class WritingOptions:
         length: the most tokens.
         lines: stop after so many line ends; None for no such end.
         search: `sample` draws each token, `greedy` takes the likeliest.
-        temperature: divides the logits; below 1 bolder, above 1 wilder.
+        temperature: divides the logits; below 1 more cautious, above 1 wilder.
         top_k: draw among the k likeliest only; None for all.
         top_p: draw among the likeliest that together have this probability; None for all.
         seed: of the drawing.

@@ -23,7 +23,9 @@ def generate(
     search: Annotated[
         Literal["sample", "greedy"], typer.Option(help="Draw each token, or take the likeliest.")
     ] = "sample",
-    temperature: Annotated[float, typer.Option(help="Below 1 bolder, above 1 wilder.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 more cautious, above 1 wilder.")
+    ] = 1.0,
     top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest.")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Draw among the likeliest of this joint probability.")
