@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from penstock.errors import PenstockError
+from penstock.figures import empty_figure, save_figure
 from penstock.nn.cells import Cell
 from penstock.nn.initialization import initialize
 from penstock.nn.recurrent import Recurrent
-from penstock.plots import empty_figure, save_figure
 
 CELLS = ("rnn", "gru", "lstm")
 COLOURS = {"rnn": "#888888", "gru": "#0072B2", "lstm": "#D55E00"}
@@ -305,7 +305,11 @@ def share_missed(network: Reader, batch: Recall) -> tuple[float, float]:
 
 @torch.no_grad()
 def measure_units(network: Reader, batch: Recall) -> Tensor:
-    """(H, 4): each unit's mean reset and update gate, and r² with the short and long target."""
+    """(H, 4): each unit's mean reset and update gate, and what it carries: short, long.
+
+    Carried is the share of the unit's variance that goes with the last two values and their
+    product, and with the value cued last. They are independent, so r² may be added.
+    """
     cell, state = network.cell, network.cell.zero_state(len(batch.x), batch.x)
     gates: list[Tensor] = []
     hidden: list[Tensor] = []
@@ -315,10 +319,11 @@ def measure_units(network: Reader, batch: Recall) -> Tensor:
         state = cell(batch.x[:, t], state)
         hidden.append(state.h[0])
     means = torch.stack(gates).mean((0, 2))  # (2, H)
-    h = torch.stack(hidden, 1).flatten(0, 1)  # (B·S, H)
-    joined = torch.cat([h, batch.wanted.flatten(0, 1)], 1)
-    explained = torch.corrcoef(joined.T)[:HIDDEN, HIDDEN:].square()  # (H, 2)
-    return torch.cat([means.T, explained], 1)
+    values = batch.x[:, :, 0]
+    carried = torch.stack([values, values.roll(1, 1), *batch.wanted.unbind(-1)], -1)
+    joined = torch.cat([torch.stack(hidden, 1), carried], -1)[:, 1:].flatten(0, 1)
+    explained = torch.corrcoef(joined.T)[:HIDDEN, HIDDEN:].square()  # (H, 4)
+    return torch.stack([*means, explained[:, :3].sum(1), explained[:, 3]], 1)
 
 
 class Gates(NamedTuple):
@@ -354,7 +359,7 @@ def measure_gates(seeds: int, updates: int, steps: int) -> Gates:
 
 def print_gradients(panels: dict[str, dict[str, Tensor]]) -> None:
     lags = [
-        lag for lag in (1, 5, 10, 20, 50, 100, 200) if lag < len(next(iter(panels.values()))["rnn"])
+        lag for lag in (1, 10, 20, 50, 100, 200) if lag < len(next(iter(panels.values()))["rnn"])
     ]
     print("1. |dL/d state(T - lag)|, relative to lag 0\n")
     for title, lines in panels.items():
@@ -369,7 +374,7 @@ def print_gradients(panels: dict[str, dict[str, Tensor]]) -> None:
 
 def print_tasks(attempts: Sequence[Attempt], lags: Sequence[int]) -> None:
     print("2. share solved (updates it took); '-': less than 98 % when the updates were used up\n")
-    for optimizer, name in (("adam", "Adam"), ("sgd", "gradient descent with momentum")):
+    for optimizer, name in (("adam", "Adam"), ("sgd", "gradient descent, momentum")):
         shown = sorted({a.lag for a in attempts if a.optimizer == optimizer})
         print(f"{name:<38}" + "".join(f"{f'lag {lag}':>14}" for lag in shown))
         for task in TASKS:
@@ -399,7 +404,10 @@ def print_gates(gates: Gates) -> None:
     print(f"\n{'correlation over units':<38}{'short':>10}{'long':>10}")
     for name, column in (("reset gate", 0), ("update gate", 1)):
         found = [correlation(gates.units[:, column], gates.units[:, part]) for part in (2, 3)]
-        print(f"    {f'mean {name} with r²':<34}" + "".join(f"{r:>10.2f}" for r in found))
+        print(
+            f"    {f'mean {name} with what a unit carries':<34}"
+            + "".join(f"{r:>10.2f}" for r in found)
+        )
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
@@ -420,7 +428,7 @@ def draw_gradients(panels: dict[str, dict[str, Tensor]], path: Path) -> None:
         axes.set_title(title, fontsize=10)
         axes.set(xlabel="lag", ylim=(1e-12, 1e5))
         axes.grid(visible=True, alpha=0.25)
-        axes.legend(fontsize=8, loc="lower left")
+        axes.legend(fontsize=8, loc="upper right" if "rnn" in lines else "lower right")
     figure.supylabel("gradient, relative to lag 0", fontsize=10)
     save_figure(figure, path)
 
@@ -451,13 +459,13 @@ def draw_tasks(attempts: Sequence[Attempt], lags: Sequence[int], path: Path) -> 
     for axes in rows.flat:
         axes.grid(visible=True, alpha=0.25)
     rows[0, 0].legend(fontsize=8)
-    rows[0, 2].legend(fontsize=7, ncols=2)
+    rows[1, 2].legend(fontsize=7, ncols=2, loc="center right")
     save_figure(figure, path)
 
 
 def draw_norms(axes: object, a: Attempt) -> None:
     """The gradient's norm over updates, thinned; a cross where it was no number any more."""
-    every = max(1, len(a.norms) // 150)
+    every = max(1, len(a.norms) // 60)
     at = range(0, len(a.norms), every)
     norms = [max(a.norms[i : i + every]) for i in at]
     kept = [(i, n) for i, n in zip(at, norms, strict=True) if math.isfinite(n)]
@@ -477,8 +485,8 @@ def draw_gates(gates: Gates, path: Path) -> None:
             x, y = gates.units[:, column], gates.units[:, part]
             axes.plot(x, y, "o", color=colour, markersize=4, alpha=0.8,
                       label=f"{label}, r = {correlation(x, y):+.2f}")  # fmt: skip
-        axes.set(xlabel=f"a unit's mean {name}", ylabel="r² of the unit with the target")
-        axes.set_title(f"what units with a high {name[-1]} carry", fontsize=10)
+        axes.set(xlabel=f"a unit's mean {name}", ylabel="share of the unit's variance")
+        axes.set_title(f"what units carry, by their {name[-1]}", fontsize=10)
         axes.legend(fontsize=8)
     at = torch.arange(len(gates.missed))
     for offset, index in ((-0.2, 0), (0.2, 1)):
@@ -487,6 +495,8 @@ def draw_gates(gates: Gates, path: Path) -> None:
         bars.bar(at + offset, heights, 0.4, color=colour, label=label)
     bars.set_xticks(at, [name.replace(" ", "\n", 1) for name in gates.missed], fontsize=8)
     bars.set_yscale("log")
+    percents = (0.1, 0.2, 0.5, 1, 2, 5)
+    bars.set_yticks([p / 100 for p in percents], [f"{p} %" for p in percents])
     bars.minorticks_off()
     bars.set_title("share of variance missed", fontsize=10)
     bars.legend(fontsize=8)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from penstock.errors import PenstockError
+from penstock.figures import empty_figure, save_figure
 from penstock.nn.cells import Cell
 from penstock.nn.initialization import initialize
 from penstock.nn.state import State
-from penstock.plots import empty_figure, save_figure
 
 INPUTS, HIDDEN = 3, 16
 FORMS = ("after", "before")  # where the reset gate acts: after the product, or before it (the book)

@@ -1,4 +1,4 @@
-"""An LSTM from the chapter's equations: trained on a short text, held against penstock's and torch's.
+"""An LSTM from the chapter's equations: trained on a short text, held against two others.
 
     python examples/lstm_from_scratch.py
 

@@ -142,7 +142,7 @@ def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
 
 
 def test_another_task_is_refused(saved: Path) -> None:
-    assert "a model for translation, asked to do classification" in refusal(
+    assert "a model for translation, asked to classify; use it with" in refusal(
         saved, task="classification"
     )
 

@@ -1,4 +1,4 @@
-"""The scripts of `examples/` run, use the public API only, and leave nothing behind."""
+"""Examples and benchmarks run, use the public API only, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+SCRIPTS = [*sorted(ROOT.glob("examples/*.py")), *sorted(ROOT.glob("benchmarks/*.py"))]
 
 every_script = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 
@@ -58,4 +58,4 @@ def test_it_uses_the_public_api_only(path: Path) -> None:
 @every_script
 def test_its_first_lines_say_how_to_run_it(path: Path) -> None:
     about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    assert f"python examples/{path.name}" in about
+    assert f"python {path.relative_to(ROOT)}" in about

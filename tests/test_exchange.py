@@ -177,6 +177,7 @@ def test_frozen_weights_stay_frozen() -> None:
             {"gru_form": "before", "backend": "reference"},
             "gru_form = 'before': torch's GRU applies the reset gate after the product.*'after'",
         ),
+        ({"weight_dropout": 0.5}, "weight_dropout = 0.5: torch's modules do not drop.*set it to 0"),
         (
             {"dropout": 0.5, "variational_dropout": True, "num_layers": 2},
             "variational dropout of 0.5: torch's modules draw a new mask.*set the rate to 0",

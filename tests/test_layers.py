@@ -12,15 +12,15 @@ SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
     **dict.fromkeys(("errors", "config", "files", "parsed", "reserved", "tasks", "version"), 0),
-    **dict.fromkeys(("text", "nn", "metrics", "hmm", "ngram", "device"), 1),
+    **dict.fromkeys(("text", "nn", "metrics", "hmm", "ngram", "device", "dependencies"), 1),
     **dict.fromkeys(("data", "search", "transformer"), 2),
-    **dict.fromkeys(("bundle", "searching", "translation", "scores"), 3),
+    **dict.fromkeys(("bundle", "searching", "translation", "scores", "figures"), 3),
     "sentences": 4,
     **dict.fromkeys(
         ("translator", "text_generator", "text_classifier", "blank_filler", "embedder"), 5
     ),
     "training": 6,
-    **dict.fromkeys(("plots", "demo", "bench", "insight"), 7),
+    **dict.fromkeys(("plots", "diagram", "demo", "bench", "insight"), 7),
     **dict.fromkeys(("cli", "serve"), 8),
 }
 

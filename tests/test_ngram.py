@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock import ngram
@@ -72,6 +72,7 @@ texts = st.lists(st.integers(0, 4), max_size=40)
 training_texts = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(training_texts, texts, st.integers(1, 5))
 def test_equals_the_papers_equations_on_any_text(
     training: list[int], text: list[int], order: int
@@ -95,6 +96,7 @@ def test_equals_the_papers_equations_with_estimated_discounts(order: int) -> Non
     )
 
 
+@settings(deadline=None)
 @given(training_texts, st.lists(st.integers(0, 6), max_size=5), st.integers(1, 5))
 def test_sums_to_one_after_any_history(training: list[int], history: list[int], order: int) -> None:
     model = KneserNey.fit(training, order=order, vocab_size=7)  # 5 and 6 are never seen
@@ -169,6 +171,7 @@ def test_no_tokens_have_no_probabilities() -> None:
     assert KneserNey.fit([0, 1], order=2, vocab_size=2).log_probabilities([]).shape == (0,)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=200))
 def test_discounts_leave_something_of_every_count_and_for_the_unseen(counts: list[int]) -> None:
     found = estimate_discounts(np.array(counts))

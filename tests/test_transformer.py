@@ -18,6 +18,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from conftest import TINY, quiet_console
 from penstock.bundle import load_bundle, save_bundle
+from penstock.cli.app import run as run_command
 from penstock.config import RunConfig, parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.embedder import Embedder
@@ -403,6 +404,15 @@ def test_a_bundle_has_its_encoder_and_needs_nothing_else(
     save_bundle(bundle, tmp_path / "again")
     names = {path.name for path in copy.iterdir()}
     assert {path.name for path in (tmp_path / "again").iterdir()} == names
+
+
+def test_info_says_what_encoder_a_model_has(
+    translator_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["info", str(translator_run)]) == 0
+    out = capsys.readouterr().out
+    assert "\nencoder\tbert of 0.0 M parameters\n" in out
+    assert "\nsource_vocabulary\tpretrained 204\n" in out
 
 
 def test_a_long_line_is_split_to_fit_the_encoder(translator_run: Path) -> None:

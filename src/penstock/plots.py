@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock.data.stats import check_figure_name
-from penstock.errors import DataError, MissingExtraError
-from penstock.files import replacing
+from penstock.errors import DataError
+from penstock.figures import empty_figure, save_figure
 from penstock.training.progress import LOG, read_log
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _PANELS = (("loss", "held-out loss (nats a token)"), ("bleu", "BLEU (greedy)"))
 
@@ -44,41 +39,6 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
     left.set_title("solid: held-out, dotted: training (with smoothing)", fontsize=9)
     right.legend()
     save_figure(figure, path)
-
-
-def empty_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, its parts laid out without overlap.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing figures", "plot") from None
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all; the same figure gives the same bytes.
-
-    Raises:
-        UsageError: the figure's suffix names no format that we draw.
-    """
-    from matplotlib import rc_context
-
-    check_figure_name(path)
-    form = path.suffix[1:].lower()
-    # an SVG's ids are random and its date is today's unless told otherwise
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    drawn = io.BytesIO()
-    with rc_context({"svg.hashsalt": "penstock", "svg.fonttype": "none"}):
-        figure.savefig(drawn, format=form, dpi=150, metadata=dates.get(form))
-    content = drawn.getvalue()
-    if form == "svg":  # a third of the file is digits behind a hundredth of a point
-        content = re.sub(rb"\b(\d{2,}\.\d\d)\d+", rb"\1", content)
-    with replacing(path) as partial:
-        partial.write_bytes(content)
 
 
 def _evaluations(run: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from penstock.cli import (
     bench,
     corpora,
     data,
+    draw,
     generating,
     inform,
     plot,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for register in (training, translating, scoring, generating, sentences, plot, inform):
+for register in (training, translating, scoring, generating, sentences, plot, draw, inform):
     register.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")

@@ -39,6 +39,7 @@ def info(
         "parameters": sum(p.numel() for p in bundle.model.parameters()),
         "megabytes": round(size / 1e6, 1),
         "cell": config.model.cell,
+        **_encoder(bundle),
         **_vocabularies(bundle),
         "update": bundle.record.get("update"),
         "training_data": bundle.record.get("data"),
@@ -52,6 +53,15 @@ def info(
         return
     for name, value in values.items():
         write_line(f"{name}\t{round(value, 3) if isinstance(value, float) else value}")
+
+
+def _encoder(bundle: Bundle) -> dict[str, str]:
+    """The frozen encoder, where the model has one: its weights are not among the parameters."""
+    from penstock.nn import source_embedding
+    from penstock.nn.transformer import FrozenTransformer
+
+    embedding = source_embedding(bundle.model)
+    return {"encoder": embedding.summary} if isinstance(embedding, FrozenTransformer) else {}
 
 
 def _vocabularies(bundle: Bundle) -> dict[str, str]:
@@ -109,6 +119,7 @@ def doctor(
         "precision": choose_precision("auto", torch.device("cuda" if cuda else "cpu")),
         "plots": version("matplotlib"),
         "tensorboard": version("tensorboard"),
+        "transformers": version("transformers"),
         "cache": f"{cache} ({'writable' if os.access(parent, os.W_OK) else 'NOT writable'})",
         "stdout_encoding": sys.stdout.encoding,
     }

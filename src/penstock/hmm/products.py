@@ -58,9 +58,10 @@ class LogProduct:
         d_matrix = self.matrix * torch.mm(terms.t(), ratio)
         if len(rows):
             part = rows[:, None], columns
-            whole = y[part].masked_fill(y[part] == -INF, 0.0)[:, None, :]
-            logs = (x - top)[rows, :, None] + self.log_matrix[:, columns] - whole
-            shares = logs.exp() * d_y[part][:, None, :]  # (R, K, C)
+            terms = (x - top)[rows, :, None] + self.log_matrix[:, columns]  # (R, K, C)
+            empty = (y[part] == -INF)[:, None, :]
+            shares = terms.masked_fill(empty, 0.0).softmax(1).masked_fill(empty, 0.0)
+            shares *= d_y[part][:, None, :]
             d_x.index_add_(0, rows, shares.sum(2))
             d_matrix.index_add_(1, columns, shares.sum(0))
         return d_x, d_matrix

@@ -87,6 +87,11 @@ def _refuse_ours(recurrent: Recurrent, cell: Cell) -> None:
             "R⊙(HW + b), so the same weights would be another function; exchange a GRU of the form "
             "'after'"
         )
+    if recurrent.weight_dropout:
+        raise ValueError(
+            f"weight_dropout = {recurrent.weight_dropout}: torch's modules do not drop recurrent "
+            "weights; set it to 0 before the exchange"
+        )
     if recurrent.dropout.variational and recurrent.dropout.p > 0 and recurrent.num_layers > 1:
         raise ValueError(
             f"variational dropout of {recurrent.dropout.p}: torch's modules draw a new mask at "

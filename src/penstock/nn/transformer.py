@@ -157,6 +157,12 @@ class FrozenTransformer(nn.Module):
         """The held encoder."""
         return self._held[0]
 
+    @property
+    def summary(self) -> str:
+        """The encoder in a few words."""
+        millions = sum(weight.numel() for weight in self.encoder.parameters()) / 1e6
+        return f"{self.encoder.config.model_type} of {millions:.1f} M parameters"
+
     def config(self) -> dict[str, Any]:
         """What the encoder is, as JSON has it."""
         return _pruned(json.loads(self.encoder.config.to_json_string(use_diff=False)))

@@ -35,7 +35,8 @@ class Evaluator:
         model.eval()
         with mixed(self.precision, device):
             loss = _mean_loss(model, self.batches, device)
-            results = self.translator.translate([p.source for p in self.pairs], search="greedy")
+        # the translator has a precision of its own
+        results = self.translator.translate([p.source for p in self.pairs], search="greedy")
         model.train()
         texts = [result.text for result in results]
         scores = score_corpus(

@@ -33,9 +33,6 @@ class LanguageModelLearner:
             config, model, text.tokenizer, text.tokenizer, {"data": text.fingerprint}
         )
         self.fingerprint = text.fingerprint
-        self.summary = (
-            f"{text.train.counts.tokens:,} training tokens, {text.valid.counts.tokens:,} held-out"
-        )
         self.carried: State | None = None
         self._model = model
         self._device = device
@@ -44,7 +41,13 @@ class LanguageModelLearner:
         self._valid = np.asarray(text.valid.ids()[: settings.evaluate_tokens + 1])
         share = (len(self._valid) - 1) / text.valid.counts.tokens
         self._valid_characters = round(text.valid.counts.characters * share)
-        self._baselines: dict[str, float] = {}
+        self.summary = (
+            f"{text.train.counts.tokens:,} training tokens, {text.valid.counts.tokens:,} held-out"
+        )
+        size = text.tokenizer.vocab_size
+        self._baselines = baseline_perplexities(self._train, self._valid, vocab_size=size)
+        grams = ", ".join(f"{name} {value:.2f}" for name, value in self._baselines.items())
+        self.summary += f" (perplexity of {grams})"
         self._generator = TextGenerator(self.bundle, device=device)
         rows = settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
         self._sampler = WindowSampler(
@@ -73,9 +76,6 @@ class LanguageModelLearner:
         """Loss and accuracy on the held-out text, beside n-grams on the same; a text to look at."""
         with mixed(self._precision, self._device):
             scores = self._generator.score_ids(self._valid, self._valid_characters)
-        if not self._baselines:
-            size = self.bundle.source_tokenizer.vocab_size
-            self._baselines = baseline_perplexities(self._train, self._valid, vocab_size=size)
         return HeldOutScores(
             loss=scores.loss,
             metrics={"accuracy": scores.accuracy},

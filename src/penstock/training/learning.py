@@ -86,9 +86,6 @@ def _transformer(
         return None, None
     limit = config.data.max_source_tokens
     transformer, tokenizer = read_transformer(directory, max_tokens=limit)
-    millions = sum(weight.numel() for weight in transformer.tensors().values()) / 1e6
-    report(
-        f"{directory}: a frozen {transformer.encoder.config.model_type} of {millions:.1f} M "
-        f"parameters, vectors of {transformer.embedding_dim} numbers"
-    )
+    width = transformer.embedding_dim
+    report(f"{directory}: a frozen {transformer.summary}, vectors of {width} numbers")
     return transformer, tokenizer

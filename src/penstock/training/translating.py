@@ -35,7 +35,7 @@ class TranslationLearner:
         self._model = model
         self._device = device
         self._evaluator = Evaluator(
-            Translator(self.bundle, device=device),
+            Translator(self.bundle, device=device, precision=settings.precision),
             corpus.valid[: settings.evaluate_sentences],
             batch_tokens=settings.batch_tokens,
             precision=settings.precision,
