@@ -404,10 +404,7 @@ def print_gates(gates: Gates) -> None:
     print(f"\n{'correlation over units':<38}{'short':>10}{'long':>10}")
     for name, column in (("reset gate", 0), ("update gate", 1)):
         found = [correlation(gates.units[:, column], gates.units[:, part]) for part in (2, 3)]
-        print(
-            f"    {f'mean {name} with what a unit carries':<34}"
-            + "".join(f"{r:>10.2f}" for r in found)
-        )
+        print(f"    {f'{name} and what is carried':<34}" + "".join(f"{r:>10.2f}" for r in found))
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
@@ -487,7 +484,8 @@ def draw_gates(gates: Gates, path: Path) -> None:
                       label=f"{label}, r = {correlation(x, y):+.2f}")  # fmt: skip
         axes.set(xlabel=f"a unit's mean {name}", ylabel="share of the unit's variance")
         axes.set_title(f"what units carry, by their {name[-1]}", fontsize=10)
-        axes.legend(fontsize=8)
+        axes.set_ylim(-0.04, 1.18)  # room for the legend
+        axes.legend(fontsize=8, ncols=2, loc="upper center", columnspacing=1)
     at = torch.arange(len(gates.missed))
     for offset, index in ((-0.2, 0), (0.2, 1)):
         heights = [shares[index] for shares in gates.missed.values()]

@@ -7,7 +7,7 @@ A page has the command in a comment and its output in the block after it:
     …
     ```
 
-The command is a script of `examples/` or begins with `penstock`. With `--out FILE` in it, it draws
+The command is a script or begins with `penstock`. With `--out FILE` in it, it draws
 a figure too. `figure of:` instead, before an image, is for a command whose output is not shown.
 `measured output of:` says that the output has times or trained weights in it, which differ from
 machine to machine; the others are compared by `tests/test_docs.py`. Each command runs once, from
@@ -34,7 +34,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-MARK = re.compile(r"^<!-- (?P<kind>(?:measured )?output|figure) of: (?P<command>.+?) -->$", re.M)
+MARK = re.compile(
+    r"^<!-- (?P<kind>(?:measured )?output|figure) of: (?P<command>[^\n]+?) -->$", re.M
+)
 BLOCK = re.compile(rf"({MARK.pattern}\n```text\n)(.*?)(^```$)", re.M | re.S)
 
 

@@ -50,6 +50,12 @@ def test_an_output_goes_into_the_block_of_its_command_only(refresh: dict[str, An
     assert both == PAGE.replace("old", "one", 1).replace("old", "two", 1)
 
 
+def test_a_figure_before_an_output_takes_nothing_of_it(refresh: dict[str, Any]) -> None:
+    figure = "<!-- figure of: examples/c.py --out c.svg -->\n![c](c.svg)\n\n"
+    filled = refresh["fill"](figure + PAGE, {"examples/a.py": "new"})
+    assert filled == figure + PAGE.replace("old", "new", 1)
+
+
 def test_each_command_runs_once(refresh: dict[str, Any]) -> None:
     commands = refresh["commands"]()
     assert "examples/beam_search.py" in commands

@@ -123,7 +123,9 @@ def test_arrows_lead_where_the_gradient_flows_and_nowhere_else(config: RunConfig
 @pytest.mark.parametrize("task", ["translation", "classification"])
 def test_a_transformer_lets_every_token_reach_every_output(task: str) -> None:
     """It reads both sides itself, so the direction of the stack above it limits nothing."""
-    graph = unroll(configure(task, transformer="folder", bidirectional=False), STEPS)
+    config = configure(task)
+    model = config.model.model_copy(update={"transformer": "folder", "bidirectional": False})
+    graph = unroll(config.model_copy(update={"model": model}), STEPS)
     outputs = {name for name, node in graph.nodes.items() if node.kind == "output"}
     for step in range(1, STEPS + 1):
         assert outputs <= graph.reaches(f"input.{step}")
@@ -233,6 +235,17 @@ def test_a_configuration_and_a_run_are_drawn_alike(tmp_path: Path, capfd: Captur
     changed = ["--set", "model.decoder_layers=3"]
     assert run(["draw", str(tmp_path), "--out", str(out), "--steps", "3", *changed]) == 0
     assert b"decoder of 3 layers" in out.read_bytes()
+
+
+def test_a_run_and_its_bundle_are_drawn_alike(tiny_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figures = []
+    for source in (tiny_run, tiny_run / "model"):
+        out = tmp_path / "new" / "figure.svg"
+        assert run(["draw", str(source), "--out", str(out), "--set", "model.decoder_layers=2"]) == 0
+        figures.append(out.read_bytes())
+    assert figures[0] == figures[1]
+    assert b"decoder of 2 layers" in figures[0]
 
 
 @pytest.mark.parametrize(

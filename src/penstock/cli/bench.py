@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -64,6 +64,64 @@ def train(
     write_line(f"of the bf16 limit\t{speed.ratio_bf16:.2f}")
     for part, seconds in speed.seconds_by_part.items():
         write_line(f"  {part}\t{seconds * 1e3:.1f} ms an update")
+
+
+@app.command()
+def translate(
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Run directory or bundle; default: random weights."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--input", "-i", help="Lines to translate; default: random ones.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Shape of random weights; default: the built-in one.")
+    ] = None,
+    sentences: Annotated[int, typer.Option(min=1, help="How many of them.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Sentences together.")] = 64,
+    beam_size: Annotated[int, typer.Option(min=1)] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of speed and limit in turn.")] = 3,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decoding speed by search and precision, beside the limit of its matrix products."""
+    import torch
+
+    from penstock.bench.decoding import decoding_work, measure_decoding, profile_decoding
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    network, sources = decoding_work(model, data, config, sentences)
+    rows: list[dict[str, object]] = []
+    for search in ("beam", "greedy"):
+        for precision in ("fp32", "bf16"):
+            for together in dict.fromkeys((batch, 1)):
+                some = sources if together > 1 else sources[:20]
+                found = measure_decoding(
+                    network, some, search=search, precision=precision, batch=together,
+                    beam_size=beam_size, rounds=rounds,
+                )  # fmt: skip
+                shares = profile_decoding(
+                    network, some[:together], search=search, precision=precision,
+                    beam_size=beam_size,
+                )  # fmt: skip
+                rows.append({**asdict(found), "shares": shares})
+    if as_json:
+        write_json({"threads": torch.get_num_threads(), "rows": rows})
+        return
+    write_line(
+        "search\tprecision\tbatch\tsentences/s\tms a batch\tof the fp32 limit\tof the bf16 limit\t"
+        "ms reading the weights once a step\tin products %"
+    )
+    for row in rows:
+        shares = cast("dict[str, float]", row["shares"])
+        write_line(
+            f"{row['search']}\t{row['precision']}\t{row['batch']}\t"
+            f"{row['sentences_per_second']:.1f}\t{row['milliseconds']:.0f}\t"
+            f"{row['ratio_fp32']:.2f}\t{row['ratio_bf16']:.2f}\t"
+            f"{row['weights_milliseconds']:.0f}\t{100 * shares['products']:.0f}"
+        )
 
 
 @app.command()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from penstock.cli.console import write_line
 from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.config import RunConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -28,15 +32,26 @@ def draw(
     ] = None,
 ) -> None:
     """Draw what depends on what: layers, steps, directions, attention, outputs."""
-    from penstock.config import load_config
     from penstock.dependencies import unroll
     from penstock.diagram import draw_dependencies
 
-    path = source / "config.toml" if source.is_dir() else source
-    if source.is_dir() and not path.is_file():
+    draw_dependencies(unroll(_configuration(source, overrides or ()), steps), out)
+    write_line(str(out))
+
+
+def _configuration(source: Path, overrides: Sequence[str]) -> RunConfig:
+    """Of a file, a run directory or a bundle."""
+    from penstock.config import load_config, parse_config
+
+    if source.is_file() or not source.exists():
+        return load_config(source, overrides)
+    if (source / "config.toml").is_file():
+        return load_config(source / "config.toml", overrides)
+    if not (source / "bundle.json").is_file():
         raise UsageError(
             f"{source}: no config.toml; give a configuration or the run directory of 'penstock "
             "train'"
         )
-    draw_dependencies(unroll(load_config(path, overrides or ()), steps), out)
-    write_line(str(out))
+    from penstock.bundle import load_bundle
+
+    return parse_config(load_bundle(source).config.model_dump(), overrides, place=str(source))

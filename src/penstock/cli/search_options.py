@@ -114,6 +114,7 @@ def _flags(
     placeholder: Annotated[
         list[str] | None, _flag("A pattern: what it matches passes unchanged; repeatable.")
     ] = None,
+    batch: Annotated[int | None, _flag("Lines searched together; default 64.")] = None,
     long_lines: Annotated[
         Literal["split", "truncate"] | None, _flag("Lines too long for the model.")
     ] = None,

@@ -161,7 +161,7 @@ def _gru(from_x: Tensor, from_h: Tensor, h: Tensor) -> Tensor:
     size = h.shape[-1]
     r, z = (from_x[..., : 2 * size] + from_h[..., : 2 * size]).sigmoid_().split(size, -1)
     n = torch.addcmul(from_x[..., 2 * size :], r, from_h[..., 2 * size :]).tanh_()
-    return torch.lerp(n, h, z)
+    return torch.lerp(n, h.to(n.dtype), z)
 
 
 def _turn(x: Tensor, turned: Tensor) -> Tensor:

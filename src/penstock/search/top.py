@@ -4,7 +4,8 @@
 
 Ties go to the lower id. `torch.topk` promises nothing about ties and is slow on thousands of
 tokens: here blocks are ranked by their greatest value first, and only the best blocks are looked
-into. Value and id are ranked together, as one integer, so that no two candidates are equal.
+into. Where values are tied, value and id are ranked together as one integer, so that no two
+candidates are equal.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
         whole = torch.cat([whole, rest], 1)
     numbers = torch.arange(whole.shape[1], device=log_probs.device).expand_as(whole)
     # a token among the K greatest lies in one of the K blocks whose greatest come first
-    _, best = _top(whole, numbers, count)  # (N, K)
+    best = _top(whole, numbers, count)[1].sort(-1).values  # (N, K)
     within = torch.arange(_BLOCK, device=log_probs.device)
     ids = (best[:, :, None] * _BLOCK + within).flatten(1)  # (N, K·64)
     beyond = ids >= vocab_size
     values = log_probs.gather(1, ids.clamp(max=vocab_size - 1)).masked_fill_(beyond, -math.inf)
-    return _top(values, ids, count)
+    found, ids = _top(values, ids, count)
+    return found, ids.clamp_(max=vocab_size - 1)
 
 
 def _top(values: Tensor, ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -52,6 +54,16 @@ def _top(values: Tensor, ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if count == 1:  # argmax gives the first of equal ones
         first = values.argmax(-1, keepdim=True)
         return values.gather(1, first), ids.gather(1, first)
+    found = values.topk(min(count + 1, values.shape[1]), -1)
+    best: Tensor = found.values
+    # the one that comes after the last is looked at too: it must not be its equal
+    apart = (best[:, :-1] > best[:, 1:]) | (best[:, 1:] == -math.inf)
+    if bool(apart.all()):
+        return best[:, :count], ids.gather(1, found.indices[:, :count])
+    return _top_of_tied(values, ids, count)
+
+
+def _top_of_tied(values: Tensor, ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     bits = (values + 0.0).view(torch.int32).long()  # + 0.0: there is one zero only
     # floats in the order of integers: those below zero have their other bits turned round
     rank = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)

@@ -65,6 +65,7 @@ class SearchOptions:
         placeholders: patterns (regular expressions): what they match in a line stands unchanged
             in its translation.
         alignments: keep the attention.
+        batch: lines searched together; results do not depend on it.
         long_lines: whether lines that are too long for the model are split or cut short.
 
     Raises:
@@ -99,6 +100,7 @@ class SearchOptions:
     phrases: Phrases = Phrases()
     placeholders: tuple[str, ...] = ()
     alignments: bool = False
+    batch: int = 64
     long_lines: LongLines = "split"
 
     def __post_init__(self) -> None:
@@ -113,6 +115,7 @@ class SearchOptions:
             ("beam_size", self.beam_size, 1),
             ("samples", self.samples, 1),
             ("budget", self.budget, 1),
+            ("batch", self.batch, 1),
             ("groups", self.groups, 1),
             ("diversity", self.diversity, 0),
             ("min_length", self.min_length, 0),

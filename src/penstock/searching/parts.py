@@ -31,8 +31,6 @@ from penstock.search.ensemble import EnsembleState, ensemble_step
 from penstock.search.limits import NO_DEMANDS
 from penstock.searching.options import SearchOptions
 
-BATCH_SENTENCES = 64
-
 Decode = Callable[[Sequence[int]], str]
 
 
@@ -85,9 +83,9 @@ def search_parts(
     order = sorted(range(len(parts)), key=lambda i: parts[i].size)
     steps = [decoding_step(model) for model in models]
     step: Step[Any] = steps[0] if len(steps) == 1 else ensemble_step(steps, weights)
-    for start in range(0, len(order), BATCH_SENTENCES):
+    for start in range(0, len(order), options.batch):
         begun = time.perf_counter()
-        rows = order[start : start + BATCH_SENTENCES]
+        rows = order[start : start + options.batch]
         batch = [parts[i] for i in rows]
         states = [_start(model, index, batch) for index, model in enumerate(models)]
         state: Any = states[0] if len(states) == 1 else EnsembleState(tuple(states))
