@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ from penstock.errors import BundleError, DataError, UsageError
 from penstock.nn import LanguageModel
 from penstock.reserved import EOS_ID, UNK_ID
 from penstock.text import Tokenizer
-from penstock.text_generator import TextGenerator, WritingOptions
+from penstock.text_generator import (
+    TextGenerator,
+    WritingOptions,
+    _Tail,  # pyright: ignore[reportPrivateUsage]
+)
 from penstock.training.loop import train
 
 Capture = pytest.CaptureFixture[str]
@@ -329,23 +334,81 @@ def test_lines_end_it(generator: TextGenerator) -> None:
     assert text.endswith("\n")
 
 
-def test_pieces_are_whole_characters(texts: Path, tmp_path: Path) -> None:
+def test_pieces_are_whole_characters() -> None:
     """Bytes of one character may come as several tokens: nothing is shown before the last."""
-    (tmp_path / "text.txt").write_text("日本語の文。\n短い。\n" * 40, encoding="utf-8")
-    config = task_config(
-        "language-model",
-        texts,
-        f"data.train={tmp_path / 'text.txt'}",
-        "text.source.kind=bpe",
-        "text.source.vocab_size=262",
-        "training.max_updates=40",
-        "data.valid_share=0.2",
-    )
-    train(config, tmp_path / "run", console=quiet_console())
-    generator = TextGenerator.load(tmp_path / "run")
-    pieces = list(generator.generate("", WritingOptions(length=300, temperature=0.5)))
-    assert "" in pieces
-    assert all("\ufffd" not in piece for piece in pieces[:20] if len(piece) == 1)
+    tokenizer = _bytes_tokenizer()
+    tail = _Tail(tokenizer)
+    pieces = [tail.add(token) for token in tokenizer.encode("日本語")]
+    assert pieces == ["", *["", "", "日"], *["", "", "本"], *["", "", "語"]]
+    assert tail.rest() == ""
+
+
+@given(st.lists(st.integers(4, 259), max_size=200))
+def test_pieces_join_to_the_text_and_nothing_certain_is_held_back(ids: list[int]) -> None:
+    """Also when the bytes never become characters; EOS is left out here."""
+    tokenizer = _bytes_tokenizer()
+    tail = _Tail(tokenizer)
+    text = ""
+    for i, token in enumerate(ids):
+        text += tail.add(token)
+        whole = tokenizer.decode(ids[: i + 1])
+        assert text == whole.removesuffix("\ufffd")
+    assert text + tail.rest() == tokenizer.decode(ids)
+
+
+@cache
+def _bytes_tokenizer() -> Tokenizer:
+    """A token a byte, from id 4."""
+    config = TokenizerConfig.model_validate({"kind": "bpe", "vocab_size": 260})
+    return Tokenizer.train(["abc"], config)
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "prompt", "same"),
+    [
+        (TextForm(letters=True), "char", "The cat, ", "the cat "),
+        (TextForm(letters=True), "char", "The cat", "the cat"),
+        (TextForm(letters=True), "char", "It's\n\nthe ", "it s\nthe "),
+        (TextForm(letters=True, joined=True), "char", "The cat\n\nran\n", "the cat ran "),
+        (TextForm(joined=True), "char", "the cat\n", "the cat "),
+        (TextForm(joined=True), "separator", "the\ncat ", "the cat"),
+        (TextForm(), "separator", "the cat ", "the cat"),
+        (TextForm(), "word", "the cat ", "the cat"),
+        (TextForm(), "bpe", "the cat ", "the cat "),
+        (TextForm(), "char", "the cat\n", "the cat\n"),
+    ],
+)
+def test_what_a_prompt_is_read_as(form: TextForm, kind: str, prompt: str, same: str) -> None:
+    tokenizer = tokenizer_of(["the cat ran .", "it s"], kind)
+    expected: list[int] = []
+    for number, line in enumerate(same.split("\n")):
+        expected += [EOS_ID] * (number > 0) + tokenizer.encode(line)
+    assert form.encode_begun(prompt, tokenizer) == expected
+    assert UNK_ID not in expected
+
+
+def test_a_space_that_ends_the_prompt_is_not_written_again(generator: TextGenerator) -> None:
+    assert f"she{written(generator, 'she')}" == f"she {written(generator, 'she ')}"
+    assert written(generator, "she\n") == written(generator, "she \n")
+
+
+@pytest.mark.parametrize("temperature", [1e-320, 1e-40])
+def test_a_temperature_near_zero_is_greedy(generator: TextGenerator, temperature: float) -> None:
+    greedy = written(generator, "she", search="greedy", length=20)
+    assert written(generator, "she", temperature=temperature, length=20) == greedy
+
+
+def test_a_huge_temperature_draws_evenly(generator: TextGenerator) -> None:
+    assert written(generator, temperature=1e308) == written(generator, temperature=1e30)
+
+
+def test_a_prompt_that_is_no_text_is_refused_before_anything_is_written(
+    language_model_run: Path, capfd: Capture
+) -> None:
+    assert penstock(["generate", "-m", str(language_model_run), "she \ud800"]) == 1
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert "lone surrogate" in told.err
 
 
 def test_the_score_of_a_line_is_the_sum_of_its_tokens(generator: TextGenerator) -> None:
@@ -379,9 +442,12 @@ def test_long_texts_are_scored_in_rows_as_in_one(generator: TextGenerator) -> No
         ({"length": 0}, "length 0: must be at least 1"),
         ({"lines": 0}, "lines 0: must be at least 1"),
         ({"temperature": 0.0}, "temperature 0.0: must be above 0"),
+        ({"temperature": math.inf}, "temperature inf: must be above 0 and finite"),
         ({"top_k": 0}, "top_k 0: must be at least 1"),
         ({"top_p": 1.5}, "top_p 1.5: must be above 0 and at most 1"),
         ({"search": "beam"}, "search 'beam': choose greedy or sample"),
+        ({"seed": -1}, "seed -1: must be at least 0 and below"),
+        ({"seed": 2**63}, "must be at least 0 and below"),
     ],
 )
 def test_impossible_options(options: dict[str, Any], message: str) -> None:

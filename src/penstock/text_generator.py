@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +53,18 @@ class WritingOptions:
         for name, value, fits in (
             ("length", self.length, self.length >= 1),
             ("lines", self.lines, self.lines is None or self.lines >= 1),
-            ("temperature", self.temperature, self.temperature > 0),
+            ("temperature", self.temperature, 0 < self.temperature < math.inf),
             ("top_k", self.top_k, self.top_k is None or self.top_k >= 1),
             ("top_p", self.top_p, self.top_p is None or 0 < self.top_p <= 1),
         ):
             if not fits:
-                most = " and at most 1" if name == "top_p" else ""
+                most = {"top_p": " and at most 1", "temperature": " and finite"}.get(name, "")
                 least = "at least 1" if name in ("length", "lines", "top_k") else "above 0"
                 raise UsageError(f"{name} {value}: must be {least}{most}")
         if self.search not in ("greedy", "sample"):
             raise UsageError(f"search {self.search!r}: choose greedy or sample")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed}: must be at least 0 and below 2**63")
 
 
 class TextGenerator:
@@ -90,15 +93,21 @@ class TextGenerator:
         """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.
 
         The unknown token and other reserved ones are never written. The same seed gives the same
-        text on the same machine.
+        text on the same machine. A space that ends the prompt is not written again.
 
         Raises:
-            DataError: the prompt has a lone surrogate.
+            DataError: the prompt has a lone surrogate; told now, not with the first piece.
         """
-        options = options or WritingOptions()
+        begun = self.form.encode_begun(prompt, self._tokenizer)
+        pieces = self._write(begun, options or WritingOptions())
+        implied = {"word": " ", "separator": self._tokenizer.separator}.get(self._tokenizer.kind)
+        if implied and begun and prompt.endswith((implied, "\n")):
+            return _without_first(pieces, implied)
+        return pieces
+
+    def _write(self, begun: list[int], options: WritingOptions) -> Iterator[str]:
         random = torch.Generator().manual_seed(options.seed)
-        tail = _Tail(self.bundle.source_tokenizer)
-        begun = self._prompt_ids(prompt)
+        tail = _Tail(self._tokenizer)
         for token in begun[-_REMEMBERED:]:
             tail.add(token)
         # in joined text no line ends
@@ -154,11 +163,6 @@ class TextGenerator:
     def _tokenizer(self) -> Tokenizer:
         return self.bundle.source_tokenizer
 
-    def _prompt_ids(self, prompt: str) -> list[int]:
-        lines = list(self.form.lines(prompt.split("\n"))) if prompt else []
-        ids = [i for row in self.form.encode(lines, self._tokenizer) for i in row]
-        return ids if self.form.joined or not ids else ids[:-1]  # its last line goes on
-
     def _read(self, ids: Sequence[int]) -> tuple[Tensor, State]:
         """A prompt (N ids) to the logits (1, V) of what follows, and the state there."""
         states, after = self._model.features(torch.tensor([ids], device=self.device))
@@ -199,11 +203,21 @@ def _choose(
         return int(logits.argmax())
     log_probs = shape(
         torch.log_softmax(logits, -1),
-        temperature=options.temperature,
+        # beyond these it draws no differently, and float32 overflows
+        temperature=min(max(options.temperature, 1e-30), 1e30),
         top_k=options.top_k,
         top_p=options.top_p,
     )
     return int(torch.multinomial(log_probs.exp(), 1, generator=random))
+
+
+def _without_first(pieces: Iterator[str], implied: str) -> Iterator[str]:
+    """The pieces without what stands between tokens before the first of them."""
+    for piece in pieces:
+        yield piece.removeprefix(implied)
+        if piece:
+            break
+    yield from pieces
 
 
 class _Tail:
@@ -221,15 +235,16 @@ class _Tail:
             self._ids, self._shown = [], ""
             return f"{rest}\n"
         self._ids.append(token)
-        text = self._tokenizer.decode(self._ids)
-        if text.endswith("\ufffd"):
-            return ""
-        added = text[len(self._shown) :]
-        self._shown = text
+        text = self._certain()
+        added, self._shown = text[len(self._shown) :], text
         if len(self._ids) > 2 * _REMEMBERED:
             self._ids = self._ids[-_REMEMBERED:]
-            self._shown = self._tokenizer.decode(self._ids)
+            self._shown = self._certain()
         return added
+
+    def _certain(self) -> str:
+        """The text but for bytes at its end that may yet become a character."""
+        return self._tokenizer.decode(self._ids).removesuffix("\ufffd")
 
     def rest(self) -> str:
         """What was held back."""

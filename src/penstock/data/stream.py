@@ -56,6 +56,24 @@ class TextForm:
             for ids in tokenizer.encode_batch(block):
                 yield ids if self.joined else [*ids, EOS_ID]
 
+    def encode_begun(self, text: str, tokenizer: Tokenizer) -> list[int]:
+        """The ids of a text whose last line goes on.
+
+        White space at its end is kept where the tokenizer has a token for it.
+        """
+        *ended, last = text.split("\n")
+        ended = list(self.lines(ended))
+        if self.letters and last:
+            goes_on = letters_only(last[-1]) != ""
+            last = letters_only(last)
+            last = last if goes_on or not last else f"{last} "
+        if self.joined:
+            joiner = tokenizer.separator if tokenizer.kind == "separator" else " "
+            last, ended = joiner.join([*ended, last]), []
+        if tokenizer.kind == "separator":
+            last = last.removesuffix(tokenizer.separator)
+        return [i for row in self.encode(ended, tokenizer) for i in row] + tokenizer.encode(last)
+
     def decode(self, ids: list[int], tokenizer: Tokenizer) -> str:
         """The text of ids; EOS is a line end."""
         lines: list[list[int]] = [[]]
