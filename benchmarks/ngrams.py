@@ -1,6 +1,6 @@
 """Kneser-Ney n-grams of every order beside a language model, on the same training and test text.
 
-    python benchmarks/ngrams.py runs/timemachine runs/timemachine-text/test.txt
+python benchmarks/ngrams.py runs/timemachine runs/timemachine-text/test.txt
 """
 
 from __future__ import annotations

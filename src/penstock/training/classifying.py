@@ -10,7 +10,7 @@ from torch import Tensor
 
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
-from penstock.data.batches import Batch, EpochSampler
+from penstock.data.batches import Batch
 from penstock.metrics.labels import score_labels
 from penstock.nn import Classifier, State
 from penstock.reserved import RESERVED
@@ -41,13 +41,7 @@ class ClassificationLearner:
         self._precision: Precision = settings.precision
         self._valid = corpus.valid[: settings.evaluate_sentences]
         self._classifier = TextClassifier(self.bundle, device=device)
-        self._sampler = EpochSampler(
-            corpus.store,
-            batch_tokens=settings.batch_tokens,
-            batch_sentences=settings.batch_sentences,
-            seed=config.seed,
-            budget="source",
-        )
+        self._sampler = corpus.sampler(config, budget="source")
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
+from penstock.data.batches import EpochSampler
 from penstock.data.grammar import Split, builtin_split
 from penstock.data.keys import fold, stable_hash
 from penstock.data.pair import Pair
@@ -52,6 +54,18 @@ class Corpus:
     store: PairStore
     valid: list[Pair]
     fingerprint: str
+
+    def sampler(
+        self, config: RunConfig, *, budget: Literal["target", "source"] = "target"
+    ) -> EpochSampler:
+        """The training pairs in batches, as the configuration has them (see `EpochSampler`)."""
+        return EpochSampler(
+            self.store,
+            batch_tokens=config.training.batch_tokens,
+            batch_sentences=config.training.batch_sentences,
+            seed=config.seed,
+            budget=budget,
+        )
 
 
 def prepare_corpus(

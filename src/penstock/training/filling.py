@@ -10,7 +10,7 @@ from torch import Tensor
 from penstock.blank_filler import BLANK, BlankFiller
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
-from penstock.data.batches import Batch, EpochSampler
+from penstock.data.batches import Batch
 from penstock.nn import Cloze, State
 from penstock.training.corpus import Corpus
 from penstock.training.learner import HeldOutScores
@@ -35,13 +35,7 @@ class ClozeLearner:
         self._precision: Precision = settings.precision
         self._valid = [pair.source for pair in corpus.valid[: settings.evaluate_sentences]]
         self._filler = BlankFiller(self.bundle, device=device)
-        self._sampler = EpochSampler(
-            corpus.store,
-            batch_tokens=settings.batch_tokens,
-            batch_sentences=settings.batch_sentences,
-            seed=config.seed,
-            budget="source",
-        )
+        self._sampler = corpus.sampler(config, budget="source")
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig
-from penstock.data.batches import Batch, EpochSampler
+from penstock.data.batches import Batch
 from penstock.nn import Seq2Seq, State
 from penstock.training.corpus import Corpus
 from penstock.training.evaluation import Evaluator
@@ -40,12 +40,7 @@ class TranslationLearner:
             batch_tokens=settings.batch_tokens,
             precision=settings.precision,
         )
-        self._sampler = EpochSampler(
-            corpus.store,
-            batch_tokens=settings.batch_tokens,
-            batch_sentences=settings.batch_sentences,
-            seed=config.seed,
-        )
+        self._sampler = corpus.sampler(config)
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""
