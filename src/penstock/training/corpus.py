@@ -85,8 +85,10 @@ def prepare_corpus(
             "as data.valid",
             path=_name(config.data.train),
         )
-    source, target = _tokenizers(config, training, survey, folder, report, source)
     data = config.data
+    if config.task == "classification":
+        _require_labels(training(), data)
+    source, target = _tokenizers(config, training, survey, folder, report, source)
     if config.task == "classification":
         valid = _with_known_labels(valid, target, data, report)
     limits = (data.max_source_tokens, data.max_target_tokens)
@@ -170,11 +172,33 @@ def one_text(name: str | list[str]) -> str:
     return name if isinstance(name, str) else name[0]
 
 
+def _require_labels(training: Iterator[Pair], data: DataConfig) -> None:
+    """Refuse labels that a classifier cannot learn.
+
+    Raises:
+        DataError: a label with a line end, or one label alone.
+    """
+    labels: set[str] = set()
+    for pair in training:
+        for label in pair.targets:
+            if "\n" in label or "\r" in label:
+                message = f"the label {label[:60]!r} has a line end; write it on one line"
+                raise DataError(message, path=_name(data.train), line=pair.line or None)
+        labels.update(pair.targets)
+    if len(labels) < 2:
+        raise DataError(
+            f"every training text has the label {min(labels)!r}; a classifier tells labels apart: "
+            "give examples of another",
+            path=_name(data.train),
+        )
+
+
 def _with_known_labels(
     valid: list[Pair], target: Tokenizer, data: DataConfig, report: Report
 ) -> list[Pair]:
     """The held-out pairs; a label that training lacks is an error where the user chose them."""
-    known = set(target.vocabulary())
+    labels = target.vocabulary()[len(RESERVED) :]
+    known = set(labels)
     kept: list[Pair] = []
     dropped: list[str] = []
     for pair in valid:
@@ -184,7 +208,6 @@ def _with_known_labels(
         elif data.valid is None or data.valid == REST:
             dropped += unseen
         else:
-            labels = target.vocabulary()[len(RESERVED) :]
             raise DataError(
                 unseen_label(unseen[0], labels), path=_name(data.valid), line=pair.line or None
             )
@@ -192,6 +215,12 @@ def _with_known_labels(
         report(
             f"{len(dropped):,} held-out examples left out: their labels "
             f"({', '.join(sorted(set(dropped))[:10])}) have no other example to learn from"
+        )
+    if not kept:
+        raise DataError(
+            "no held-out example has a label that the training data has too; give more examples "
+            "of each label, or a file of held-out ones as data.valid",
+            path=_name(data.train),
         )
     return kept
 
@@ -286,6 +315,9 @@ def _tokenizers(
     def targets() -> Iterator[str]:
         return (target for pair in sample() for target in pair.targets)
 
+    def labels() -> Iterator[str]:
+        return (label for pair in training() for label in pair.targets)
+
     def both() -> Iterator[str]:
         return (t for pair in sample() for t in (pair.source, *pair.targets))
 
@@ -299,6 +331,10 @@ def _tokenizers(
         return tokenizer
 
     text = config.text
+    if config.task == "classification":  # no label is unknown, however many there are
+        room = {"vocab_size": survey.pairs + len(RESERVED)}
+        target = learn(labels, "target", text.target.model_copy(update=room))
+        return source or learn(sources, "source", text.source), target
     if source is not None:
         return source, learn(targets, "target", text.target)
     if text.shared:
