@@ -177,6 +177,26 @@ def test_labels_may_look_like_reserved_tokens(texts: Path, tmp_path: Path) -> No
         train(config.model_copy(update={"data": data}), tmp_path / "run2", console=quiet_console())
 
 
+def test_texts_of_which_letters_leave_nothing(texts: Path, tmp_path: Path) -> None:
+    rows = [f"{line}\t{kind_of_sentence(line)}\n" for line in english_lines(100)]
+    rows += [f"{i} {i}\t{'question' if i % 2 else 'statement'}\n" for i in range(100)]
+    (tmp_path / "labels.tsv").write_text("".join(rows), encoding="utf-8")
+    config = task_config(
+        "classification",
+        texts,
+        f"data.train={tmp_path / 'labels.tsv'}",
+        "data.normalize=letters",
+        "training.max_updates=1",
+    )
+    console = quiet_console()
+    train(config, tmp_path / "run", console=console)
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "labels.tsv: 100 texts without a letter were left out" in said
+    assert "90 training texts, 10 held-out" in said
+    results = TextClassifier.load(tmp_path / "run").classify(["12", "he is here ."])
+    assert [result.status for result in results] == ["unknown-heavy", "ok"]
+
+
 # --- use ----------------------------------------------------------------------------------------
 
 

@@ -297,6 +297,34 @@ def test_texts_that_are_none(texts: Path, tmp_path: Path, content: str, message:
         train(config, tmp_path / "run", console=quiet_console())
 
 
+@pytest.mark.parametrize(
+    ("content", "override", "message"),
+    [
+        ("\n \n" * 20, "training.window=1", r"text\.txt: no text: every line is blank"),
+        ("a b\nc d\n" * 20, "data.valid=rest", r"nothing but blank lines follows the first"),
+        ("a b\nc d\n" * 20 + "\n" * 50, "training.window=1", r"valid_share = 0\.05 of the text is"),
+        ("a b\nc d\n" * 20, "data.valid=blank.txt", r"blank\.txt: no text: every line is blank"),
+    ],
+)
+def test_parts_without_text(
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    override: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(content, encoding="utf-8")
+    Path("blank.txt").write_text("\n\n", encoding="utf-8")
+    overrides = ["data.train=text.txt", "text.source.kind=char", override]
+    if override == "data.valid=rest":
+        overrides.append("data.max_characters=1000")
+    config = task_config("language-model", texts, *overrides)
+    with pytest.raises(DataError, match=message):
+        train(config, tmp_path / "run", console=quiet_console())
+
+
 # --- writing and scoring ------------------------------------------------------------------------
 
 

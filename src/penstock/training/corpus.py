@@ -67,25 +67,31 @@ def prepare_corpus(
     """
     training, valid = _open(config, report)
     survey = _survey(training, valid, report)
+    data, one = config.data, "line" if config.task == "cloze" else "pair"
     if not survey.pairs:
         raise DataError(
-            "no training pairs: the file is empty; give a file with at least one pair",
-            path=_name(config.data.train),
+            f"no training {one}s: the file is empty; give a file with at least one {one}",
+            path=_name(data.train),
         )
-    if not valid and config.data.valid is not None:
+    if not valid and data.valid == REST:
         raise DataError(
-            "no held-out pairs: the file is empty; give at least one pair, or leave data.valid "
+            f"no held-out {one}s: nothing new follows the first data.max_pairs = {data.max_pairs}; "
+            "lower it",
+            path=_name(data.train),
+        )
+    if not valid and data.valid is not None:
+        raise DataError(
+            f"no held-out {one}s: the file is empty; give at least one {one}, or leave data.valid "
             "out to hold some out",
-            path=_name(config.data.valid),
+            path=_name(data.valid),
         )
     if not valid:
         raise DataError(
-            f"no held-out pairs: one in ten different sources is held out, and these "
-            f"{survey.pairs:,} pairs have fewer than ten; give more, or a file of held-out pairs "
-            "as data.valid",
-            path=_name(config.data.train),
+            f"no held-out {one}s: one in ten different sources is held out, and these "
+            f"{survey.pairs:,} {one}s have fewer than ten; give more, or a file of held-out "
+            f"{one}s as data.valid",
+            path=_name(data.train),
         )
-    data = config.data
     if config.task == "classification":
         _require_labels(training(), data)
     source, target = _tokenizers(config, training, survey, folder, report, source)
@@ -135,9 +141,7 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
                 columns=columns, on_error=data.on_error, max_pairs=most, report=once
             )
             pairs = read_pairs(name, options)
-        if data.normalize == "letters":
-            return (replace(pair, source=letters_only(pair.source)) for pair in pairs)
-        return pairs
+        return pairs if data.normalize == "none" else _letters_only(pairs, _name(name), once)
 
     def read() -> Iterator[Pair]:
         return read_all(data.train, data.max_pairs)
@@ -149,6 +153,19 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
     valid = _hold_out(read, data.valid_pairs, config.seed)
     sources = {fold(pair.source) for pair in valid}
     return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
+
+
+def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[Pair]:
+    """The pairs with the letters of their sources; those without any are left out and counted."""
+    left_out = 0
+    for pair in pairs:
+        source = letters_only(pair.source)
+        if source:
+            yield replace(pair, source=source)
+        else:
+            left_out += 1
+    if left_out:
+        report(f"{name}: {left_out:,} texts without a letter were left out (data.normalize)")
 
 
 def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:

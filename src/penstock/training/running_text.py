@@ -55,6 +55,7 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     """
     form = TextForm(letters=config.data.normalize == "letters", joined=config.data.join_lines)
     training, valid = _parts(config.data, form)
+    _require_text(training, valid, config.data)
     fingerprint = _fingerprint(training)
     tokenizer = _tokenizer(training, config.text.source, fingerprint, folder)
     train_stream = _stream(training, "train", tokenizer, form, folder)
@@ -67,6 +68,33 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
                 f"({counts.unknown / counts.tokens:.1%}) are unknown"
             )
     return RunningText(tokenizer, train_stream, valid_stream, fingerprint)
+
+
+def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
+    """Refuse parts that have nothing but blank lines."""
+    train_path = one_text(data.train)
+    none = "no text: every line is blank; give a file with text"
+    if not _has_text(training):
+        raise DataError(none, path=train_path)
+    if _has_text(valid):
+        return
+    if data.valid == REST:
+        raise DataError(
+            "no held-out text: nothing but blank lines follows the first data.max_characters = "
+            f"{data.max_characters}; lower it",
+            path=train_path,
+        )
+    if data.valid is not None:
+        raise DataError(none, path=one_text(data.valid))
+    raise DataError(
+        f"no held-out text: the last data.valid_share = {data.valid_share:g} of the text is blank "
+        "lines; raise it, or give a file of held-out text as data.valid",
+        path=train_path,
+    )
+
+
+def _has_text(lines: Lines) -> bool:
+    return any(line.strip() for line in lines())
 
 
 def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
