@@ -57,6 +57,8 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     training, valid = _parts(config.data, form)
     _require_text(training, valid, config.data)
     fingerprint = _fingerprint(training)
+    if _fingerprint(valid) == fingerprint:
+        report("warning: the held-out text is the training text; scores on it measure memory")
     tokenizer = _tokenizer(training, config.text.source, fingerprint, folder)
     train_stream = _stream(training, "train", tokenizer, form, folder)
     valid_stream = _stream(valid, "valid", tokenizer, form, folder)
@@ -101,7 +103,7 @@ def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
     """The training text of a bundle that lies in its run directory, None where it is not there."""
     directory = find_bundle(model)
     key = content_key(
-        bundle.record.get("data", ""), bundle.source_tokenizer.to_json(), str(text_form(bundle))
+        str(bundle.record.get("data")), bundle.source_tokenizer.to_json(), str(text_form(bundle))
     )
     folder = Path(bundle.config.data.cache or directory.parent / "data")
     path = folder / f"train-{key}.ids"
@@ -167,8 +169,10 @@ def _tokenizer(
     path = folder / f"tokenizer-{content_key(fingerprint, json.dumps(config.model_dump()))}.json"
     if path.exists():
         return Tokenizer.load(path)
-    # joined lines have a space between them, which a vocabulary of characters needs
-    tokenizer = Tokenizer.train((f" {line}" for line in training()), config)
+    # joined lines have a space between them, which a vocabulary of characters needs; to a
+    # separator tokenizer it would be a part of each line's first token
+    space = "" if config.kind == "separator" else " "
+    tokenizer = Tokenizer.train((f"{space}{line}" for line in training()), config)
     atomic_write(path, tokenizer.to_json())
     return tokenizer
 
