@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import kind_of_sentence, quiet_console, task_config
+from conftest import english_lines, kind_of_sentence, quiet_console, task_config
 from penstock.bundle import load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import parse_config
@@ -17,6 +17,7 @@ from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import score_labels
 from penstock.nn import Classifier
 from penstock.text_classifier import TextClassifier
+from penstock.training import corpus
 from penstock.training.loop import train
 
 Capture = pytest.CaptureFixture[str]
@@ -119,6 +120,81 @@ def test_a_label_with_one_example_is_left_out_of_the_held_out_part(
     train(config, tmp_path / "run", console=console)
     said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
     assert "held-out examples left out: their labels (label " in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["same"], r"labels\.jsonl: every training text has the label 'same'"),
+        (["a\nb", "a"], r"labels\.jsonl, line \d+: the label 'a\\nb' has a line end"),
+        (["a\r", "a"], r"labels\.jsonl, line \d+: the label 'a\\r' has a line end"),
+        ([f"label {i}" for i in range(200)], "no held-out example has a label that the training"),
+    ],
+)
+def test_labels_that_cannot_be_learnt(
+    texts: Path, tmp_path: Path, labels: list[str], message: str
+) -> None:
+    rows = [
+        json.dumps({"source": line, "target": labels[i % len(labels)]})
+        for i, line in enumerate(english_lines(200))
+    ]
+    (tmp_path / "labels.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    config = task_config("classification", texts, f"data.train={tmp_path / 'labels.jsonl'}")
+    with pytest.raises(DataError, match=message):
+        train(config, tmp_path / "run", console=quiet_console())
+
+
+def test_no_label_is_missed_in_a_sample_or_for_their_number(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More labels than a vocabulary has by default; the words alone come from a sample."""
+    monkeypatch.setattr(corpus, "TOKENIZER_PAIRS", 100)
+    rows = [f"text {i % 50} {i}\tlabel {i // 2 % 9000}\n" for i in range(18_000)]
+    (tmp_path / "labels.tsv").write_text("".join(rows), encoding="utf-8")
+    config = task_config(
+        "classification",
+        texts,
+        f"data.train={tmp_path / 'labels.tsv'}",
+        "data.valid_pairs=50",
+        "training.max_updates=1",
+    )
+    train(config, tmp_path / "run", console=quiet_console())
+    assert len(load_bundle(tmp_path / "run").labels) == 9000
+
+
+def test_labels_may_look_like_reserved_tokens(texts: Path, tmp_path: Path) -> None:
+    names = ["<eos>", "<unk>"]
+    rows = [f"{line}\t{names[i % 2]}\n" for i, line in enumerate(english_lines(100))]
+    (tmp_path / "labels.tsv").write_text("".join(rows), encoding="utf-8")
+    (tmp_path / "valid.tsv").write_text("he is here .\t<pad>\n", encoding="utf-8")
+    config = task_config(
+        "classification", texts, f"data.train={tmp_path / 'labels.tsv'}", "training.max_updates=1"
+    )
+    train(config, tmp_path / "run", console=quiet_console())
+    assert sorted(load_bundle(tmp_path / "run").labels) == names
+    data = config.data.model_copy(update={"valid": str(tmp_path / "valid.tsv")})
+    with pytest.raises(DataError, match="label '<pad>' was not in the training data"):
+        train(config.model_copy(update={"data": data}), tmp_path / "run2", console=quiet_console())
+
+
+def test_texts_of_which_letters_leave_nothing(texts: Path, tmp_path: Path) -> None:
+    rows = [f"{line}\t{kind_of_sentence(line)}\n" for line in english_lines(100)]
+    rows += [f"{i} {i}\t{'question' if i % 2 else 'statement'}\n" for i in range(100)]
+    (tmp_path / "labels.tsv").write_text("".join(rows), encoding="utf-8")
+    config = task_config(
+        "classification",
+        texts,
+        f"data.train={tmp_path / 'labels.tsv'}",
+        "data.normalize=letters",
+        "training.max_updates=1",
+    )
+    console = quiet_console()
+    train(config, tmp_path / "run", console=console)
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "labels.tsv: 100 texts without a letter were left out" in said
+    assert "90 training texts, 10 held-out" in said
+    results = TextClassifier.load(tmp_path / "run").classify(["12", "he is here ."])
+    assert [result.status for result in results] == ["unknown-heavy", "ok"]
 
 
 # --- use ----------------------------------------------------------------------------------------

@@ -114,6 +114,26 @@ def test_two_files_are_no_text(texts: Path, tmp_path: Path) -> None:
         train(config, tmp_path / "run", console=quiet_console())
 
 
+@pytest.mark.parametrize(
+    ("lines", "override", "message"),
+    [
+        (["1 2"] * 40, "data.normalize=letters", r"no training lines: the file is empty"),
+        ([" "], "data.normalize=none", r"no training lines: the file is empty"),
+        (["a b"] * 40, "data.normalize=none", r"these 40 lines have fewer than ten"),
+        (["a b"] * 40, "data.valid=rest", r"nothing new follows the first data\.max_pairs = 9"),
+    ],
+)
+def test_texts_that_are_too_little(
+    texts: Path, tmp_path: Path, lines: list[str], override: str, message: str
+) -> None:
+    (tmp_path / "text.txt").write_text("".join(f"{x}\n" for x in lines), encoding="utf-8")
+    overrides = [f"data.train={tmp_path / 'text.txt'}", override]
+    if override == "data.valid=rest":
+        overrides.append("data.max_pairs=9")
+    with pytest.raises(DataError, match=message):
+        train(task_config("cloze", texts, *overrides), tmp_path / "run", console=quiet_console())
+
+
 # --- use ----------------------------------------------------------------------------------------
 
 

@@ -258,6 +258,47 @@ def test_interrupted_and_resumed_is_uninterrupted(
         assert torch.equal(value, parts[name]), name
 
 
+@pytest.mark.parametrize("changed", ["training.window=8", "training.batch_sentences=3"])
+def test_a_run_goes_on_with_other_windows(texts: Path, tmp_path: Path, changed: str) -> None:
+    for updates, resume in ((3, False), (5, True)):
+        overrides = [f"training.max_updates={updates}", *([changed] if resume else [])]
+        config = task_config("language-model", texts, *overrides)
+        result = train(config, tmp_path / "run", resume=resume, console=quiet_console())
+        assert result.progress.update == updates
+
+
+def test_a_lines_first_token_is_known_to_any_tokenizer(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("one,two\ntwo,one\n" * 30, encoding="utf-8")
+    overrides = [f"data.train={tmp_path / 'text.txt'}", "training.max_updates=1"]
+    kind = ["text.source.kind=separator", "text.source.separator=','"]
+    config = task_config("language-model", texts, *overrides, *kind)
+    train(config, tmp_path / "run", console=quiet_console())
+    generator = TextGenerator.load(tmp_path / "run")
+    assert generator.bundle.source_tokenizer.vocabulary()[4:] == ["one", "two"]
+    assert [score.unknown for score in generator.score(["one,two", "two"])] == [0, 0]
+
+
+def test_a_single_held_out_token_of_many_a_character(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("👩‍👩‍👧 日本\n" * 30, encoding="utf-8")
+    overrides = [
+        f"data.train={tmp_path / 'text.txt'}",
+        "text.source.kind=bpe",
+        "text.source.vocab_size=260",
+        "training.evaluate_tokens=1",
+        "training.max_updates=1",
+    ]
+    train(task_config("language-model", texts, *overrides), tmp_path / "x", console=quiet_console())
+    assert math.isfinite(load_bundle(tmp_path / "x").record["held_out"]["bits_per_character"])
+
+
+def test_text_held_out_that_is_the_training_text_is_said(texts: Path, tmp_path: Path) -> None:
+    overrides = [f"data.valid={texts / 'lines.txt'}", "training.max_updates=1"]
+    console = quiet_console()
+    train(task_config("language-model", texts, *overrides), tmp_path / "run", console=console)
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "warning: the held-out text is the training text" in said
+
+
 def test_only_the_first_characters(texts: Path, tmp_path: Path) -> None:
     config = task_config(
         "language-model",
@@ -293,6 +334,34 @@ def test_texts_that_are_none(texts: Path, tmp_path: Path, content: str, message:
     config = task_config(
         "language-model", texts, f"data.train={tmp_path / 'text.txt'}", "data.join_lines=true"
     )
+    with pytest.raises(DataError, match=message):
+        train(config, tmp_path / "run", console=quiet_console())
+
+
+@pytest.mark.parametrize(
+    ("content", "override", "message"),
+    [
+        ("\n \n" * 20, "training.window=1", r"text\.txt: no text: every line is blank"),
+        ("a b\nc d\n" * 20, "data.valid=rest", r"nothing but blank lines follows the first"),
+        ("a b\nc d\n" * 20 + "\n" * 50, "training.window=1", r"valid_share = 0\.05 of the text is"),
+        ("a b\nc d\n" * 20, "data.valid=blank.txt", r"blank\.txt: no text: every line is blank"),
+    ],
+)
+def test_parts_without_text(
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    override: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(content, encoding="utf-8")
+    Path("blank.txt").write_text("\n\n", encoding="utf-8")
+    overrides = ["data.train=text.txt", "text.source.kind=char", override]
+    if override == "data.valid=rest":
+        overrides.append("data.max_characters=1000")
+    config = task_config("language-model", texts, *overrides)
     with pytest.raises(DataError, match=message):
         train(config, tmp_path / "run", console=quiet_console())
 

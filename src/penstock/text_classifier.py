@@ -29,8 +29,8 @@ class Label:
         probability: of that label; 0 for a blank line.
         probabilities: of all labels, the likeliest first; empty for a blank line.
         status: `ok`; `empty` for a blank line; `truncated` when the line is longer than the model
-            reads; `unknown-heavy` when more than half of it is unknown. Of several, the one named
-            last here.
+            reads; `unknown-heavy` when more than half of it is unknown, or the model's form of
+            it is empty. Of several, the one named last here.
     """
 
     source: str
@@ -97,7 +97,8 @@ class TextClassifier:
 
     def _label(self, line: str, values: list[float], cut: bool, ids: list[int]) -> Label:
         ranked = sorted(zip(values, self.labels, strict=True), key=lambda pair: -pair[0])
-        unknown = 2 * ids.count(UNK_ID) > len(ids) - 1
+        tokens = len(ids) - 1  # EOS is none
+        unknown = 2 * ids.count(UNK_ID) > tokens or not tokens
         status = "unknown-heavy" if unknown else "truncated" if cut else "ok"
         probability, label = ranked[0]
         return Label(line, label, probability, {name: p for p, name in ranked}, status)

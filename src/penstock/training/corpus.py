@@ -81,26 +81,34 @@ def prepare_corpus(
     """
     training, valid = _open(config, report)
     survey = _survey(training, valid, report)
+    data, one = config.data, "line" if config.task == "cloze" else "pair"
     if not survey.pairs:
         raise DataError(
-            "no training pairs: the file is empty; give a file with at least one pair",
-            path=_name(config.data.train),
+            f"no training {one}s: the file is empty; give a file with at least one {one}",
+            path=_name(data.train),
         )
-    if not valid and config.data.valid is not None:
+    if not valid and data.valid == REST:
         raise DataError(
-            "no held-out pairs: the file is empty; give at least one pair, or leave data.valid "
+            f"no held-out {one}s: nothing new follows the first data.max_pairs = {data.max_pairs}; "
+            "lower it",
+            path=_name(data.train),
+        )
+    if not valid and data.valid is not None:
+        raise DataError(
+            f"no held-out {one}s: the file is empty; give at least one {one}, or leave data.valid "
             "out to hold some out",
-            path=_name(config.data.valid),
+            path=_name(data.valid),
         )
     if not valid:
         raise DataError(
-            f"no held-out pairs: one in ten different sources is held out, and these "
-            f"{survey.pairs:,} pairs have fewer than ten; give more, or a file of held-out pairs "
-            "as data.valid",
-            path=_name(config.data.train),
+            f"no held-out {one}s: one in ten different sources is held out, and these "
+            f"{survey.pairs:,} {one}s have fewer than ten; give more, or a file of held-out "
+            f"{one}s as data.valid",
+            path=_name(data.train),
         )
+    if config.task == "classification":
+        _require_labels(training(), data)
     source, target = _tokenizers(config, training, survey, folder, report, source)
-    data = config.data
     if config.task == "classification":
         valid = _with_known_labels(valid, target, data, report)
     limits = (data.max_source_tokens, data.max_target_tokens)
@@ -147,9 +155,7 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
                 columns=columns, on_error=data.on_error, max_pairs=most, report=once
             )
             pairs = read_pairs(name, options)
-        if data.normalize == "letters":
-            return (replace(pair, source=letters_only(pair.source)) for pair in pairs)
-        return pairs
+        return pairs if data.normalize == "none" else _letters_only(pairs, _name(name), once)
 
     def read() -> Iterator[Pair]:
         return read_all(data.train, data.max_pairs)
@@ -161,6 +167,19 @@ def _open(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair
     valid = _hold_out(read, data.valid_pairs, config.seed)
     sources = {fold(pair.source) for pair in valid}
     return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
+
+
+def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[Pair]:
+    """The pairs with the letters of their sources; those without any are left out and counted."""
+    left_out = 0
+    for pair in pairs:
+        source = letters_only(pair.source)
+        if source:
+            yield replace(pair, source=source)
+        else:
+            left_out += 1
+    if left_out:
+        report(f"{name}: {left_out:,} texts without a letter were left out (data.normalize)")
 
 
 def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:
@@ -184,11 +203,33 @@ def one_text(name: str | list[str]) -> str:
     return name if isinstance(name, str) else name[0]
 
 
+def _require_labels(training: Iterator[Pair], data: DataConfig) -> None:
+    """Refuse labels that a classifier cannot learn.
+
+    Raises:
+        DataError: a label with a line end, or one label alone.
+    """
+    labels: set[str] = set()
+    for pair in training:
+        for label in pair.targets:
+            if "\n" in label or "\r" in label:
+                message = f"the label {label[:60]!r} has a line end; write it on one line"
+                raise DataError(message, path=_name(data.train), line=pair.line or None)
+        labels.update(pair.targets)
+    if len(labels) < 2:
+        raise DataError(
+            f"every training text has the label {min(labels)!r}; a classifier tells labels apart: "
+            "give examples of another",
+            path=_name(data.train),
+        )
+
+
 def _with_known_labels(
     valid: list[Pair], target: Tokenizer, data: DataConfig, report: Report
 ) -> list[Pair]:
     """The held-out pairs; a label that training lacks is an error where the user chose them."""
-    known = set(target.vocabulary())
+    labels = target.vocabulary()[len(RESERVED) :]
+    known = set(labels)
     kept: list[Pair] = []
     dropped: list[str] = []
     for pair in valid:
@@ -198,7 +239,6 @@ def _with_known_labels(
         elif data.valid is None or data.valid == REST:
             dropped += unseen
         else:
-            labels = target.vocabulary()[len(RESERVED) :]
             raise DataError(
                 unseen_label(unseen[0], labels), path=_name(data.valid), line=pair.line or None
             )
@@ -206,6 +246,12 @@ def _with_known_labels(
         report(
             f"{len(dropped):,} held-out examples left out: their labels "
             f"({', '.join(sorted(set(dropped))[:10])}) have no other example to learn from"
+        )
+    if not kept:
+        raise DataError(
+            "no held-out example has a label that the training data has too; give more examples "
+            "of each label, or a file of held-out ones as data.valid",
+            path=_name(data.train),
         )
     return kept
 
@@ -300,6 +346,9 @@ def _tokenizers(
     def targets() -> Iterator[str]:
         return (target for pair in sample() for target in pair.targets)
 
+    def labels() -> Iterator[str]:
+        return (label for pair in training() for label in pair.targets)
+
     def both() -> Iterator[str]:
         return (t for pair in sample() for t in (pair.source, *pair.targets))
 
@@ -313,6 +362,10 @@ def _tokenizers(
         return tokenizer
 
     text = config.text
+    if config.task == "classification":  # no label is unknown, however many there are
+        room = {"vocab_size": survey.pairs + len(RESERVED)}
+        target = learn(labels, "target", text.target.model_copy(update=room))
+        return source or learn(sources, "source", text.source), target
     if source is not None:
         return source, learn(targets, "target", text.target)
     if text.shared:

@@ -40,7 +40,7 @@ class LanguageModelLearner:
         self._train = text.train.ids()
         self._valid = np.asarray(text.valid.ids()[: settings.evaluate_tokens + 1])
         share = (len(self._valid) - 1) / text.valid.counts.tokens
-        self._valid_characters = round(text.valid.counts.characters * share)
+        self._valid_characters = max(round(text.valid.counts.characters * share), 1)
         self.summary = (
             f"{text.train.counts.tokens:,} training tokens, {text.valid.counts.tokens:,} held-out"
         )
@@ -63,9 +63,15 @@ class LanguageModelLearner:
         return self._sampler.epoch(epoch, skip=skip)
 
     def loss(self, batch: Window, *, label_smoothing: float) -> tuple[Tensor, int]:
-        """Cross-entropy of a window; the state is carried to the next, detached."""
+        """Cross-entropy of a window; the state is carried to the next, detached.
+
+        A run that goes on with other windows than it began with may have another number of rows:
+        the state that was carried is then none of theirs.
+        """
         window = batch.to(self._device)
         before = None if window.begins else self.carried
+        if before is not None and before.h.shape[1] != len(window.inputs):
+            before = None
         total, count, after = self._model.loss(
             window.inputs, window.targets, before, label_smoothing=label_smoothing
         )

@@ -55,7 +55,10 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     """
     form = TextForm(letters=config.data.normalize == "letters", joined=config.data.join_lines)
     training, valid = _parts(config.data, form)
+    _require_text(training, valid, config.data)
     fingerprint = _fingerprint(training)
+    if _fingerprint(valid) == fingerprint:
+        report("warning: the held-out text is the training text; scores on it measure memory")
     tokenizer = _tokenizer(training, config.text.source, fingerprint, folder)
     train_stream = _stream(training, "train", tokenizer, form, folder)
     valid_stream = _stream(valid, "valid", tokenizer, form, folder)
@@ -69,11 +72,38 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     return RunningText(tokenizer, train_stream, valid_stream, fingerprint)
 
 
+def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
+    """Refuse parts that have nothing but blank lines."""
+    train_path = one_text(data.train)
+    none = "no text: every line is blank; give a file with text"
+    if not _has_text(training):
+        raise DataError(none, path=train_path)
+    if _has_text(valid):
+        return
+    if data.valid == REST:
+        raise DataError(
+            "no held-out text: nothing but blank lines follows the first data.max_characters = "
+            f"{data.max_characters}; lower it",
+            path=train_path,
+        )
+    if data.valid is not None:
+        raise DataError(none, path=one_text(data.valid))
+    raise DataError(
+        f"no held-out text: the last data.valid_share = {data.valid_share:g} of the text is blank "
+        "lines; raise it, or give a file of held-out text as data.valid",
+        path=train_path,
+    )
+
+
+def _has_text(lines: Lines) -> bool:
+    return any(line.strip() for line in lines())
+
+
 def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
     """The training text of a bundle that lies in its run directory, None where it is not there."""
     directory = find_bundle(model)
     key = content_key(
-        bundle.record.get("data", ""), bundle.source_tokenizer.to_json(), str(text_form(bundle))
+        str(bundle.record.get("data")), bundle.source_tokenizer.to_json(), str(text_form(bundle))
     )
     folder = Path(bundle.config.data.cache or directory.parent / "data")
     path = folder / f"train-{key}.ids"
@@ -139,8 +169,10 @@ def _tokenizer(
     path = folder / f"tokenizer-{content_key(fingerprint, json.dumps(config.model_dump()))}.json"
     if path.exists():
         return Tokenizer.load(path)
-    # joined lines have a space between them, which a vocabulary of characters needs
-    tokenizer = Tokenizer.train((f" {line}" for line in training()), config)
+    # joined lines have a space between them, which a vocabulary of characters needs; to a
+    # separator tokenizer it would be a part of each line's first token
+    space = "" if config.kind == "separator" else " "
+    tokenizer = Tokenizer.train((f"{space}{line}" for line in training()), config)
     atomic_write(path, tokenizer.to_json())
     return tokenizer
 
