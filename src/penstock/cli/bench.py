@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import typer
 
-from penstock.cli.console import note, write_json, write_line
+from penstock.cli.console import flush, note, write_json, write_line
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -93,35 +93,38 @@ def translate(
     if threads is not None:
         torch.set_num_threads(threads)
     network, sources = decoding_work(model, data, config, sentences)
+    if not as_json:
+        write_line(
+            f"{torch.get_num_threads()} threads\nsearch\tprecision\tbatch\tsentences/s\t"
+            "ms a batch\tof the fp32 limit\tof the bf16 limit\tms reading the weights once a step\t"
+            "in products %"
+        )
     rows: list[dict[str, object]] = []
-    for search in ("beam", "greedy"):
-        for precision in ("fp32", "bf16"):
-            for together in dict.fromkeys((batch, 1)):
-                some = sources if together > 1 else sources[:20]
-                found = measure_decoding(
-                    network, some, search=search, precision=precision, batch=together,
-                    beam_size=beam_size, rounds=rounds,
-                )  # fmt: skip
-                shares = profile_decoding(
-                    network, some[:together], search=search, precision=precision,
-                    beam_size=beam_size,
-                )  # fmt: skip
-                rows.append({**asdict(found), "shares": shares})
+    cases: list[tuple[Literal["beam", "greedy"], Literal["fp32", "bf16"], int]] = [
+        (search, precision, together)
+        for together in dict.fromkeys((batch, 1))
+        for search in ("beam", "greedy")
+        for precision in ("fp32", "bf16")
+    ]
+    for search, precision, together in cases:
+        some = sources if together > 1 else sources[:20]
+        found = measure_decoding(
+            network, some, search=search, precision=precision, batch=together,
+            beam_size=beam_size, rounds=rounds,
+        )  # fmt: skip
+        shares = profile_decoding(
+            network, some[:together], search=search, precision=precision, beam_size=beam_size
+        )
+        rows.append({**asdict(found), "shares": shares})
+        if not as_json:
+            write_line(
+                f"{search}\t{precision}\t{together}\t{found.sentences_per_second:.1f}\t"
+                f"{found.milliseconds:.0f}\t{found.ratio_fp32:.2f}\t{found.ratio_bf16:.2f}\t"
+                f"{found.weights_milliseconds:.0f}\t{100 * shares['products']:.0f}"
+            )
+            flush()
     if as_json:
         write_json({"threads": torch.get_num_threads(), "rows": rows})
-        return
-    write_line(
-        "search\tprecision\tbatch\tsentences/s\tms a batch\tof the fp32 limit\tof the bf16 limit\t"
-        "ms reading the weights once a step\tin products %"
-    )
-    for row in rows:
-        shares = cast("dict[str, float]", row["shares"])
-        write_line(
-            f"{row['search']}\t{row['precision']}\t{row['batch']}\t"
-            f"{row['sentences_per_second']:.1f}\t{row['milliseconds']:.0f}\t"
-            f"{row['ratio_fp32']:.2f}\t{row['ratio_bf16']:.2f}\t"
-            f"{row['weights_milliseconds']:.0f}\t{100 * shares['products']:.0f}"
-        )
 
 
 @app.command()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(draw)
+    app.command(short_help="Draw what depends on what in a network.")(draw)
 
 
 def draw(

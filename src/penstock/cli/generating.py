@@ -12,7 +12,7 @@ from penstock.cli.console import flush, write_json
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(generate)
+    app.command(short_help="Write text with a language model.")(generate)
 
 
 def generate(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(info)
-    app.command()(doctor)
+    app.command(short_help="Say what a model is and how it scored.")(info)
+    app.command(short_help="Check this machine.")(doctor)
 
 
 def info(

@@ -12,7 +12,7 @@ from penstock.cli.console import write_line
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(plot)
+    app.command(short_help="Draw the curves of runs.")(plot)
 
 
 def plot(

@@ -35,8 +35,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(evaluate)
-    app.command()(score)
+    app.command(short_help="Score a model on held-out data.")(evaluate)
+    app.command(short_help="Say how probable given pairs or lines are.")(score)
 
 
 @with_search_flags

@@ -33,9 +33,9 @@ Layout = Annotated[Format, typer.Option("--format", help="text, one JSON object 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(classify)
-    app.command()(fill)
-    app.command()(embed)
+    app.command(short_help="Give each line a label.")(classify)
+    app.command(short_help="Fill the blanks of lines from both sides.")(fill)
+    app.command(short_help="Give each token a contextual vector.")(embed)
 
 
 def classify(

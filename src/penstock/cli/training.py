@@ -26,8 +26,8 @@ TRIALS: dict[Task, str] = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(train)
-    app.command()(demo)
+    app.command(short_help="Train a model from a configuration or a file.")(train)
+    app.command(short_help="Train, evaluate and translate on the built-in corpus.")(demo)
 
 
 def train(

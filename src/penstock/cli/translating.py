@@ -35,7 +35,7 @@ Format = Literal["text", "json", "tsv"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(translate)
+    app.command(short_help="Translate lines, one for one.")(translate)
 
 
 @with_search_flags

@@ -19,11 +19,11 @@ from penstock.errors import UsageError
 def bleu(pred_seq: str, label_seq: str, k: int) -> float:
     """The chapter's BLEU of a prediction against one label, between 0 and 1.
 
-    The book's code divides by zero on short predictions, or, in its later edition, leaves the orders
-    out that they are too short for. Here it is defined for every input: an order that the prediction is too short for
-    has precision 0, unless the label is too short for it as well and there is nothing to miss; so
-    a sentence against itself is always 1, two empty ones included, and an empty prediction of a
-    non-empty label is 0.
+    The book's code divides by zero on short predictions or, in its later edition, leaves out the
+    orders that they are too short for. Here it is defined for every input: an order that the
+    prediction is too short for has precision 0, unless the label is too short for it as well and
+    there is nothing to miss; so a sentence against itself is always 1, two empty ones included, and
+    an empty prediction of a non-empty label is 0.
 
     Args:
         pred_seq: predicted tokens, divided by white space.
