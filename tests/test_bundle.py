@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from penstock import bundle as bundle_module
 from penstock.bundle import INDEX, Bundle, find_bundle, load_bundle, save_bundle
@@ -257,6 +259,30 @@ def test_a_configuration_of_another_model(saved: Path, change: dict[str, Any]) -
     """Also one whose sizes would take all memory: shapes are compared before any is taken."""
     edit_index(saved, lambda index: index["config"]["model"].update(change))
     assert "weights do not fit the configuration (first: " in refusal(saved)
+
+
+def test_weights_that_are_not_finite(saved: Path) -> None:
+    tensors = load_tensors(file_of(saved, "weights").read_bytes())
+    tensors["decoder.embedding.weight"][0, 0] = float("nan")
+    replace_file(saved, "weights", save_tensors(tensors))
+    assert "decoder.embedding.weight has numbers that are not finite" in refusal(saved)
+
+
+def test_another_task_in_the_index(classifier_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(classifier_run / "model", tmp_path / "model")
+    edit_index(tmp_path / "model", lambda index: index.update(task="translation"))
+    told = refusal(tmp_path / "model")
+    assert "task is 'translation', config.task 'classification'" in told
+
+
+def test_a_classifier_without_labels(classifier_run: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(classifier_run / "model", model)
+    content = json.loads(file_of(model, "target_tokenizer").read_bytes())
+    vocabulary = content["tokenizer"]["model"]["vocab"]
+    content["tokenizer"]["model"]["vocab"] = {t: i for t, i in vocabulary.items() if i < 4}
+    replace_file(model, "target_tokenizer", json.dumps(content).encode())
+    assert "target_tokenizer has no label" in refusal(model)
 
 
 def test_forged_files_that_match_their_hash(saved: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from conftest import quiet_console, task_config
+from penstock import blank_filler
 from penstock.blank_filler import BlankFiller
 from penstock.bundle import load_bundle
 from penstock.cli.app import run as penstock
@@ -201,6 +203,46 @@ def test_other_tokens_than_words(texts: Path, tmp_path: Path, kind: str, line: s
     assert result.text.endswith(after)
     token = result.text.removeprefix(before).removesuffix(after)
     assert len(token) == 1 if kind == "char" else " " not in token
+
+
+def test_blanks_that_touch_are_two_words(filler: BlankFiller) -> None:
+    apart, touching = filler.fill(["she ___ ___ .", "she ______ ."])
+    assert touching.text == apart.text
+    assert touching.blanks == apart.blanks
+
+
+def test_a_long_line_is_scored_whole_in_parts(
+    filler: BlankFiller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than training reads; the parts of its scores are as the whole."""
+    line = "she is here , he said . " * 60
+    (whole,) = filler.score([line])
+    assert whole.tokens == 7 * 60
+    monkeypatch.setattr(blank_filler, "_POSITIONS", 13)
+    (parts,) = filler.score([line])
+    assert parts.log_probability == pytest.approx(whole.log_probability)
+    assert parts.right == whole.right
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "shown", "answer"),
+    [
+        ("word", "a ___ is a mark .", "a ___ is ___ mark .", "a"),
+        ("char", "she is", "she___is", " "),
+        ("separator", "she is in", "she ___ in", "is"),
+    ],
+)
+def test_a_sample_leaves_one_token_out(
+    texts: Path, tmp_path: Path, kind: str, line: str, shown: str, answer: str
+) -> None:
+    """Also in a line that has the mark of a blank itself."""
+    (tmp_path / "valid.txt").write_text(f"{line}\n", encoding="utf-8")
+    overrides = [f"text.source.kind={kind}", f"data.valid={tmp_path / 'valid.txt'}"]
+    console = quiet_console()
+    config = task_config("cloze", texts, *overrides, "training.max_updates=1")
+    train(config, tmp_path / "run", console=console)
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert re.search(rf"^ *{re.escape(shown)}\n *= {re.escape(answer)}\n", said, re.MULTILINE)
 
 
 def test_wrong_calls(filler: BlankFiller) -> None:

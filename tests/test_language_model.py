@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from conftest import english_lines, quiet_console, task_config
-from penstock.bundle import load_bundle
+from penstock.bundle import INDEX, load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import TokenizerConfig, parse_config
 from penstock.data.stream import TextForm, TokenStream, between, characters, write_stream
@@ -553,6 +555,17 @@ def test_evaluate_gives_baselines_from_the_run(
     told = capfd.readouterr()
     assert "gram" not in told.out
     assert "no n-gram baselines" in told.err
+
+
+def test_a_record_of_another_shape_is_no_obstacle(
+    language_model_run: Path, texts: Path, capfd: Capture, tmp_path: Path
+) -> None:
+    shutil.copytree(language_model_run / "model", tmp_path / "model")
+    index = json.loads((tmp_path / "model" / INDEX).read_text())
+    index["record"] = {"data": [1]}
+    (tmp_path / "model" / INDEX).write_text(json.dumps(index))
+    assert penstock(["evaluate", "-m", str(tmp_path), str(texts / "lines.txt")]) == 0
+    assert "no n-gram baselines" in capfd.readouterr().err
 
 
 def test_score_gives_a_line_a_line(language_model_run: Path, texts: Path, capfd: Capture) -> None:

@@ -23,6 +23,8 @@ from penstock.text.lines import is_blank
 
 BLANK = "___"
 
+_POSITIONS = 512  # whose scores over the vocabulary are held at once
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -123,26 +125,39 @@ class BlankFiller:
 
         A line without a token counts none.
         """
-        rows = self._sentences.encode(lines)
-        places = [i for i, row in enumerate(rows) if len(row.ids) > 1]
+        rows = self._sentences.encode_whole(lines)
+        places = [i for i, row in enumerate(rows) if len(row) > 1]
         results = [TextScores(0.0, 0, len(line), 0, 0) for line in lines]
         with self.bundle.evaluating():
-            for batch in in_batches([rows[i].ids for i in places]):
-                log_probs = self._log_probs(batch)
-                ids = batch.ids.to(self.device)
-                chosen = log_probs.gather(2, ids[:, :, None])[:, :, 0].double().cpu()
-                best = self._likeliest(log_probs) == ids
-                for row, index in enumerate(batch.rows):
-                    own = rows[places[index]].ids
-                    count = len(own) - 1
-                    results[places[index]] = TextScores(
-                        log_probability=float(chosen[row, :count].sum()),
-                        tokens=count,
-                        characters=len(lines[places[index]]),
-                        right=int(best[row, :count].sum()),
-                        unknown=own.count(UNK_ID),
+            for batch in in_batches([rows[i] for i in places]):
+                chosen, right = self._score_tokens(batch)
+                begin = 0
+                for place in (places[index] for index in batch.rows):
+                    end = begin + len(rows[place]) - 1
+                    results[place] = TextScores(
+                        log_probability=float(chosen[begin:end].sum()),
+                        tokens=end - begin,
+                        characters=len(lines[place]),
+                        right=int(right[begin:end].sum()),
+                        unknown=rows[place].count(UNK_ID),
                     )
+                    begin = end
         return results
+
+    def _score_tokens(self, batch: SentenceBatch) -> tuple[Tensor, Tensor]:
+        """Of all tokens but EOS, row by row, (N,): log-probability; whether it is the likeliest."""
+        ids = batch.ids.to(self.device)
+        positions = torch.arange(ids.shape[1])
+        blanks = (positions < batch.lengths[:, None] - 1).to(self.device)  # (B, S)
+        contexts, answers = self._model.contexts(ids, batch.lengths)[blanks], ids[blanks]
+        chosen: list[Tensor] = []
+        right: list[Tensor] = []
+        for start in range(0, len(answers), _POSITIONS):
+            at = slice(start, start + _POSITIONS)
+            log_probs = self._log_probs(contexts[at])
+            chosen.append(log_probs.gather(1, answers[at, None])[:, 0].double().cpu())
+            right.append((self._likeliest(log_probs) == answers[at]).cpu())
+        return torch.cat(chosen), torch.cat(right)
 
     def _gapped(self, place: int, line: str, blank: str) -> _Gapped:
         segments = line.split(blank)
@@ -178,14 +193,15 @@ class BlankFiller:
         """Fill one blank of each line, in place."""
         with self.bundle.evaluating():
             for batch in in_batches([line.ids for line in lines]):
-                log_probs = self._log_probs(batch)
-                log_probs[:, :, : len(RESERVED)] = float("-inf")
+                contexts = self._model.contexts(batch.ids.to(self.device), batch.lengths)
                 for row, index in enumerate(batch.rows):
                     line = lines[index]
-                    at = log_probs[row, line.open]  # (open blanks, V)
-                    surest = line.open[int(at.amax(-1).argmax())]
+                    log_probs = self._log_probs(contexts[row, line.open])  # (open blanks, V)
+                    log_probs[:, : len(RESERVED)] = float("-inf")
+                    first = int(log_probs.amax(-1).argmax())
+                    surest = line.open[first]
                     count = min(n_best, log_probs.shape[-1] - len(RESERVED))
-                    best = log_probs[row, surest].topk(count)
+                    best = log_probs[first].topk(count)
                     tokens: list[int] = best.indices.tolist()
                     values: list[float] = best.values.exp().tolist()
                     line.found[surest] = list(zip(tokens, values, strict=True))
@@ -198,19 +214,21 @@ class BlankFiller:
             [Candidate(tokenizer.decode([token]), p) for token, p in line.found[position]]
             for position in line.blanks
         ]
-        segments = source.split(blank)
-        text = segments[0]
-        for candidates, segment in zip(blanks, segments[1:], strict=True):
-            text += candidates[0].token + segment
+        # blanks that touch are tokens of their own; what parts such is not in the line
+        parting = {"word": " ", "separator": tokenizer.separator}.get(tokenizer.kind, "")
+        text, *segments = source.split(blank)
+        for i, (candidates, segment) in enumerate(zip(blanks, segments, strict=True), start=1):
+            text += candidates[0].token + (segment or parting * (i < len(blanks)))
         around = len(line.ids) - 1 - len(blanks)
         heavy = 2 * line.ids.count(UNK_ID) > around > 0
         return Filled(source, text, blanks, "unknown-heavy" if heavy else "ok")
 
-    def _log_probs(self, batch: SentenceBatch) -> Tensor:
-        logits = self._model(batch.ids.to(self.device), batch.lengths)
+    def _log_probs(self, contexts: Tensor) -> Tensor:
+        """Of every token, (N, V), from what surrounds N blanks, (N, H)."""
+        logits = self._model.readout(contexts[None])[0]
         return torch.log_softmax(logits.float(), -1)
 
     @staticmethod
     def _likeliest(log_probs: Tensor) -> Tensor:
-        """The best token that may be written, (B, S); reserved ones may not."""
-        return log_probs[:, :, len(RESERVED) :].argmax(-1) + len(RESERVED)
+        """The best token that may be written, (N,); reserved ones may not."""
+        return log_probs[:, len(RESERVED) :].argmax(-1) + len(RESERVED)

@@ -176,6 +176,11 @@ def load_bundle(
         raise BundleError(
             f"{directory / INDEX}: damaged configuration at {where}: {first['msg']}"
         ) from None
+    if config.task != index["task"]:
+        raise BundleError(
+            f"{directory / INDEX}: damaged: task is {index['task']!r}, config.task "
+            f"{config.task!r}; restore it or train again"
+        )
     if task is not None:
         _require_task(config, task, directory)
     tokenizers = [
@@ -184,6 +189,8 @@ def load_bundle(
         if role in contents
     ]
     source, target = tokenizers[0], tokenizers[-1]
+    if config.task == "classification" and target.vocab_size <= len(RESERVED):
+        raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
     model = _build(config, source, target, contents, directory)
     model.eval().requires_grad_(requires_grad=False).to(device)
     return Bundle(config, model, source, target, index.get("record", {}))
@@ -303,6 +310,12 @@ def _build(
             f"{directory}: weights do not fit the configuration (first: {wrong}); "
             "bundle.json and the weights belong to different models"
         )
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise BundleError(
+                f"{directory}: the weight {name} has numbers that are not finite; restore the "
+                "bundle from its source or train again"
+            )
     model = build_network(config, **sizes, transformer=transformer)
     with torch.no_grad():
         for name, parameter in _unique_parameters(model):

@@ -53,10 +53,15 @@ class Sentences:
 
     def encode(self, lines: Sequence[str]) -> list[Sentence]:
         """The ids of each line, EOS at the end, cut at the model's greatest length."""
-        rows = self._tokenizer.encode_batch([self.normalized(line) for line in lines])
         return [
-            Sentence([*ids[: self._limit - 1], EOS_ID], len(ids) >= self._limit) for ids in rows
+            Sentence([*ids[: min(len(ids), self._limit) - 1], EOS_ID], len(ids) > self._limit)
+            for ids in self.encode_whole(lines)
         ]
+
+    def encode_whole(self, lines: Sequence[str]) -> list[list[int]]:
+        """The ids of each line, EOS at the end, however long it is."""
+        rows = self._tokenizer.encode_batch([self.normalized(line) for line in lines])
+        return [[*ids, EOS_ID] for ids in rows]
 
 
 def in_batches(rows: Sequence[list[int]], *, tokens: int = BATCH_TOKENS) -> Iterator[SentenceBatch]:

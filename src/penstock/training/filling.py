@@ -16,6 +16,8 @@ from penstock.training.corpus import Corpus
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 
+_NO_TEXT = "\0"  # a mark that no line has: the reader refuses it
+
 
 class ClozeLearner:
     """Sentences of which each token is predicted from all others (see `Learner`)."""
@@ -58,12 +60,19 @@ class ClozeLearner:
         )
 
     def _samples(self) -> list[str]:
-        """Three lines with the word in the middle left out."""
+        """Three lines with the token in the middle left out."""
         shown: list[str] = []
         for i in {len(self._valid) * i // 3: None for i in range(3)}:
-            words = self._valid[i].split(" ")
-            gap = len(words) // 2
-            line = " ".join([*words[:gap], BLANK, *words[gap + 1 :]])
-            result = self._filler.fill([line])[0]
-            shown.append(f"{line}\n= {words[gap]}\n> {result.blanks[0][0].token}")
+            before, answer, behind = self._with_gap(self._valid[i])
+            result = self._filler.fill([f"{before}{_NO_TEXT}{behind}"], blank=_NO_TEXT)[0]
+            shown.append(f"{before}{BLANK}{behind}\n= {answer}\n> {result.blanks[0][0].token}")
         return shown
+
+    def _with_gap(self, line: str) -> tuple[str, str, str]:
+        """A line as what stands before its middle token, that token, and what stands behind."""
+        tokenizer = self.bundle.source_tokenizer
+        parting = {"char": "", "separator": tokenizer.separator}.get(tokenizer.kind, " ")
+        tokens = line.split(parting) if parting else list(line)
+        gap = len(tokens) // 2
+        before = "".join(f"{token}{parting}" for token in tokens[:gap])
+        return before, tokens[gap], "".join(f"{parting}{token}" for token in tokens[gap + 1 :])
