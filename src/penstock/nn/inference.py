@@ -7,6 +7,7 @@ copied, and rows come in numbers that make each the same in any batch (`alike_ro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -148,8 +149,15 @@ class InferenceModel:
         assert memory.keys is not None
         asked = hidden if places.rows is None else hidden.index_select(0, places.rows)
         queries = asked.view(places.sentences, places.width, -1)
-        context, weights = self._attention(queries, memory.keys, memory.values, memory.mask)
-        weights = weights[:, 0] if weights.shape[1] == 1 else weights.mean(1)  # (b, W, S)
+        if self._attention.kind in ("dot", "general"):
+            # the module's equations in three operations
+            bias = torch.where(memory.mask, 0.0, -math.inf).to(queries.dtype)[:, None]
+            scores = torch.baddbmm(bias, queries, memory.keys.mT)  # (b, W, S)
+            weights = torch.softmax(scores, -1)
+            context = torch.bmm(weights, memory.values)
+        else:
+            context, heads = self._attention(queries, memory.keys, memory.values, memory.mask)
+            weights = heads.mean(1)
         context, weights = context.flatten(0, 1), weights.flatten(0, 1)
         if places.places is None:
             return context, weights

@@ -83,5 +83,6 @@ class Limits:
         score is always the model's own probability.
         """
         log_probs = torch.log_softmax(logits.float(), -1)
-        log_probs[:, list(self.blocked)] = -math.inf
+        for token in self.blocked:
+            log_probs[:, token].fill_(-math.inf)
         return log_probs
