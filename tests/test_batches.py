@@ -106,6 +106,16 @@ def test_a_store_without_counts_was_never_finished(tmp_path: Path) -> None:
     assert not store_exists(path)
 
 
+@pytest.mark.parametrize("suffix", [".arrow", ".json"])
+@pytest.mark.parametrize("kept", [0, 1, 20])
+def test_a_damaged_store_is_none(tmp_path: Path, suffix: str, kept: int) -> None:
+    path = tmp_path / "train.arrow"
+    write(path, PAIRS)
+    damaged = path.with_suffix(suffix)
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    assert not store_exists(path)
+
+
 def test_counts_of_an_older_store_never_describe_a_newer_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

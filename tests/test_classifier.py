@@ -276,6 +276,17 @@ def test_evaluating_an_unseen_label_names_the_line(
     assert "'statement'" in error
 
 
+def test_texts_that_were_cut_are_said(classifier_run: Path, tmp_path: Path, capfd: Capture) -> None:
+    (tmp_path / "long.tsv").write_text("is it " * 300 + "?\tquestion\n", encoding="utf-8")
+    assert penstock(["evaluate", "-m", str(classifier_run), str(tmp_path / "long.tsv")]) == 0
+    assert "1 of 1 texts are longer than 256 tokens" in capfd.readouterr().err
+
+
+def test_a_classifier_scores_no_text(classifier_run: Path, texts: Path, capfd: Capture) -> None:
+    assert penstock(["score", "-m", str(classifier_run), str(texts / "labels.tsv")]) == 2
+    assert "measure it by 'penstock evaluate'" in capfd.readouterr().err
+
+
 def test_info_names_the_labels(classifier_run: Path, capfd: Capture) -> None:
     assert penstock(["info", str(classifier_run)]) == 0
     shown = capfd.readouterr().out

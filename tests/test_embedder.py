@@ -62,6 +62,12 @@ def test_embed_on_the_command_line(
     assert rows[0]["tokens"] == ["she", "is", "working", "."]
     assert [len(row) for row in rows[0]["vectors"]] == [24] * 4
     assert rows[1]["vectors"] == []
+    assert [row["status"] for row in rows] == ["ok", "empty"]
     assert penstock([*command, "--mean", "--digits", "2"]) == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1]]
     assert len(rows[0]["vector"]) == 24
+    (tmp_path / "in.txt").write_text("she is working . " * 300, encoding="utf-8")
+    assert penstock(command) == 0
+    told = capfd.readouterr()
+    assert json.loads(told.out)["status"] == "truncated"
+    assert "of 1 line: 1 truncated (status says which)" in told.err

@@ -21,7 +21,14 @@ from conftest import english_lines, quiet_console, task_config
 from penstock.bundle import INDEX, load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import TokenizerConfig, parse_config
-from penstock.data.stream import TextForm, TokenStream, between, characters, write_stream
+from penstock.data.stream import (
+    TextForm,
+    TokenStream,
+    between,
+    characters,
+    stream_exists,
+    write_stream,
+)
 from penstock.data.windows import WindowSampler, scoring_windows
 from penstock.errors import BundleError, DataError, UsageError
 from penstock.nn import LanguageModel
@@ -188,6 +195,18 @@ def test_a_stream_reads_back(tmp_path: Path, kind: str, joined: bool) -> None:
     assert read == expected
     assert stream.ids()[0] == EOS_ID
     assert TokenStream(tmp_path / "x.ids").counts.tokens == len(ids)
+
+
+@pytest.mark.parametrize("suffix", [".ids", ".json"])
+@pytest.mark.parametrize("kept", [0, 1, 4])
+def test_a_damaged_stream_is_none(tmp_path: Path, suffix: str, kept: int) -> None:
+    path, lines = tmp_path / "x.ids", ["the cat", "ran ."]
+    assert not stream_exists(path)
+    write_stream(path, lines, tokenizer_of(lines, "word"), TextForm())
+    assert stream_exists(path)
+    damaged = path.with_suffix(suffix)
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    assert not stream_exists(path)
 
 
 def test_the_chapters_form_has_letters_only_and_glues_no_words() -> None:
@@ -594,6 +613,15 @@ def test_flags_about_translations_are_refused(
     assert "--beam-size is about translations" in capfd.readouterr().err
     assert penstock([*command, "--columns", "1,2"]) == 2
     assert "plain text, which has none" in capfd.readouterr().err
+    assert penstock([*command, "--on-error", "skip"]) == 2
+    assert "--on-error skip: this model reads a text whole" in capfd.readouterr().err
+    assert penstock([*command, "--out", str(texts / "never.tsv")]) == 2
+    assert "is a model for language-model, measured over a whole text" in capfd.readouterr().err
+    command[0] = "score"
+    assert penstock([*command, "-m", str(language_model_run)]) == 2
+    assert "--model is about translations" in capfd.readouterr().err
+    assert penstock([*command, "--weights", "1"]) == 2
+    assert "--weights is about translations" in capfd.readouterr().err
 
 
 def test_the_form_is_kept_in_the_bundle(

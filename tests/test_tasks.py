@@ -56,7 +56,12 @@ def test_a_blank_is_no_piece_of_a_word(kind: str) -> None:
         ("classification", "model.decoder_layers=3", "model.num_layers"),
         ("classification", "training.window=8", "reads windows"),
         ("classification", "text.target.kind=char", "one token as it stands"),
+        ("classification", "data.max_target_tokens=8", "one token as it stands"),
         ("cloze", "model.pooling=mean", "only a classifier"),
+        ("cloze", "data.columns=[1, 2]", "its lines are read whole"),
+        ("cloze", "data.on_error=skip", "a text is read whole"),
+        ("cloze", "search.length_penalty=0.5", "only a translation model searches"),
+        ("language-model", "data.valid_pairs=5", "data.valid_share"),
         ("cloze", "text.target.kind=char", "there is one text"),
         ("translation", "model.num_layers=2", "model.encoder_layers"),
         ("translation", "data.join_lines=true", "one stream"),
@@ -73,6 +78,12 @@ def test_what_would_do_nothing_is_refused(task: str, override: str, message: str
 def test_a_metric_of_another_task_is_refused(task: str, metric: str) -> None:
     with pytest.raises(ConfigError, match=f"training.metric = '{metric}'.*has loss"):
         config_of(task, f"training.metric={metric}")
+
+
+@pytest.mark.parametrize("task", ["[1]", "{a = 1}", "3"])
+def test_a_task_that_is_no_name(task: str) -> None:
+    with pytest.raises(ConfigError, match=r"task.*input should be 'translation', 'language-model'"):
+        parse_config({"data": {"train": "text.txt"}}, [f"task={task}"])
 
 
 def test_the_built_in_corpus_has_pairs_only() -> None:

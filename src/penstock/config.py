@@ -399,7 +399,8 @@ def parse_config(
     for override in overrides:
         _apply_override(merged, override)
     _refuse_unknown(merged, RunConfig, place, ())
-    usual = DEFAULTS.get(cast(Task, merged.get("task", "translation")), {})
+    task = merged.get("task", "translation")
+    usual = DEFAULTS.get(cast(Task, task if isinstance(task, str) else ""), {})
     try:
         return RunConfig.model_validate(_laid_over(usual, merged))
     except ValidationError as error:

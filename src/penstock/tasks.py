@@ -76,8 +76,14 @@ _TRANSLATION_ONLY = {
     "model.attention_size": "only a translation model attends",
     "text.shared": "there is one text to tokenise",
     "search.beam_size": "only a translation model searches",
+    "search.length_penalty": "only a translation model searches",
+    "search.max_length_ratio": "only a translation model searches",
+    "search.max_length_extra": "only a translation model searches",
 }
 _ONE_TEXT = {
+    "data.columns": "a text has no columns, its lines are read whole",
+    "data.on_error": "a text is read whole; mend the lines that are unusable",
+    "data.max_target_tokens": "there is one text, whose lines have data.max_source_tokens",
     "text.target": "there is one text, and text.source is its tokenizer",
     "model.target_vectors": "there is one text, and model.source_vectors are its vectors",
 }
@@ -107,12 +113,14 @@ UNUSED: Mapping[Task, Mapping[str, str]] = {
         "model.transformer": "a Transformer encoder reads what follows a token too, so its "
         "features hold the answer",
         "data.max_pairs": "a text has no pairs; a part of it is data.max_characters",
+        "data.valid_pairs": "a text has no pairs; the part held out is data.valid_share",
         "training.evaluate_sentences": "the held-out part is training.evaluate_tokens",
     },
     "classification": {
         **_TRANSLATION_ONLY,
         **_STREAM_ONLY,
         "text.target": "a label is one token as it stands",
+        "data.max_target_tokens": "a label is one token as it stands",
         "model.tie_embeddings": "labels have no embeddings",
         "model.target_vectors": "labels have no embeddings",
         "model.readout_size": "the output layer reads the pooled states",

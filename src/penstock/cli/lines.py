@@ -37,10 +37,13 @@ def transform_lines(
     output: str,
     transform: Callable[[Sequence[str]], Iterable[R]],
     shown: Callable[[R], str],
+    *,
+    told_by: str = "--format json",
 ) -> None:
     """Read lines in buffers, write a line for each, tell at the end what was not `ok`.
 
-    From a terminal each line is answered at once. An error names the line of the file.
+    From a terminal each line is answered at once. An error names the line of the file. `told_by`
+    is what says the status of each line.
     """
     from penstock.data.streams import read_lines
     from penstock.errors import DataError
@@ -74,7 +77,7 @@ def transform_lines(
         listed = ", ".join(f"{n:,} {status}" for status, n in sorted(odd.items()))
         total = statuses.total()
         lines = "1 line" if total == 1 else f"{total:,} lines"
-        note(f"of {lines}: {listed} (--format json says which)")
+        note(f"of {lines}: {listed} ({told_by} says which)")
 
 
 def prepare_device(device: str, threads: int | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.console import as_row, note, write_json, write_line
-from penstock.errors import DataError
+from penstock.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,13 @@ def measure(
 
     Raises:
         DataError: nothing to score, or a label that training did not see.
+        UsageError: `out` for a model that has no result a line.
     """
+    if out is not None and bundle.config.task != "classification":
+        raise UsageError(
+            f"--out: {model} is a model for {bundle.config.task}, measured over a whole text; "
+            "leave it out ('penstock score' writes a line a line)"
+        )
     if bundle.config.task == "classification":
         _measure_labels(bundle, reading, device, out=out, as_json=as_json)
     elif bundle.config.task == "cloze":
@@ -125,12 +131,20 @@ def _measure_labels(
     pairs = list(reading.pairs())
     if not pairs:
         raise DataError("no labelled text to score", path=reading.data[0])
+    known = set(classifier.labels)
     for pair in pairs:
         for label in pair.targets:
-            if label not in classifier.labels:
+            if label not in known:
                 message = unseen_label(label, classifier.labels)
                 raise DataError(message, path=reading.data[0], line=pair.line or None)
     results = classifier.classify([pair.source for pair in pairs])
+    cut = sum(result.status == "truncated" for result in results)
+    if cut:
+        limit = bundle.config.data.max_source_tokens
+        note(
+            f"{cut:,} of {len(pairs):,} texts are longer than {limit} tokens: the model read "
+            "their beginnings"
+        )
     found = [result.label for result in results]
     if out is not None:
         rows = [
@@ -207,4 +221,5 @@ def score_lines(bundle: Bundle, reading: Reading, device: torch.device, *, as_js
                 shown = "" if perplexity is None else f"{perplexity:.3f}"
                 write_line(as_row([f"{scores.log_probability:.4f}", shown, line]))
     if tokens:
-        note(f"all: log-probability {total:.1f}, perplexity {math.exp(-total / tokens):.3f}")
+        perplexity = math.exp(min(-total / tokens, 700.0))
+        note(f"all: log-probability {total:.1f}, perplexity {perplexity:.3f}")

@@ -47,12 +47,16 @@ class Reading:
         """The chosen lines of a text.
 
         Raises:
-            UsageError: several files, or columns.
+            UsageError: several files, columns, or lines to skip.
         """
         from penstock.data.streams import read_lines
 
         if self.columns is not None:
             raise UsageError("--columns: this model reads plain text, which has none; leave it out")
+        if self.on_error == "skip":
+            raise UsageError(
+                "--on-error skip: this model reads a text whole; mend the lines that are unusable"
+            )
         if len(self.data) != 1:
             raise UsageError(
                 f"{len(self.data)} files: this model reads one file of text; join them"

@@ -197,7 +197,17 @@ def score(
 
     on = choose_device(device)
     bundle = load_bundle(model[0], device=on)
+    if bundle.config.task == "classification":
+        raise UsageError(
+            f"{model[0]} is a model for classification, which gives a text no probability; "
+            "measure it by 'penstock evaluate'"
+        )
     if bundle.config.task in ("language-model", "cloze"):
+        _refuse_flags(
+            f"{model[0]} is a model for {bundle.config.task}",
+            weights=weights,
+            model=model[1:] or None,
+        )
         score_lines(bundle, Reading(data, columns, on_error), on, as_json=as_json)
         return
     require_task(bundle, "translation", model[0])

@@ -129,14 +129,16 @@ def embed(
 
     def shown(result: Embedding) -> str:
         if mean:
-            return _json(source=result.source, vector=rounded(result.mean))
+            vector = rounded(result.mean)
+            return _json(source=result.source, vector=vector, status=result.status)
         return _json(
             source=result.source,
             tokens=result.tokens,
             vectors=[rounded(row) for row in result.vectors],
+            status=result.status,
         )
 
-    transform_lines(source, output, embedder.embed, shown)
+    transform_lines(source, output, embedder.embed, shown, told_by="status")
 
 
 def _json(**values: object) -> str:

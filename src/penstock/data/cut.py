@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from penstock.data.streams import read_lines
+from penstock.data.streams import STDIN, read_lines
 from penstock.errors import DataError, UsageError
 from penstock.files import replacing
 
@@ -33,22 +34,25 @@ def cut_text(
     """Cut a text at line ends into train.txt, valid.txt and test.txt, in this order.
 
     Args:
-        source: the text, plain or compressed; standard input has no end to measure from.
+        source: the text, plain or compressed; read twice, so no stream.
         folder: where the files go.
         shares: of the characters, one a file, in any unit.
         overwrite: replace files that stand there.
 
     Raises:
-        UsageError: shares that are not three above zero, files that stand there already.
+        UsageError: shares that are not three above zero, a stream, files that stand there already,
+            or one that would be the text itself.
         DataError: a text too short for three parts.
     """
-    if len(shares) != len(NAMES) or min(shares) <= 0:
+    if len(shares) != len(NAMES) or not all(0 < share < math.inf for share in shares):
         shown = ",".join(f"{share:g}" for share in shares)
         raise UsageError(f"shares {shown}: give three above zero, as in 90,5,5")
-    if str(source) == "-":
-        raise UsageError("standard input cannot be cut: its length is not known; give a file")
+    if str(source) == STDIN or Path(source).is_fifo():
+        raise UsageError("a cut reads its text twice; save the stream to a file first")
     paths = [Path(folder) / name for name in NAMES]
     for path in paths:
+        if path.resolve() == Path(source).resolve():
+            raise UsageError(f"{path}: the cut would replace its own input; choose another folder")
         if path.exists() and not overwrite:
             raise UsageError(f"{path}: stands there already; add --overwrite or another folder")
     total = sum(len(line.text) + 1 for line in read_lines(source))

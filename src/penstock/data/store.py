@@ -140,8 +140,12 @@ def write_store(
 
 
 def store_exists(path: str | Path) -> bool:
-    """Whether a finished store stands at `path`."""
-    return Path(path).exists() and _counts_path(Path(path)).exists()
+    """Whether a finished store stands at `path`; a damaged one is none."""
+    try:
+        PairStore(path)
+    except (OSError, ValueError, TypeError):  # Arrow's error of a damaged file is a ValueError
+        return False
+    return True
 
 
 def _counts_path(path: Path) -> Path:

@@ -24,6 +24,7 @@ from penstock.text import Tokenizer, letters_only
 Lines = Callable[[], Iterator[str]]
 
 _BLOCK_LINES = 8192
+_ID_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,11 @@ def write_stream(
 
 
 def stream_exists(path: str | Path) -> bool:
-    """Whether a finished stream stands at `path`."""
-    return Path(path).exists() and _counts_path(Path(path)).exists()
+    """Whether a finished stream stands at `path`; a damaged one is none."""
+    try:
+        return Path(path).stat().st_size == _ID_BYTES * len(TokenStream(path))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _counts_path(path: Path) -> Path:
