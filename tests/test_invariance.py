@@ -96,7 +96,7 @@ def alone(index: int, kind: str, number: int) -> list[Hypothesis]:
 @pytest.mark.parametrize(
     "index", range(len(MODELS)), ids=lambda i: "-".join(map(str, MODELS[i].values()))
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     numbers=st.lists(st.integers(0, 30), min_size=2, max_size=64),
     padding=st.integers(0, 20),
