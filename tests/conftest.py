@@ -167,3 +167,34 @@ def classifier_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def cloze_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run; not to be changed."""
     return _trained("cloze", texts, tmp_path_factory.mktemp("runs"))
+
+
+def assert_resumes_exactly(
+    task: str, texts: Path, folder: Path, *overrides: str, stops: tuple[int, ...] = (4,)
+) -> None:
+    """A run that stops after some updates and goes on has the weights of one that does not."""
+    import torch
+
+    from penstock.bundle import load_bundle
+    from penstock.training.loop import train
+
+    def made(run: str, updates: int) -> dict[str, torch.Tensor]:
+        config = task_config(
+            task,
+            texts,
+            "training.schedule=constant",
+            "training.keep=last",
+            f"training.max_updates={updates}",
+            *overrides,
+        )
+        resume = (folder / run).exists()
+        train(config, folder / run, resume=resume, console=quiet_console())
+        return load_bundle(folder / run).model.state_dict()
+
+    whole = made("whole", 13)
+    for updates in stops:
+        made("parts", updates)
+    parts = made("parts", 13)
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name

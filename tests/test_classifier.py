@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import english_lines, kind_of_sentence, quiet_console, task_config
+from conftest import (
+    assert_resumes_exactly,
+    english_lines,
+    kind_of_sentence,
+    quiet_console,
+    task_config,
+)
 from penstock.bundle import load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import parse_config
@@ -80,22 +86,7 @@ def test_it_learns(classifier_run: Path) -> None:
 
 
 def test_interrupted_and_resumed_is_uninterrupted(texts: Path, tmp_path: Path) -> None:
-    def made(run: str, updates: int, *, resume: bool = False) -> dict[str, torch.Tensor]:
-        config = task_config(
-            "classification",
-            texts,
-            "training.schedule=constant",
-            "training.keep=last",
-            f"training.max_updates={updates}",
-        )
-        train(config, tmp_path / run, resume=resume, console=quiet_console())
-        return load_bundle(tmp_path / run).model.state_dict()
-
-    whole = made("whole", 11)
-    made("parts", 4)
-    parts = made("parts", 11, resume=True)
-    for name, value in whole.items():
-        assert torch.equal(value, parts[name]), name
+    assert_resumes_exactly("classification", texts, tmp_path)
 
 
 def test_a_held_out_label_that_training_lacks(texts: Path, tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from conftest import quiet_console, task_config
+from conftest import assert_resumes_exactly, quiet_console, task_config
 from penstock import blank_filler
 from penstock.blank_filler import BlankFiller
-from penstock.bundle import load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import parse_config
 from penstock.errors import DataError, UsageError
@@ -91,22 +90,7 @@ def test_it_learns(cloze_run: Path, texts: Path) -> None:
 
 
 def test_interrupted_and_resumed_is_uninterrupted(texts: Path, tmp_path: Path) -> None:
-    def made(run: str, updates: int, *, resume: bool = False) -> dict[str, torch.Tensor]:
-        config = task_config(
-            "cloze",
-            texts,
-            "training.schedule=constant",
-            "training.keep=last",
-            f"training.max_updates={updates}",
-        )
-        train(config, tmp_path / run, resume=resume, console=quiet_console())
-        return load_bundle(tmp_path / run).model.state_dict()
-
-    whole = made("whole", 11)
-    made("parts", 4)
-    parts = made("parts", 11, resume=True)
-    for name, value in whole.items():
-        assert torch.equal(value, parts[name]), name
+    assert_resumes_exactly("cloze", texts, tmp_path)
 
 
 def test_two_files_are_no_text(texts: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from conftest import english_lines, quiet_console, task_config
+from conftest import assert_resumes_exactly, english_lines, quiet_console, task_config
 from penstock.bundle import INDEX, load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import TokenizerConfig, parse_config
@@ -258,25 +258,7 @@ def test_interrupted_and_resumed_is_uninterrupted(
     texts: Path, tmp_path: Path, overrides: list[str]
 ) -> None:
     """The carried state too, and the place in the text."""
-
-    def made(run: str, updates: int, *, resume: bool = False) -> dict[str, torch.Tensor]:
-        config = task_config(
-            "language-model",
-            texts,
-            "training.schedule=constant",
-            "training.keep=last",
-            f"training.max_updates={updates}",
-            *overrides,
-        )
-        train(config, tmp_path / run, resume=resume, console=quiet_console())
-        return load_bundle(tmp_path / run).model.state_dict()
-
-    whole = made("whole", 13)
-    made("parts", 5)
-    made("parts", 6, resume=True)
-    parts = made("parts", 13, resume=True)
-    for name, value in whole.items():
-        assert torch.equal(value, parts[name]), name
+    assert_resumes_exactly("language-model", texts, tmp_path, *overrides, stops=(5, 6))
 
 
 @pytest.mark.parametrize("changed", ["training.window=8", "training.batch_sentences=3"])

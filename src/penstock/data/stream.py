@@ -8,7 +8,7 @@ joined by spaces.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,8 +20,6 @@ from penstock.errors import DataError
 from penstock.files import atomic_write, replacing
 from penstock.reserved import EOS_ID, UNK_ID
 from penstock.text import Tokenizer, letters_only
-
-Lines = Callable[[], Iterator[str]]
 
 _BLOCK_LINES = 8192
 _ID_BYTES = 4
