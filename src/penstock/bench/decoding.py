@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from penstock.bundle import load_bundle
 from penstock.config import ModelConfig, RunConfig, load_config
@@ -26,12 +25,14 @@ from penstock.data.streams import read_lines
 from penstock.errors import UsageError
 from penstock.nn import InferenceModel, Seq2Seq
 from penstock.nn.cells import Cell
+from penstock.nn.products import FixedLinear
 from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.search import Limits, beam_search, greedy_search
 from penstock.search.decoding import decoding_step, start_decoding
 from penstock.search.step import StepOutput
 
 Search = Literal["beam", "greedy"]
+_Work = tuple[Tensor, FixedLinear]  # what to multiply, and by what
 
 _VOCABULARY = 8000
 
@@ -182,18 +183,18 @@ class Products:
             keys = decoder.attention.project_keys
             self._encoder.append((keys.in_features, keys.out_features))
         self._source_tokens = source_tokens
-        self._tensors: dict[torch.dtype, tuple[list[Any], list[Any]]] = {}
+        self._tensors: dict[torch.dtype, tuple[list[_Work], list[_Work]]] = {}
 
     def seconds(self, kind: torch.dtype) -> float:
         """Of all products, in the given type."""
         encoder, steps = self._made(kind)
 
         def make() -> None:
-            for x, weight in encoder:
-                linear(x, weight)
+            for x, product in encoder:
+                product(x)
             for n in self._rows:
-                for x, weight in steps:
-                    linear(x[:n], weight)
+                for x, product in steps:
+                    product(x[:n])
 
         make()
         return _seconds(make)
@@ -204,21 +205,21 @@ class Products:
 
         def make() -> None:
             for _ in self._rows:
-                for x, weight in steps:
-                    torch.mv(weight, x[0])
+                for x, product in steps:
+                    product(x[:1])
 
         make()
         return _seconds(make)
 
-    def _made(self, kind: torch.dtype) -> tuple[list[Any], list[Any]]:
+    def _made(self, kind: torch.dtype) -> tuple[list[_Work], list[_Work]]:
         if kind not in self._tensors:
             most = max(self._rows)
             encoder = [
-                (torch.randn(self._source_tokens, i, dtype=kind), torch.randn(o, i, dtype=kind))
+                (torch.randn(self._source_tokens, i, dtype=kind), _product(i, o, kind))
                 for i, o in self._encoder
             ]
             steps = [
-                (torch.randn(most, i, dtype=kind), torch.randn(o, i, dtype=kind))
+                (torch.randn(most, i, dtype=kind), _product(i, o, kind))
                 for i, o in self._step_sizes
             ]
             self._tensors[kind] = (encoder, steps)
@@ -255,14 +256,22 @@ _KINDS: dict[str, frozenset[str]] = {
         {
             "aten::addmm",
             "aten::mm",
-            "aten::linear",
+            "aten::bmm",
+            "aten::baddbmm",
             "mkldnn::_linear_pointwise",
-            "aten::mkldnn_linear",
+            "mkldnn::_linear_pointwise.binary",
         }
     ),
-    "attention": frozenset({"aten::bmm", "aten::baddbmm", "aten::_softmax"}),
     "gates": frozenset(
-        {"aten::sigmoid_", "aten::tanh_", "aten::tanh", "aten::addcmul", "aten::mul", "aten::lerp"}
+        {
+            "aten::sigmoid_",
+            "aten::tanh_",
+            "aten::addcmul",
+            "aten::mul",
+            "aten::mul_",
+            "aten::sub_",
+            "aten::lerp",
+        }
     ),
     "probabilities and choice": frozenset(
         {"aten::_log_softmax", "aten::amax", "aten::topk", "aten::gather", "aten::argmax"}
@@ -312,6 +321,10 @@ def _random_model(config: ModelConfig) -> Seq2Seq:
     with torch.no_grad():
         model.decoder.output.bias[EOS_ID] = 6.4  # against 8,000 others: one in fourteen
     return model.requires_grad_(requires_grad=False)
+
+
+def _product(inner: int, outer: int, kind: torch.dtype) -> FixedLinear:
+    return FixedLinear(torch.randn(outer, inner, dtype=kind), None)
 
 
 def _joined(cell: torch.nn.Module) -> tuple[int, int]:

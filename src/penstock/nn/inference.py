@@ -13,11 +13,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from penstock.nn.cells import Cell
 from penstock.nn.frozen import FrozenRun, FrozenStep, is_plain
-from penstock.nn.products import alike_rows
+from penstock.nn.products import FixedLinear, alike_rows
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.seq2seq import Seq2Seq
 from penstock.nn.state import Memory, State
@@ -69,7 +69,7 @@ class InferenceModel:
     @property
     def device(self) -> torch.device:
         """Where it runs."""
-        return self._output[0].device
+        return self._output.weight.device
 
     @torch.no_grad()
     def encode(self, src: Tensor, src_lengths: Tensor) -> tuple[Memory, tuple[State, ...]]:
@@ -147,6 +147,7 @@ class InferenceModel:
         """Context (N, M) and weights (N, S): the rows of a sentence ask its memory together."""
         assert self._attention is not None
         assert memory.keys is not None
+        hidden = hidden.to(memory.values.dtype)
         asked = hidden if places.rows is None else hidden.index_select(0, places.rows)
         queries = asked.view(places.sentences, places.width, -1)
         if self._attention.kind in ("dot", "general"):
@@ -166,11 +167,11 @@ class InferenceModel:
     def _read(self, features: list[Tensor]) -> Tensor:
         x = features[0] if len(features) == 1 else torch.cat(features, 1)
         if self._readout is not None:
-            x = linear(x.to(self.kind), *self._readout).tanh_()
-        return linear(x.to(self.kind), *self._output)
+            x = self._readout(x.to(self.kind)).tanh_()
+        return self._output(x.to(self.kind))
 
-    def _linear(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
-        return layer.weight.detach().to(self.kind), layer.bias.detach().to(self.kind)
+    def _linear(self, layer: nn.Linear) -> FixedLinear:
+        return FixedLinear(layer.weight.to(self.kind), layer.bias.to(self.kind))
 
     def _encode(self, src: Tensor, src_lengths: Tensor) -> tuple[Memory, State]:
         assert self._encoder is not None

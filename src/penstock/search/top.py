@@ -58,9 +58,12 @@ def _top(values: Tensor, ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     best: Tensor = found.values
     # the one that comes after the last is looked at too: it must not be its equal
     apart = (best[:, :-1] > best[:, 1:]) | (best[:, 1:] == -math.inf)
-    if bool(apart.all()):
-        return best[:, :count], ids.gather(1, found.indices[:, :count])
-    return _top_of_tied(values, ids, count)
+    best, chosen = best[:, :count], ids.gather(1, found.indices[:, :count])
+    tied = (~apart).any(1).nonzero()[:, 0]
+    if len(tied):
+        best = best.clone()
+        best[tied], chosen[tied] = _top_of_tied(values[tied], ids[tied], count)
+    return best, chosen
 
 
 def _top_of_tied(values: Tensor, ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
