@@ -193,15 +193,12 @@ class Translator:
         """The networks that decide together."""
         return self._models
 
-    def part(
-        self, text: str, options: SearchOptions | None = None, *, prefix: Sequence[int] = ()
-    ) -> Part:
+    def part(self, text: str, options: SearchOptions | None = None) -> Part:
         """One sentence as a search takes it.
 
         Args:
             text: not blank.
             options: with the phrases that its output must and must not contain.
-            prefix: ids that the output begins with, in place of the prefix of `options`.
 
         Raises:
             UsageError: the text is blank, or too long to be read at once.
@@ -217,10 +214,7 @@ class Translator:
                     f"the text has {len(own):,} source pieces, and the model reads {limit:,} at "
                     "once; give one sentence of it"
                 )
-        part = self._part(text, ids, options.phrases, options)
-        if prefix:
-            return replace(part, demands=replace(part.demands, prefix=tuple(prefix)))
-        return part
+        return self._part(text, ids, options.phrases, options)
 
     def search(
         self, part: Part, options: SearchOptions | None = None, *, watch: Watch | None = None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penstock.errors import UsageError
+from penstock.insight.beam_tree import make_tree
 from penstock.insight.forcing import attention_of, choices_of, read_output
-from penstock.insight.inspection import Inspection, Search, Tree
-from penstock.reserved import EOS_ID
-from penstock.searching import SearchOptions, limits_of
+from penstock.insight.gates import gates_of
+from penstock.insight.inspection import Inspection, Optimum, Search
+from penstock.insight.prefixes import prefix_ids
+from penstock.reserved import BOS_ID, EOS_ID
+from penstock.search import Candidate, Hypothesis
+from penstock.searching import Part, SearchOptions, limits_of
 from penstock.translator import Translator
 
 
@@ -39,17 +44,29 @@ def inspect_sentence(
     """
     options = options or SearchOptions()
     _require_one_beam(translator, options)
-    bundle = translator.bundle
-    model = translator.models[0]
-    target = bundle.target_tokenizer
-    vocabulary = target.vocabulary()
+    bundle, model = translator.bundle, translator.models[0]
+    config = bundle.config.search
+    vocabulary = bundle.target_tokenizer.vocabulary()
     part = translator.part(text, options)
-    found, translation = translator.search(part, options)
-    best = found[0]
+    limits = limits_of([part], options, config)
+    if prefix:
+        ids = prefix_ids(prefix, vocabulary, limits.blocked)
+        part = replace(part, demands=replace(part.demands, prefix=ids))
+    steps: list[Sequence[Candidate]] = []
+    (best, *_), translation = translator.search(part, options, watch=steps.append)
+    optimum = _optimum(translator, part, options) if exact else None
     output = [*best.tokens, EOS_ID]
+    target_tokens = [vocabulary[token] for token in output]
     with bundle.evaluating():
         logits, weights = read_output(model, part.ids[0], output)
-    config = bundle.config.search
+        gates = gates_of(
+            model,
+            part.ids[0],
+            output,
+            translation.source_tokens,
+            [vocabulary[BOS_ID], *target_tokens[:-1]],
+            units=units,
+        )
     ranking = options.ranking(config)
     return Inspection(
         source=text,
@@ -60,14 +77,34 @@ def inspect_sentence(
         search=Search(options.beam(config), ranking.normalization, ranking.alpha),
         prefix=list(prefix),
         source_tokens=translation.source_tokens,
-        target_tokens=target.tokens(output),
+        target_tokens=target_tokens,
         token_log_probabilities=best.token_log_probabilities,
         attention=None if weights is None else attention_of(weights),
-        choices=choices_of(limits_of([part], options, config).allowed(logits), output, vocabulary),
-        tree=Tree([]),
-        exact=None,
-        gates=[],
+        choices=choices_of(limits.allowed(logits), output, vocabulary),
+        tree=make_tree(steps, best, None if optimum is None else optimum[0], vocabulary),
+        exact=None if optimum is None else optimum[1],
+        gates=gates,
     )
+
+
+def _optimum(
+    translator: Translator, part: Part, options: SearchOptions
+) -> tuple[Hypothesis, Optimum]:
+    """The best output under the same ranking and limits, as far as the budget goes."""
+    (best, *_), translation = translator.search(part, replace(options, search="exact"))
+    assert best.certified is not None
+    assert best.bound is not None
+    assert best.extended is not None
+    optimum = Optimum(
+        text=translation.text,
+        tokens=translator.bundle.target_tokenizer.tokens([*best.tokens, EOS_ID]),
+        score=best.score,
+        log_probability=best.log_probability,
+        certified=best.certified,
+        bound=best.bound,
+        extended=best.extended,
+    )
+    return best, optimum
 
 
 def _require_one_beam(translator: Translator, options: SearchOptions) -> None:
