@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 View = Literal["attention", "alignment", "tree", "gates"]
 
 _LONGEST = 16  # characters shown of a token
-_INK, _PALE, _BLUE, _ORANGE = "#333333", "#bbbbbb", "#0072B2", "#D55E00"
+_INK, _GREY, _PALE, _BLUE, _ORANGE = "#333333", "#767676", "#bbbbbb", "#0072B2", "#D55E00"
 # installed ones of these stand in for what the usual font lacks
 _FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
@@ -161,18 +161,19 @@ def _tree(inspection: Inspection) -> Figure:
     axes = figure.subplots()
     axes.set(xlim=(-0.3, steps + 0.9), ylim=(rows, -1))
     axes.axis("off")
-    colours = {"pruned": _PALE, "kept": _INK, "finished": _BLUE, "best": _BLUE, "unseen": _ORANGE}
+    colours = {"pruned": _GREY, "kept": _INK, "finished": _BLUE, "best": _BLUE, "unseen": _ORANGE}
     for number, y in places.items():
         node = nodes[number]
         if node.parent is not None:
             colour, width = (_ORANGE, 1.2) if node.exact else (_PALE, 0.6)
-            ends = [places[node.parent], y]
-            axes.plot([node.step - 1, node.step], ends, color=colour, linewidth=width, zorder=1)
+            before = node.step - 1
+            ends = [places[node.parent], y, y]
+            axes.plot([before, before, node.step], ends, color=colour, linewidth=width, zorder=1)
         colour, weight = colours[node.state], "bold" if node.state == "best" else "normal"
         axes.plot(node.step, y, ".", color=colour, markersize=5, zorder=2)
         text = shown(node.token)
         if node.parent is not None:
-            text += f"  {100 * math.exp(node.log_probability):.0f} %"
+            text += f"  {_percent(node.log_probability)}"
         if node.score is not None:
             text += f"  ({node.score:.2f})"
         axes.text(
@@ -185,6 +186,11 @@ def _tree(inspection: Inspection) -> Figure:
         said += f"; orange: best found by exact search ({proven})"
     axes.set_title(said, fontsize=8, loc="left")
     return figure
+
+
+def _percent(log_probability: float) -> str:
+    share = 100 * math.exp(log_probability)
+    return f"{share:.0f} %" if share >= 0.5 else "<1 %"
 
 
 # gates
