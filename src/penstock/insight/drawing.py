@@ -157,9 +157,11 @@ def _tree(inspection: Inspection) -> Figure:
     places = place_nodes(inspection.tree.nodes)
     steps = max(node.step for node in nodes.values())
     rows = max(places.values()) + 1
-    figure = empty_figure(1.6 + 0.95 * (steps + 1), 0.9 + 0.19 * rows)
-    axes = figure.subplots()
-    axes.set(xlim=(-0.3, steps + 0.9), ylim=(rows, -1))
+    high = 0.9 + 0.19 * rows
+    figure = empty_figure(max(7.0, 1.6 + 0.95 * (steps + 1)), high)
+    figure.set_layout_engine("none")  # it would measure every one of many texts, many times
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1 - 0.3 / high))
+    axes.set(xlim=(-0.2, steps + 1.3), ylim=(rows, -1))
     axes.axis("off")
     colours = {"pruned": _GREY, "kept": _INK, "finished": _BLUE, "best": _BLUE, "unseen": _ORANGE}
     for number, y in places.items():
@@ -184,7 +186,7 @@ def _tree(inspection: Inspection) -> Figure:
     if inspection.exact is not None:
         proven = "certified" if inspection.exact.certified else "not certified"
         said += f"; orange: best found by exact search ({proven})"
-    axes.set_title(said, fontsize=8, loc="left")
+    axes.set_title(f"  {said}", fontsize=8, loc="left")
     return figure
 
 
