@@ -1,9 +1,12 @@
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (py3langid declares no types)
 """Which of the served languages a text is in, by py3langid."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,16 +80,11 @@ class Detector:
 
 def _restricted(languages: frozenset[str]) -> LanguageIdentifier | None:
     """py3langid's model for some languages; None when it knows none of them."""
-    from py3langid.langid import LanguageIdentifier
-
     whole = _whole()
     known = languages & set(whole.labels)
     if not known:
         return None
-    ptc, pc, classes = whole.nb_ptc, whole.nb_pc, whole.nb_classes
-    identifier = LanguageIdentifier(
-        ptc, pc, classes, whole.tk_nextmove, whole.tk_output, norm_probs=True, tk_row=whole.tk_row
-    )
+    identifier = copy(whole)  # which shares the large tables
     identifier.set_languages(sorted(known))
     return identifier
 
@@ -96,10 +94,10 @@ _model_lock = threading.Lock()
 
 
 def _whole() -> LanguageIdentifier:
-    """The model of all languages, loaded once; the restricted ones share its tables."""
+    """The model of all languages, loaded once."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     with _model_lock:
         if not _model:
-            _model.append(LanguageIdentifier.from_model_file(MODEL_FILE))
+            _model.append(LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True))
         return _model[0]

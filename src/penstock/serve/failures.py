@@ -16,6 +16,14 @@ from typing import Any
 
 from starlette.responses import Response
 
+from penstock.errors import DataError, UsageError
+from penstock.serve.refusals import (
+    DeadlineError,
+    NotReadyError,
+    UnavailableError,
+    UnservedPairError,
+)
+
 _CODES = {
     400: "invalid",
     403: "forbidden",
@@ -62,6 +70,27 @@ class RequestError(Exception):
 
 class ClientGoneError(Exception):
     """The client closed its connection before the answer was ready."""
+
+
+def as_request_error(error: Exception, path: str) -> RequestError | None:
+    """What is told of an error that a request or the load brought about; None of a bug of ours."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, UnservedPairError):
+        return RequestError(400, str(error), code="unserved_pair")
+    if isinstance(error, UnavailableError):
+        code = "not_ready" if isinstance(error, NotReadyError) else "overloaded"
+        return RequestError(503, str(error), code=code, retry_after=error.retry_after)
+    if isinstance(error, DeadlineError):
+        message = "it took too long; send less at a time, or try again when it is quieter"
+        if path.startswith("/v1/"):
+            return RequestError(504, message)
+        return RequestError(503, message, retry_after=1)
+    if isinstance(error, UsageError | DataError):
+        return RequestError(400, str(error))
+    if isinstance(error, ClientGoneError):
+        return RequestError(499, "the client closed the connection")
+    return None
 
 
 def error_content(path: str, error: RequestError) -> dict[str, Any]:

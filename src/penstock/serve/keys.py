@@ -82,9 +82,7 @@ def new_key(name: str) -> tuple[str, str]:
         UsageError: the name has other characters than letters, digits, `.`, `_` and `-`.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"--new-key {name!r}: a name has 1 to 64 letters, digits, '.', '_' or '-'"
-        )
+        raise UsageError(f"--new-key {name!r}: a name has 1 to 64 letters, digits, '.', '_' or '-'")
     key = _PREFIX + secrets.token_urlsafe(32)
     return key, f"{name} sha256:{_digest(key).hex()}"
 

@@ -82,9 +82,7 @@ def alternative_texts(text: Text, found: Sequence[Translation], count: int) -> l
     The k-th takes the k-th of each line, or the line's best where it has no k-th.
     """
     most = max((len(result.alternatives) for result in found), default=0)
-    texts = [
-        text.with_lines([_nth(result, number) for result in found]) for number in range(most)
-    ]
+    texts = [text.with_lines([_nth(result, number) for result in found]) for number in range(most)]
     best = text.with_lines([result.text for result in found])
     return [each for each in dict.fromkeys(texts) if each != best][:count]
 
