@@ -220,7 +220,7 @@ def _translated(taken: Taken) -> list[Outcome]:
             if not isinstance(error, PenstockError):
                 logs.write_failure("translation_failed", error)
             return [error]
-    # whose request failed or was dropped is not searched again
+    # a request fails with the first of its texts that does: the others are not searched again
     failed: dict[Translating, Outcome] = {}
     outcomes: list[Outcome] = []
     for work, place in taken:
