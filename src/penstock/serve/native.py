@@ -23,7 +23,7 @@ from penstock.serve.run_log import read_events
 from penstock.serve.service import Service, TextResult, route, served_code, translate_texts
 from penstock.serve.serving import Serving
 from penstock.serve.waiting import unless_gone
-from penstock.translation import as_plain
+from penstock.translation import as_json_object
 
 T = TypeVar("T")
 Form = TypeVar("Form", bound=BaseModel)
@@ -219,7 +219,7 @@ def _languages(serving: Serving, source: str | None, target: str | None) -> tupl
 
 
 def _translated(result: TextResult) -> dict[str, Any]:
-    return as_plain(result.translation) | {
+    return as_json_object(result.translation) | {
         "source_language": result.source_language,
         "target_language": result.target_language,
     }
