@@ -90,11 +90,10 @@ def test_a_large_body_gets_its_413_on_a_real_socket(chunked: bool) -> None:
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"].startswith("the request's body")
 
 
-def test_a_slow_body_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BodyLimit.__init__, "__kwdefaults__", {"seconds": 0.2})
-    with running(plain_app()) as url:
-        answer = talk(url, "Content-Length: 100", b"{")
-    assert answer.startswith(b"HTTP/1.1 408")
+def test_a_slow_body_ends() -> None:
+    with running(BodyLimit(echo, most=1000, seconds=0.2)) as url:
+        assert talk(url, "Content-Length: 3", b"abc").endswith(b"3")
+        assert talk(url, "Content-Length: 100", b"{").startswith(b"HTTP/1.1 408")
 
 
 def talk(url: str, header: str, body: bytes) -> bytes:
