@@ -23,6 +23,7 @@ from penstock.serve.guards import BodyLimit, RateLimit, SecurityHeaders, TokenBu
 from penstock.serve.keys import read_keys
 from penstock.serve.metrics import CONTENT_TYPE
 from penstock.serve.models import Models
+from penstock.serve.observing import Observed
 from penstock.serve.openapi import Operation, add_operation
 from penstock.serve.page import add_page, load_page
 from penstock.serve.service import Service
@@ -80,6 +81,7 @@ def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observed, metrics=worker.metrics)
     return app
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from typing import Literal
 
 from penstock.config import Precision
+from penstock.errors import PenstockError
+from penstock.serve import logs
 from penstock.serve.model_paths import ModelPath
 from penstock.serve.refusals import NotReadyError
 from penstock.serve.serving import Serving, load_serving
+
+Reload = Literal["done", "failed", "joined"]
 
 
 class Models:
@@ -19,6 +25,10 @@ class Models:
     Args:
         paths: the models.
         device, precision: see `Translator`.
+
+    Attributes:
+        ready: loaded and tried.
+        draining: about to end.
     """
 
     def __init__(
@@ -28,7 +38,7 @@ class Models:
         self._device = device
         self._precision: Precision = precision
         self._current: Serving | None = None
-        self._reloading: asyncio.Lock | None = None
+        self._reloading = asyncio.Lock()
         self._is_wanted = False
         self.ready = False
         self.draining = False
@@ -54,10 +64,23 @@ class Models:
         serving.warm_up()
         self._current = serving
 
-    async def reload(self) -> bool:
-        """`load` in a thread while the old models serve; whether the new ones took their place.
+    async def reload(self) -> Reload:
+        """`load` in a thread while the old models serve; what came of it.
 
         A failure is logged, and the old models serve on. Whoever asks during a reload gets one
-        more after it, as the files may have changed since it began; no more than one waits.
+        more after it, as the files may have changed since it began; `joined`: one waits already.
         """
-        raise NotImplementedError
+        if self._is_wanted:
+            return "joined"
+        self._is_wanted = True
+        async with self._reloading:
+            self._is_wanted = False
+            begun = time.monotonic()
+            try:
+                await asyncio.to_thread(self.load)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the old models serve on)
+                why = str(error) if isinstance(error, PenstockError) else type(error).__name__
+                logs.write("reload_failed", level="error", why=why)
+                return "failed"
+            logs.write("reloaded", seconds=round(time.monotonic() - begun, 3))
+            return "done"

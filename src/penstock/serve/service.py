@@ -18,6 +18,7 @@ from penstock.serve.keys import ApiKeys
 from penstock.serve.language_names import base_language
 from penstock.serve.lines import Text, join_translations, split_lines
 from penstock.serve.models import Models
+from penstock.serve.observing import note_texts
 from penstock.serve.serving import Serving
 from penstock.serve.settings import Settings
 from penstock.serve.waiting import unless_gone
@@ -145,6 +146,7 @@ async def translate_texts(
         ClientGoneError: nobody waits any more.
     """
     service.check_texts(texts, name=name)
+    note_texts(request.scope, len(texts))
     routes = await route(service.models.current, texts, source=source, target=target)
     cut = [split_lines(text) for text in texts]
     _check_lines(cut, most=service.settings.queue, name=name)
