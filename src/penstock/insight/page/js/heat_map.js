@@ -1,0 +1,97 @@
+// Attention as a map: a row for each target piece, a column for each source piece.
+
+import { draw, drawing } from "./dom.js";
+import { fitted, shownPiece } from "./pieces.js";
+import { say } from "./strings.js";
+
+const CELL = 24;
+const LEFT = 112;
+const TOP = 92;
+const SHADE = 0.02; // cells below are left blank
+
+export function heatMap(inspection, weights, link) {
+  const { source_tokens: sources, target_tokens: targets } = inspection;
+  const [width, height] = [sources.length * CELL, targets.length * CELL];
+  const cells = draw("g", { class: "cells" });
+  weights.forEach((row, target) =>
+    row.forEach((weight, source) => {
+      if (weight >= SHADE) cells.append(cell(source, target, weight));
+    }),
+  );
+  const columnNames = slantedNames(sources, LEFT, TOP - 8, CELL);
+  const rowNames = targets.map((token, index) =>
+    draw(
+      "text",
+      {
+        x: LEFT - 8,
+        y: TOP + (index + 0.5) * CELL,
+        "text-anchor": "end",
+        "dominant-baseline": "central",
+      },
+      fitted(shownPiece(token), LEFT - 16),
+    ),
+  );
+  const bandRow = draw("rect", { class: "band", x: LEFT, width, height: CELL, visibility: "hidden" });
+  const bandColumn = draw("rect", { class: "band", y: TOP, width: CELL, height, visibility: "hidden" });
+  const svg = drawing(
+    LEFT + width + 60,
+    TOP + height + 2,
+    say("mapName"),
+    say("mapMean"),
+    draw("rect", { class: "field", x: LEFT, y: TOP, width, height }),
+    cells,
+    bandRow,
+    bandColumn,
+    ...columnNames,
+    ...rowNames,
+  );
+  svg.classList.add("heat");
+
+  svg.addEventListener("pointermove", (event) => {
+    const box = svg.getBoundingClientRect();
+    const source = Math.floor((event.clientX - box.left - LEFT) / CELL);
+    const target = Math.floor((event.clientY - box.top - TOP) / CELL);
+    const [inColumn, inRow] = [sources[source] !== undefined, targets[target] !== undefined];
+    if (inRow) link("target", target);
+    else if (inColumn) link("source", source);
+    if (inRow && inColumn) stand(bandColumn, "x", LEFT + source * CELL);
+  });
+  svg.addEventListener("pointerleave", () => link("target", null));
+
+  function mark(side, index) {
+    for (const band of [bandRow, bandColumn]) band.setAttribute("visibility", "hidden");
+    if (index === null) return;
+    if (side === "target") stand(bandRow, "y", TOP + index * CELL);
+    else stand(bandColumn, "x", LEFT + index * CELL);
+    rowNames.forEach((node, place) =>
+      node.classList.toggle("linked", side === "target" && place === index),
+    );
+  }
+  return { svg, mark };
+}
+
+function stand(band, axis, value) {
+  band.setAttribute(axis, value);
+  band.setAttribute("visibility", "visible");
+}
+
+function cell(source, target, weight) {
+  return draw("rect", {
+    class: "ink-heat",
+    x: LEFT + source * CELL + 1,
+    y: TOP + target * CELL + 1,
+    width: CELL - 2,
+    height: CELL - 2,
+    rx: 2,
+    "fill-opacity": weight.toFixed(2),
+  });
+}
+
+// Pieces over columns, slanted so that long ones find room.
+export function slantedNames(tokens, left, y, step) {
+  return tokens.map((token, index) => {
+    const x = left + (index + 0.5) * step;
+    const turn = `translate(${x + 3} ${y}) rotate(-52)`;
+    return draw("text", { transform: turn, class: "slanted" }, fitted(shownPiece(token), 96));
+  });
+}
