@@ -1,29 +1,33 @@
 // Two columns of pieces and the weights between them as lines.
 
 import { draw, drawing } from "./dom.js";
-import { fitted, percent, quoted, shownPiece } from "./pieces.js";
+import { fitted, percent, quoted, roomFor, shownPiece } from "./pieces.js";
 import { say } from "./strings.js";
 
-const ROW = 25;
-const NAMES = 128; // px for a column of pieces
+const ROW = 24; // as in the map beside it
+const WIDEST = 128; // px for a column of pieces
+const HEADS = 26;
 const BETWEEN = 150;
 const FAINTEST = 0.02; // weights below are not drawn: their sum is small and their lines are many
 
 // `link(side, index)` is called when a piece is pointed at or focused.
 export function alignmentLines(inspection, weights, link) {
   const sides = { source: inspection.source_tokens, target: inspection.target_tokens };
-  const height = ROW * Math.max(sides.source.length, sides.target.length) + 8;
-  const at = (side, index) => 4 + ((index + 0.5) * (height - 8)) / sides[side].length;
+  const rows = ROW * Math.max(sides.source.length, sides.target.length);
+  const at = (side, index) => HEADS + ((index + 0.5) * rows) / sides[side].length;
+  const left = roomFor([...sides.source, say("source")], WIDEST);
+  const right = left + BETWEEN;
+  const width = right + roomFor([...sides.target, say("outputLabel")], WIDEST);
   const lines = draw("g", { class: "lines", "aria-hidden": "true" });
   weights.forEach((row, target) =>
     row.forEach((weight, source) => {
-      if (weight >= FAINTEST) lines.append(line(at, source, target, weight));
+      if (weight >= FAINTEST) lines.append(line(at, left, source, target, weight));
     }),
   );
   const names = { source: [], target: [] };
   for (const side of ["source", "target"]) {
     sides[side].forEach((token, index) =>
-      names[side].push(pieceName(side, index, token, at(side, index), strongestOf(side, index))),
+      names[side].push(pieceName(side, index, token, side === "source" ? left - 6 : right + 6, at(side, index), strongestOf(side, index))),
     );
   }
   function strongestOf(side, index) {
@@ -35,10 +39,12 @@ export function alignmentLines(inspection, weights, link) {
     return say(key, { token: quoted(sides[side][index]), list });
   }
   const svg = drawing(
-    2 * NAMES + BETWEEN + 16,
-    height,
+    width,
+    HEADS + rows + 2,
     say("linesName"),
     say("linesMean"),
+    draw("text", { class: "axis", x: left - 6, y: 10, "text-anchor": "end" }, say("source")),
+    draw("text", { class: "axis", x: right + 6, y: 10 }, say("outputLabel")),
     lines,
     ...names.source,
     ...names.target,
@@ -63,8 +69,8 @@ export function alignmentLines(inspection, weights, link) {
   return { svg, mark };
 }
 
-function line(at, source, target, weight) {
-  const [x1, x2] = [NAMES + 10, NAMES + BETWEEN + 6];
+function line(at, left, source, target, weight) {
+  const [x1, x2] = [left, left + BETWEEN];
   const [y1, y2] = [at("source", source), at("target", target)];
   const bend = (x2 - x1) * 0.45;
   return draw("path", {
@@ -76,12 +82,12 @@ function line(at, source, target, weight) {
   });
 }
 
-function pieceName(side, index, token, y, label) {
+function pieceName(side, index, token, x, y, label) {
   return draw(
     "text",
     {
       class: "piece",
-      x: side === "source" ? NAMES + 4 : NAMES + BETWEEN + 12,
+      x,
       y,
       "text-anchor": side === "source" ? "end" : "start",
       "dominant-baseline": "central",
@@ -91,7 +97,7 @@ function pieceName(side, index, token, y, label) {
       "aria-label": label,
       tabindex: side === "target" && index === 0 ? 0 : -1,
     },
-    fitted(shownPiece(token), NAMES - 12),
+    fitted(shownPiece(token), WIDEST - 12),
   );
 }
 

@@ -1,44 +1,45 @@
 // Attention as a map: a row for each target piece, a column for each source piece.
 
 import { draw, drawing } from "./dom.js";
-import { fitted, shownPiece } from "./pieces.js";
+import { fitted, roomFor, shownPiece } from "./pieces.js";
 import { say } from "./strings.js";
 
 const CELL = 24;
-const LEFT = 112;
+const WIDEST_ROW = 112;
 const TOP = 92;
 const SHADE = 0.02; // cells below are left blank
 
 export function heatMap(inspection, weights, link) {
   const { source_tokens: sources, target_tokens: targets } = inspection;
+  const left = roomFor(targets, WIDEST_ROW);
   const [width, height] = [sources.length * CELL, targets.length * CELL];
   const cells = draw("g", { class: "cells" });
   weights.forEach((row, target) =>
     row.forEach((weight, source) => {
-      if (weight >= SHADE) cells.append(cell(source, target, weight));
+      if (weight >= SHADE) cells.append(cell(left, source, target, weight));
     }),
   );
-  const columnNames = slantedNames(sources, LEFT, TOP - 8, CELL);
+  const columnNames = slantedNames(sources, left, TOP - 8, CELL);
   const rowNames = targets.map((token, index) =>
     draw(
       "text",
       {
-        x: LEFT - 8,
+        x: left - 8,
         y: TOP + (index + 0.5) * CELL,
         "text-anchor": "end",
         "dominant-baseline": "central",
       },
-      fitted(shownPiece(token), LEFT - 16),
+      fitted(shownPiece(token), WIDEST_ROW - 16),
     ),
   );
-  const bandRow = draw("rect", { class: "band", x: LEFT, width, height: CELL, visibility: "hidden" });
+  const bandRow = draw("rect", { class: "band", x: left, width, height: CELL, visibility: "hidden" });
   const bandColumn = draw("rect", { class: "band", y: TOP, width: CELL, height, visibility: "hidden" });
   const svg = drawing(
-    LEFT + width + 60,
+    left + width + 60,
     TOP + height + 2,
     say("mapName"),
     say("mapMean"),
-    draw("rect", { class: "field", x: LEFT, y: TOP, width, height }),
+    draw("rect", { class: "field", x: left, y: TOP, width, height }),
     cells,
     bandRow,
     bandColumn,
@@ -49,12 +50,12 @@ export function heatMap(inspection, weights, link) {
 
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
-    const source = Math.floor((event.clientX - box.left - LEFT) / CELL);
+    const source = Math.floor((event.clientX - box.left - left) / CELL);
     const target = Math.floor((event.clientY - box.top - TOP) / CELL);
     const [inColumn, inRow] = [sources[source] !== undefined, targets[target] !== undefined];
     if (inRow) link("target", target);
     else if (inColumn) link("source", source);
-    if (inRow && inColumn) stand(bandColumn, "x", LEFT + source * CELL);
+    if (inRow && inColumn) stand(bandColumn, "x", left + source * CELL);
   });
   svg.addEventListener("pointerleave", () => link("target", null));
 
@@ -62,7 +63,7 @@ export function heatMap(inspection, weights, link) {
     for (const band of [bandRow, bandColumn]) band.setAttribute("visibility", "hidden");
     if (index === null) return;
     if (side === "target") stand(bandRow, "y", TOP + index * CELL);
-    else stand(bandColumn, "x", LEFT + index * CELL);
+    else stand(bandColumn, "x", left + index * CELL);
     rowNames.forEach((node, place) =>
       node.classList.toggle("linked", side === "target" && place === index),
     );
@@ -75,10 +76,10 @@ function stand(band, axis, value) {
   band.setAttribute("visibility", "visible");
 }
 
-function cell(source, target, weight) {
+function cell(left, source, target, weight) {
   return draw("rect", {
     class: "ink-heat",
-    x: LEFT + source * CELL + 1,
+    x: left + source * CELL + 1,
     y: TOP + target * CELL + 1,
     width: CELL - 2,
     height: CELL - 2,

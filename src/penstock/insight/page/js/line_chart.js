@@ -19,7 +19,7 @@ export function lineChart(title, minutes, series, best) {
     title,
     say("chartMean", { points: minutes.length }),
     ...ys.map((value) => gridLine(value, y)),
-    ...ticksOf(0, Math.max(...minutes, 0.1), 6).filter((v) => x(v) <= CHART.width).map((v) => minuteMark(v, x)),
+    ...ticksOf(0, Math.max(...minutes, 0.1), 6).filter((v) => x(v) <= CHART.width - CHART.right + 1).map((v) => minuteMark(v, x)),
     draw("text", { class: "axis", x: CHART.width - CHART.right, y: CHART.height - 6, "text-anchor": "end" }, say("minutes")),
     guide,
     ...series.map((one) => seriesLines(one, minutes, x, y)),
