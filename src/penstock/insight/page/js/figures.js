@@ -22,6 +22,7 @@ export function figures(wishes) {
 
   // `state` as an inspector has it; `onRetry` asks again.
   function show(state, onRetry) {
+    const held = FIGURES.find((name) => place(name).contains(document.activeElement));
     for (const name of FIGURES) {
       const note = byId(`${name}-note`);
       place(name).setAttribute("aria-busy", String(state.phase === "wait"));
@@ -38,6 +39,8 @@ export function figures(wishes) {
         views[name].show(state.inspection, state.own);
       }
     }
+    // what had the focus may have been drawn anew: the keyboard stays where it was
+    if (held && !place(held).contains(document.activeElement)) place(held).focus();
     const forced = state.inspection?.prefix.length ? state.inspection.text : "";
     fill(byId("forced"), forced ? say("figuresForced", { text: forced }) : "");
   }

@@ -7,7 +7,7 @@ import { say } from "./strings.js";
 const STEP = 36;
 const STRIP = 26;
 const NAME = 96;
-const HEAD = 86;
+const HEAD = 74;
 const ORDER = ["reset", "update", "input", "forget", "output", "candidate", "cell", "hidden"];
 
 // `values`: for each gate a number in -1…1 a token. `memory`: the gate that decides what is kept.

@@ -5,9 +5,10 @@ import { fitted, percentOfLog, shownPiece } from "./pieces.js";
 import { say } from "./strings.js";
 import { COLUMN, isPruned, placed } from "./tree_layout.js";
 
-// `onMark(node)` is called for a node that is pointed at or clicked.
-export function treeDrawing(steps, first, current, best, onMark) {
-  const { places, height, width } = placed(steps, first, current);
+// `best`: the ids on the way to the best; `onMark(node)` is called for a node that is pointed at
+// or clicked.
+export function treeDrawing(steps, { first, current, best, pruned }, onMark) {
+  const { places, height, width } = placed(steps, { first, current, pruned });
   const edges = draw("g", { class: "edges", "aria-hidden": "true" });
   const nodes = draw("g", { class: "nodes" });
   for (const place of places.values()) {

@@ -21,12 +21,13 @@ export function byStep(tree) {
   return steps;
 }
 
-// Places {x, y} by id for steps `first` to `current`. Of the step `current` all candidates are
-// drawn, of the steps before only what was not pruned: that is what the search went on with.
-export function placed(steps, first, current) {
+// Places {x, y} by id for steps `first` to `current`. Where `pruned`, all candidates of the step
+// `current` are drawn; of the steps before only those that the search went on with.
+export function placed(steps, { first, current, pruned }) {
   const shown = [];
   for (let step = first; step <= current; step += 1) {
-    shown.push(step === current ? steps[step] : steps[step].filter((node) => !isPruned(node)));
+    const all = pruned && step === current;
+    shown.push(all ? steps[step] : steps[step].filter((node) => !isPruned(node)));
   }
   const heights = shown.map((nodes) => nodes.reduce((sum, node) => sum + rowOf(node), 0));
   const height = Math.max(...heights, 5 * KEPT_ROW);

@@ -16,7 +16,10 @@ export function treeView(place, { onExact }) {
   function show(inspection) {
     const steps = byStep(inspection.tree);
     const last = steps.length - 1;
-    if (shown?.inspection !== inspection) step = last;
+    const before = shown?.inspection;
+    const stays = before && String(before.target_tokens) === String(inspection.target_tokens);
+    const moved = Boolean(stays && step < last);
+    if (!moved) step = last;
     const best = bestPath(inspection);
     const readout = make("p", { class: "readout", "aria-live": "polite" });
     const stage = make("div", {
@@ -31,21 +34,21 @@ export function treeView(place, { onExact }) {
     fill(
       place,
       certificate(inspection, onExact),
-      make("div", { class: "toolbar" }, ...buttons.all, legend(inspection)),
+      make("div", { class: "toolbar" }, make("div", { class: "stepper" }, buttons.all), legend(inspection)),
       stage,
       readout,
       asText(say("stepAsTable"), () => make("div", { class: "step-table" })),
     );
     place.querySelector(".as-text").addEventListener("toggle", tell);
-    drawStep(false);
+    drawStep(moved);
   }
 
   function drawStep(moved = true) {
     const { steps, best, stage, inspection, last, buttons } = shown;
     const first = Math.max(0, step - WINDOW + 1);
     const mark = (node) => markNode(inspection.tree, node, shown.readout, stage);
-    fill(stage, treeDrawing(steps, first, step, best, mark));
-    // at first the whole tree, from its start; then what one steps to
+    fill(stage, treeDrawing(steps, { first, current: step, best, pruned: moved }, mark));
+    // at first the whole tree, from its start; then what one steps to, with what fell out there
     stage.scrollLeft = moved ? stage.scrollWidth : 0;
     buttons.back.disabled = buttons.start.disabled = step === 0;
     buttons.on.disabled = buttons.end.disabled = step === last;
