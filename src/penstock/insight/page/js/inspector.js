@@ -22,8 +22,7 @@ export function inspector(onChange) {
     flight = controller;
     change({ phase: "wait", error: null });
     try {
-      const body = { ...asked, beam_size: 5 };
-      const inspection = await ask("/v1/inspect", { body, signal: controller.signal });
+      const inspection = await ask("/v1/inspect", { body: asked, signal: controller.signal });
       if (flight !== controller) return;
       flight = null;
       const own = asked.prefix.length ? state.own : inspection;

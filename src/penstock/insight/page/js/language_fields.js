@@ -22,6 +22,11 @@ export function languageFields(onChange) {
     return [...new Set(fitting.map((pair) => pair.target))];
   }
 
+  function fits(pair) {
+    const { value } = from;
+    return (value === "auto" || pair.source === value) && pair.target === into.value;
+  }
+
   function options(select, codes, wanted) {
     fill(select, codes.map((code) => make("option", { value: code }, labelOf(code))));
     select.value = codes.includes(wanted) ? wanted : (codes[0] ?? "");
@@ -51,6 +56,8 @@ export function languageFields(onChange) {
       redraw();
     },
     choose: (source, target) => redraw(source, target),
+    // How many translations a search gives at the least, whichever of the pairs it will be.
+    beam: () => Math.min(...pairs.filter(fits).map((pair) => pair.beam_size)),
     chosen: () => ({ source: from.value || "auto", target: into.value || null }),
     // The language that the server detected, shown in the choice `auto`.
     guess(code) {

@@ -11,7 +11,9 @@ import { say, sample } from "./strings.js";
 const PAUSE = 40; // ms without a key before we ask; with a request under way, twice that
 const SLOW = 700; // ms until we say that the server is slow
 
-// `onTranslated(request)` is told of each new answer, with null when there is no text.
+const SHOWN = 4; // translations: the best and what else was considered
+
+// `onTranslated(translation)` is told of each new answer, with null when there is no text.
 export function translateView({ onTranslated, onTyped }) {
   const field = byId("text");
   const output = byId("output");
@@ -56,7 +58,7 @@ export function translateView({ onTranslated, onTyped }) {
     window.clearTimeout(slow);
     slow = window.setTimeout(() => tell(say("slow")), SLOW);
     try {
-      const body = { texts: text, source, target, n_best: 4 };
+      const body = { texts: text, source, target, n_best: Math.min(SHOWN, languages.beam()) };
       const { translations } = await ask("/v1/translate", { body, signal: controller.signal });
       if (flight === controller) settle({ ...translations[0], asked: { source, target, text } });
     } catch (error) {
