@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 Status = Literal["ok", "empty", "split", "unknown-heavy", "repeated", "length-capped", "truncated"]
 
@@ -83,3 +83,31 @@ class PairScore:
     def perplexity(self) -> float:
         """exp of the mean negative log-probability a token."""
         return math.exp(-self.log_probability / self.tokens)
+
+
+def as_json_object(result: Translation) -> dict[str, Any]:
+    """A result as `--format json` and `/v1/translate` write it; its alternatives but the best."""
+    best = result.alternatives[0] if result.alternatives else None
+    value: dict[str, Any] = {
+        "source": result.source,
+        "text": result.text,
+        "status": result.status,
+        "parts": result.parts,
+        "score": result.score,
+        "log_probability": result.log_probability,
+        "tokens": best.tokens if best else [],
+        "token_log_probabilities": best.token_log_probabilities if best else [],
+        "source_tokens": result.source_tokens,
+        "alignment": best.alignment if best else None,
+        "alternatives": [_plain(asdict(a)) for a in result.alternatives[1:]],
+        "seconds": result.seconds,
+    }
+    if best is not None and best.certified is not None:
+        value |= {"certified": best.certified, "bound": best.bound, "extended": best.extended}
+    return value
+
+
+def _plain(alternative: dict[str, Any]) -> dict[str, Any]:
+    """Without what only exact search says, where it says nothing."""
+    exact = ("certified", "bound", "extended")
+    return {k: v for k, v in alternative.items() if k not in exact or v is not None}

@@ -18,7 +18,7 @@ from penstock.data.batches import collate, cut_by_tokens
 from penstock.errors import UsageError
 from penstock.nn import InferenceModel, Seq2Seq
 from penstock.reserved import EOS_ID, UNK_ID
-from penstock.search import Hypothesis
+from penstock.search import Hypothesis, Watch
 from penstock.search.ensemble import mix, shares
 from penstock.searching.demands import demands_of
 from penstock.searching.options import Phrases, SearchKind, SearchOptions
@@ -189,6 +189,52 @@ class Translator:
         return [result for result in results if result is not None]
 
     @property
+    def models(self) -> Sequence[Seq2Seq]:
+        """The networks that decide together."""
+        return self._models
+
+    def part(self, text: str, options: SearchOptions | None = None) -> Part:
+        """One sentence as a search takes it.
+
+        Args:
+            text: not blank.
+            options: with the phrases that its output must and must not contain.
+
+        Raises:
+            UsageError: the text is blank, or too long to be read at once.
+        """
+        text = text.strip()
+        if is_blank(text):
+            raise UsageError("the text is blank; give a sentence")
+        options = options or SearchOptions()
+        ids = [self._source_ids(index, [text])[0] for index in self._numbers]
+        for own, limit in zip(ids, self._limits, strict=True):
+            if len(own) > limit:
+                raise UsageError(
+                    f"the text has {len(own):,} source pieces, and the model reads {limit:,} at "
+                    "once; give one sentence of it"
+                )
+        return self._part(text, ids, options.phrases, options)
+
+    def search(
+        self, part: Part, options: SearchOptions | None = None, *, watch: Watch | None = None
+    ) -> tuple[list[Hypothesis], Translation]:
+        """What a search finds for one part: as ids, best first, and as `translate` gives it.
+
+        Args:
+            part: what `part` gave.
+            options: how to search.
+            watch: told each step of a beam search.
+
+        Raises:
+            UsageError: an impossible option, or limits that no output meets.
+        """
+        options = options or SearchOptions()
+        options.beam(self.bundle.config.search)
+        (found,), (seconds,) = self._search([part], options, watch)
+        return found, self._join(part.text, [part], [found], seconds, options)
+
+    @property
     def _numbers(self) -> range:
         return range(len(self._bundles))
 
@@ -215,17 +261,7 @@ class Translator:
             own = options.phrases if phrases is None else _both(options.phrases, phrases[number])
             parts += self._parts(text, ids, own, options)
             owners.append(range(first, len(parts)))
-        with ExitStack() as stack:
-            for bundle in self._bundles:
-                stack.enter_context(bundle.evaluating())
-            found, seconds = search_parts(
-                self._inference(),
-                self._weights,
-                parts,
-                options,
-                self.bundle.config.search,
-                self.bundle.target_tokenizer.decode,
-            )
+        found, seconds = self._search(parts, options)
         return [
             self._join(
                 line, [parts[i] for i in own], [found[i] for i in own],
@@ -233,6 +269,22 @@ class Translator:
             )
             for line, own in zip(lines, owners, strict=True)
         ]  # fmt: skip
+
+    def _search(
+        self, parts: Sequence[Part], options: SearchOptions, watch: Watch | None = None
+    ) -> tuple[list[list[Hypothesis]], list[float]]:
+        with ExitStack() as stack:
+            for bundle in self._bundles:
+                stack.enter_context(bundle.evaluating())
+            return search_parts(
+                self._inference(),
+                self._weights,
+                parts,
+                options,
+                self.bundle.config.search,
+                self.bundle.target_tokenizer.decode,
+                watch=watch,
+            )
 
     def _parts(
         self, text: str, ids: Sequence[list[int]], phrases: Phrases, options: SearchOptions

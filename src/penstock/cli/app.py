@@ -16,9 +16,11 @@ from penstock.cli import (
     draw,
     generating,
     inform,
+    inspecting,
     plot,
     scoring,
     sentences,
+    serving,
     training,
     translating,
 )
@@ -35,7 +37,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for register in (training, translating, scoring, generating, sentences, plot, draw, inform):
+for register in (
+    training,
+    translating,
+    scoring,
+    generating,
+    sentences,
+    inspecting,
+    serving,
+    plot,
+    draw,
+    inform,
+):
     register.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -94,7 +94,11 @@ def translate(
 
 def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) -> str:
     if layout == "json":
-        return _as_json(result)
+        import json
+
+        from penstock.translation import as_json_object
+
+        return json.dumps(as_json_object(result), ensure_ascii=False)
     if layout == "tsv":
         rows = [(a.score, a.text) for a in result.alternatives] or [(result.score, result.text)]
         columns = [result.source]
@@ -113,37 +117,3 @@ def _pharaoh(result: Translation) -> str:
     for position, weights in enumerate(result.alternatives[0].alignment):
         links.append(f"{max(range(len(weights)), key=weights.__getitem__)}-{position}")
     return " ".join(links)
-
-
-def _as_json(result: Translation) -> str:
-    import json
-    from dataclasses import asdict
-
-    best = result.alternatives[0] if result.alternatives else None
-    value = {
-        "source": result.source,
-        "text": result.text,
-        "status": result.status,
-        "parts": result.parts,
-        "score": result.score,
-        "log_probability": result.log_probability,
-        "tokens": best.tokens if best else [],
-        "token_log_probabilities": best.token_log_probabilities if best else [],
-        "source_tokens": result.source_tokens,
-        "alignment": best.alignment if best else None,
-        "alternatives": [_plain(asdict(a)) for a in result.alternatives[1:]],
-        "seconds": result.seconds,
-    }
-    if best is not None and best.certified is not None:
-        value |= {
-            "certified": best.certified,
-            "bound": best.bound,
-            "extended": best.extended,
-        }
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _plain(alternative: dict[str, Any]) -> dict[str, Any]:
-    """Without what only exact search says, where it says nothing."""
-    exact = ("certified", "bound", "extended")
-    return {k: v for k, v in alternative.items() if k not in exact or v is not None}

@@ -64,15 +64,23 @@ class Cell(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> State:
         """One step: x (B, I) and the state before, (1, B, H), to the state after."""
+        return self.trace(x, state)[0]
+
+    def trace(self, x: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
+        """One step, and what its equations name, each (B, H); arguments as `forward`.
+
+        A GRU has `reset`, `update`, `candidate`; an LSTM `input`, `forget`, `output`, `candidate`
+        and `cell`; each has `hidden`.
+        """
         if self.kind == "lstm":
             return self._lstm(x, state)
-        h = self._gru(x, state.h[0]) if self.kind == "gru" else self._rnn(x, state.h[0])
-        return State(h[None])
+        named = self._gru(x, state.h[0]) if self.kind == "gru" else self._rnn(x, state.h[0])
+        return State(named["hidden"][None]), named
 
-    def _rnn(self, x: Tensor, h: Tensor) -> Tensor:
-        return torch.tanh(self._from_input(x) + self._from_state(h))
+    def _rnn(self, x: Tensor, h: Tensor) -> dict[str, Tensor]:
+        return {"hidden": torch.tanh(self._from_input(x) + self._from_state(h))}
 
-    def _gru(self, x: Tensor, h: Tensor) -> Tensor:
+    def _gru(self, x: Tensor, h: Tensor) -> dict[str, Tensor]:
         x_r, x_z, x_n = self._from_input(x).chunk(3, -1)
         h_r, h_z, h_n = self._from_state(h).chunk(3, -1)
         r = torch.sigmoid(x_r + h_r)  # reset gate
@@ -82,9 +90,10 @@ class Cell(nn.Module):
             n = torch.tanh(x_n + h_n)
         else:
             n = torch.tanh(x_n + r * h_n)  # candidate
-        return (1 - z) * n + z * h
+        h = (1 - z) * n + z * h
+        return {"reset": r, "update": z, "candidate": n, "hidden": h}
 
-    def _lstm(self, x: Tensor, state: State) -> State:
+    def _lstm(self, x: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
         assert state.c is not None
         h, c = state.h[0], state.c[0]
         i, f, g, o = (self._from_input(x) + self._from_state(h)).chunk(4, -1)
@@ -92,17 +101,16 @@ class Cell(nn.Module):
         g = torch.tanh(g)  # candidate cell
         c = f * c + i * g
         h = o * torch.tanh(c)
-        return State(h[None], c[None])
+        named = {"input": i, "forget": f, "output": o, "candidate": g, "cell": c, "hidden": h}
+        return State(h[None], c[None]), named
 
     def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
         """What the gates of one step let through, by name, each (B, H); arguments as `forward`.
 
         A GRU has `reset` and `update`, an LSTM `input`, `forget` and `output`, an RNN none.
         """
-        products = self._from_input(x) + self._from_state(state.h[0])
-        by_place = products.chunk(GATES[self.kind], -1)
-        places = GATE_PLACES[self.kind]
-        return {name: torch.sigmoid(by_place[place]) for name, place in places.items()}
+        named = self.trace(x, state)[1]
+        return {name: named[name] for name in GATE_PLACES[self.kind]}
 
     @torch.no_grad()
     def hold_gate(self, name: str, value: float) -> None:

@@ -9,9 +9,11 @@ from penstock.search.limits import Demands, Limits
 from penstock.search.ranking import PLAIN, Ranking
 from penstock.search.sampling import sample_search, shape
 from penstock.search.step import JoinableState, Step, StepOutput, StepState
+from penstock.search.watching import Candidate, Watch
 
 __all__ = [
     "PLAIN",
+    "Candidate",
     "Demands",
     "Hypothesis",
     "JoinableState",
@@ -20,6 +22,7 @@ __all__ = [
     "Step",
     "StepOutput",
     "StepState",
+    "Watch",
     "beam_search",
     "exact_search",
     "exhaustive_search",

@@ -20,6 +20,7 @@ from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking
 from penstock.search.rules import Rules
 from penstock.search.step import S, Step
+from penstock.search.watching import Watch
 
 
 @torch.no_grad()
@@ -34,6 +35,7 @@ def beam_search(
     groups: int = 1,
     diversity: float = 0.0,
     align: bool = False,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """Search all sentences together.
 
@@ -49,6 +51,7 @@ def beam_search(
         diversity: what a token costs a group for each time that an earlier group has taken it at
             this step. Reported scores do not contain it.
         align: keep the attention of each step.
+        watch: called once a step with what was compared: the likeliest tokens of each beginning.
 
     Returns:
         For each of the B sentences up to `n_best` distinct hypotheses, best first.
@@ -77,7 +80,7 @@ def beam_search(
             rules = Rules(limits, log_probs.shape[1])
             beams = Beginnings(
                 rules, ranking, beam_size=beam_size // groups, groups=groups, n_best=n_best,
-                diversity=diversity, align=align,
+                diversity=diversity, align=align, watch=watch,
             )  # fmt: skip
         parents, last = beams.advance(log_probs, output.weights)
         if len(last):

@@ -9,6 +9,7 @@ as arrays a step; tokens are read back along the parents only for what has ended
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from penstock.search.hypothesis import Hypothesis, require_found
 from penstock.search.ranking import Floats, Ints, Ranking, covered
 from penstock.search.rules import Rules, Track
 from penstock.search.top import top_tokens
+from penstock.search.watching import Candidate, Watch, fallen_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,14 @@ class Beginnings:
         n_best: int,
         diversity: float,
         align: bool,
+        watch: Watch | None = None,
     ) -> None:
         self._rules, self._limits, self._ranking = rules, rules.limits, ranking
         self._beam_size, self._groups, self._n_best = beam_size, groups, n_best
         self._diversity = diversity
         self._align = align
-        self._watch = align or ranking.coverage_penalty > 0
+        self._keeps_attention = align or ranking.coverage_penalty > 0
+        self._watch = watch
         sentences = len(self._limits.max_lengths)
         self._count = sentences * groups
         self._max_lengths = np.repeat(np.array(self._limits.max_lengths, dtype=np.int64), groups)
@@ -100,10 +104,13 @@ class Beginnings:
         self._rules.restrict(log_probs, self._tracks, at_limit.tolist())
         chosen = self._choose(log_probs)
         ending = chosen.tokens == self._limits.eos_id
-        kept_weights = weights if self._watch else None
-        self._end(chosen.select(ending), at_limit, wanted, kept_weights)
+        kept_weights = weights if self._keeps_attention else None
+        scores = self._end(chosen.select(ending), at_limit, wanted, kept_weights)
         going = chosen.select(~ending)
-        going = going.select(~self._done(going)[going.beams])
+        alive = ~self._done(going)[going.beams]
+        if self._watch is not None:
+            self._watch(self._compared(log_probs, chosen, ending, alive, scores))
+        going = going.select(alive)
         if self._tracks:
             pairs = zip(going.rows.tolist(), going.tokens.tolist(), strict=True)
             self._tracks = [self._rules.grow(self._tracks[row], token) for row, token in pairs]
@@ -238,10 +245,11 @@ class Beginnings:
         at_limit: NDArray[np.bool_],
         wanted: list[bool] | None,
         weights: Tensor | None,
-    ) -> None:
-        """Keep what has ended; it keeps its place in the beam."""
+    ) -> list[float]:
+        """Keep what has ended; it keeps its place in the beam. Returns its scores."""
         length = len(self._steps) + 1
         scores = self._ranking.scores(ending.totals, length)
+        final: list[float] = []
         for i, (beam, row) in enumerate(
             zip(ending.beams.tolist(), ending.rows.tolist(), strict=True)
         ):
@@ -250,6 +258,7 @@ class Beginnings:
             if self._ranking.coverage_penalty > 0 and attention is not None:
                 source_length = self._limits.source_length(beam // self._groups)
                 score = self._ranking.score(total, length, covered(attention, source_length))
+            final.append(score)
             # the step that emitted EOS is no token's
             aligned = attention[:-1] if self._align and tokens and attention is not None else None
             own = self._ended[beam]
@@ -267,6 +276,7 @@ class Beginnings:
             if len(own) >= self._n_best:
                 kept = sorted((h.score for h in own), reverse=True)
                 self._worst[beam] = kept[self._n_best - 1]
+        return final
 
     def _done(self, going: _Candidates) -> NDArray[np.bool_]:
         """For each beam whether nothing alive can enter its best."""
@@ -276,6 +286,36 @@ class Beginnings:
         best = np.full(self._count, -np.inf)
         np.maximum.at(best, going.beams, bounds)
         return self._worst >= best
+
+    def _compared(
+        self,
+        log_probs: Tensor,
+        chosen: _Candidates,
+        ending: NDArray[np.bool_],
+        alive: NDArray[np.bool_],
+        scores: Sequence[float],
+    ) -> list[Candidate]:
+        """All candidates of a step, for who watches.
+
+        Args:
+            log_probs: (N, V) as the choice saw them.
+            chosen: what has a place in a beam.
+            ending: for each of these whether it ends.
+            alive: for each that does not end whether the next step extends it.
+            scores: of those that end.
+        """
+        became: list[int | None] = [None] * len(ending)
+        for row, place in enumerate(np.flatnonzero(~ending)[alive].tolist()):
+            became[place] = row
+        ended: list[float | None] = [None] * len(ending)
+        for place, score in zip(np.flatnonzero(ending).tolist(), scores, strict=True):
+            ended[place] = score
+        fields = (chosen.beams // self._groups, *_columns(chosen)[1:])
+        columns = [*(column.tolist() for column in fields), became, ended]
+        found = [Candidate(*values) for values in zip(*columns, strict=True)]
+        sentences: list[int] = (self._beams // self._groups).tolist()
+        totals: list[float] = self._totals.tolist()
+        return found + fallen_out(log_probs, sentences, totals, found, count=self._beam_size)
 
     def _trace(
         self, row: int, weights: Tensor | None

@@ -20,6 +20,7 @@ from penstock.search import (
     Hypothesis,
     Limits,
     Step,
+    Watch,
     beam_search,
     exact_search,
     exhaustive_search,
@@ -64,6 +65,8 @@ def search_parts(
     options: SearchOptions,
     config: SearchConfig,
     decode: Decode,
+    *,
+    watch: Watch | None = None,
 ) -> tuple[list[list[Hypothesis]], list[float]]:
     """Hypotheses of every part, and seconds.
 
@@ -74,6 +77,7 @@ def search_parts(
         options: how to search.
         config: where the options say nothing.
         decode: target ids to text, for searches that compare texts.
+        watch: told each step of a beam search; sentences are numbered within their batch.
 
     Raises:
         UsageError: an impossible option or demand.
@@ -89,8 +93,8 @@ def search_parts(
         batch = [parts[i] for i in rows]
         states = [_start(model, index, batch) for index, model in enumerate(models)]
         state: Any = states[0] if len(states) == 1 else EnsembleState(tuple(states))
-        limits = _limits(batch, options, config)
-        found = _search(step, state, limits, batch, options, config, decode)
+        limits = limits_of(batch, options, config)
+        found = _search(step, state, limits, batch, options, config, decode, watch)
         spent = (time.perf_counter() - begun) / len(rows)
         for row, hypotheses in zip(rows, found, strict=True):
             results[row], seconds[row] = hypotheses, spent
@@ -102,7 +106,8 @@ def _start(model: InferenceModel, index: int, batch: Sequence[Part]) -> Any:
     return start_decoding(model, src.to(model.device), lengths)
 
 
-def _limits(batch: Sequence[Part], options: SearchOptions, config: SearchConfig) -> Limits:
+def limits_of(batch: Sequence[Part], options: SearchOptions, config: SearchConfig) -> Limits:
+    """What the outputs of a batch may be."""
     lengths = [options.lengths(part.size, config) for part in batch]
     unknown = () if options.allow_unknown or options.replace_unknown else (UNK_ID,)
     return Limits(
@@ -125,6 +130,7 @@ def _search(
     options: SearchOptions,
     config: SearchConfig,
     decode: Decode,
+    watch: Watch | None,
 ) -> list[list[Hypothesis]]:
     ranking, size = options.ranking(config), options.beam(config)
     align = options.alignments or options.replace_unknown
@@ -151,6 +157,7 @@ def _search(
             step, state, limits, beam_size=size,
             n_best=size if kind == "mbr" else options.n_best, ranking=ranking,
             groups=options.groups, diversity=options.diversity, align=align,
+            watch=watch,
         )  # fmt: skip
     if kind != "mbr":
         return found

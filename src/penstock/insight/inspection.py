@@ -1,0 +1,190 @@
+"""What a model does with one sentence, as plain values that JSON can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+from penstock.nn.cells import CellKind
+from penstock.search.ranking import Normalization
+from penstock.translation import Status
+
+NodeState = Literal["kept", "pruned", "finished", "best", "unseen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How was searched."""
+
+    beam_size: int
+    normalization: Normalization
+    length_penalty: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Where the decoder looked: T target pieces over S source pieces.
+
+    Attributes:
+        heads: [H][T][S], each row summing to one; one head for the single-headed kinds.
+        mean: [T][S] over the heads.
+    """
+
+    heads: Sequence[Sequence[Sequence[float]]]
+    mean: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A token that could stand at a place, and its log-probability there in nats."""
+
+    token: str
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A beginning of the beam tree.
+
+    Attributes:
+        id: its number; the root, before any token, is 0.
+        parent: the beginning that it grew from; None for the root.
+        step: its tokens.
+        token: the last of them.
+        log_probability: of that token.
+        total: of all of them.
+        score: what outputs are ranked by; None where nothing ended.
+        state: `kept` in the beam; `pruned`, compared but not gone on with; `finished`, an output;
+            `best`, the output chosen; `unseen`, on the optimum's path but never compared.
+        exact: it lies on the path of the exact optimum.
+    """
+
+    id: int
+    parent: int | None
+    step: int
+    token: str
+    log_probability: float
+    total: float
+    score: float | None
+    state: NodeState
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The search as it grew; a parent stands before its children."""
+
+    nodes: Sequence[Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """What exact search found.
+
+    Attributes:
+        text: the output.
+        tokens: target pieces, the end last.
+        score, log_probability: as of a translation.
+        certified: nothing scores higher.
+        bound: nothing scores above it.
+        extended: beginnings extended for it.
+    """
+
+    text: str
+    tokens: Sequence[str]
+    score: float
+    log_probability: float
+    certified: bool
+    bound: float
+    extended: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A gate or a state over N tokens.
+
+    Attributes:
+        mean: [N] over the units; of absolute values where they can be negative.
+        units: [N][U] in hundredths, -100 to 100; None when not asked for.
+    """
+
+    mean: Sequence[float]
+    units: Sequence[Sequence[int]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A recurrent layer in one direction, token by token.
+
+    Attributes:
+        side: `encoder` or `decoder`.
+        layer: from 1, the lowest.
+        direction: `forward` or `backward`.
+        cell: `gru`, `lstm` or `rnn`.
+        size: U units.
+        tokens: what is read, N, in the order of the text.
+        values: signals by name: `reset`, `update`, `candidate`, `hidden` of a GRU; `input`,
+            `forget`, `output`, `candidate`, `cell` (its tanh, so that it has a scale), `hidden` of
+            an LSTM; `hidden` of an RNN.
+    """
+
+    side: Literal["encoder", "decoder"]
+    layer: int
+    direction: Literal["forward", "backward"]
+    cell: CellKind
+    size: int
+    tokens: Sequence[str]
+    values: Mapping[str, Signal]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a model did with one sentence.
+
+    Attributes:
+        source: the sentence.
+        text, status, score, log_probability: of its translation.
+        search: how was searched.
+        prefix: target pieces that were forced.
+        source_tokens: S source pieces, the end last.
+        target_tokens: T target pieces, the end last (forced, where `status` is `length-capped`).
+        token_log_probabilities: [T] in nats.
+        attention: None for a model without.
+        choices: for each target piece the likeliest tokens, likeliest first, its own among them.
+        tree: the beam search.
+        exact: None when not asked for.
+        gates: each layer and direction, the encoder's first.
+    """
+
+    source: str
+    text: str
+    status: Status
+    score: float
+    log_probability: float
+    search: Search
+    prefix: Sequence[str]
+    source_tokens: Sequence[str]
+    target_tokens: Sequence[str]
+    token_log_probabilities: Sequence[float]
+    attention: Attention | None
+    choices: Sequence[Sequence[Choice]]
+    tree: Tree
+    exact: Optimum | None
+    gates: Sequence[Layer]
+
+
+def as_json(inspection: Inspection) -> dict[str, Any]:
+    """The same as dictionaries, lists, strings and numbers."""
+    return _plain(inspection)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {name: _plain(own) for name, own in value.items()}  # pyright: ignore
+    # numbers and words need no copy, and units have hundreds of thousands of them
+    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (int, float, str)):
+        return [_plain(own) for own in value]  # pyright: ignore
+    return list(value) if isinstance(value, tuple) else value  # pyright: ignore

@@ -1,0 +1,42 @@
+"""Where the beginnings of a beam tree stand in a figure: a row each, parents amid children."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from penstock.insight.inspection import Node
+
+_FALLEN = 2  # drawn a beginning of what fell out: a figure of all is mostly that
+
+
+def place_nodes(nodes: Sequence[Node]) -> dict[int, float]:
+    """The height of each node that is drawn, by id: 0 at the top, leaves 1 apart.
+
+    Of what fell out, the likeliest of each beginning are drawn, and the optimum's path whole.
+
+    Args:
+        nodes: a parent before its children.
+    """
+    children: dict[int, list[Node]] = defaultdict(list)
+    for node in nodes:
+        if node.parent is not None:
+            children[node.parent].append(node)
+    for parent, own in children.items():
+        fallen = [node for node in own if node.state == "pruned" and not node.exact]
+        hidden = sorted(fallen, key=lambda node: -node.log_probability)[_FALLEN:]
+        drawn = [node for node in own if node not in hidden]
+        children[parent] = sorted(drawn, key=lambda node: -node.log_probability)
+    order: list[Node] = []
+    waiting = [nodes[0]]
+    while waiting:  # no recursion: outputs can be hundreds of tokens long
+        node = waiting.pop()
+        order.append(node)
+        waiting += reversed(children[node.id])
+    leaves = [node.id for node in order if not children[node.id]]
+    places = {leaf: float(row) for row, leaf in enumerate(leaves)}
+    for node in reversed(order):
+        own = children[node.id]
+        if own:
+            places[node.id] = (places[own[0].id] + places[own[-1].id]) / 2
+    return places

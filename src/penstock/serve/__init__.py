@@ -1,0 +1,1 @@
+"""The HTTP service: loaded models, one inference worker, and the APIs that clients speak."""

@@ -1,0 +1,136 @@
+"""The application: its paths, and what stands before them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from penstock.errors import PenstockError
+from penstock.serve import deepl, libretranslate, native
+from penstock.serve.failures import (
+    ClientGoneError,
+    RequestError,
+    as_request_error,
+    error_response,
+    json_response,
+)
+from penstock.serve.guards import BodyLimit, RateLimit, SecurityHeaders, TokenBuckets
+from penstock.serve.keys import read_keys
+from penstock.serve.metrics import CONTENT_TYPE
+from penstock.serve.models import Models
+from penstock.serve.observing import Observed
+from penstock.serve.openapi import Operation, add_operation
+from penstock.serve.page import add_page, load_page
+from penstock.serve.service import Service
+from penstock.serve.settings import Settings
+from penstock.serve.worker import Worker
+from penstock.version import __version__
+
+_DESCRIPTION = """Translates by LibreTranslate's API, by DeepL's (`/v2`) and by its own (`/v1`).
+Bodies are JSON in UTF-8, of the first two also forms. Where keys are needed, they are sent as
+`Authorization: Bearer KEY`."""
+_REASONS = {
+    404: "there is no such path; /docs lists those that there are",
+    405: "the path does not take this method; /docs says which it takes",
+}
+
+
+def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        models: what is served; may change while it runs.
+        worker: decodes.
+        settings: limits, keys, proxies.
+
+    Raises:
+        DataError: the file of keys is not what it should be.
+    """
+    keys = None if settings.api_keys is None else read_keys(settings.api_keys)
+    service = Service(models, worker, settings, keys)
+    app = FastAPI(
+        title="penstock",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    _add_failures(app)
+    _add_probes(app, service)
+    native.add_routes(app, service)
+    libretranslate.add_routes(app, service)
+    deepl.add_routes(app, service)
+    add_page(app, load_page())
+    # the one added last stands outermost
+    app.add_middleware(BodyLimit, most=settings.max_body)
+    if settings.rate is not None:
+        app.add_middleware(RateLimit, buckets=TokenBuckets(settings.rate), keys=keys)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observed, metrics=worker.metrics)
+    return app
+
+
+def _add_probes(app: FastAPI, service: Service) -> None:
+    """What those who run the service ask it."""
+
+    async def health(_: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        models = service.models
+        state = "draining" if models.draining else "ready" if models.ready else "loading"
+        return json_response({"status": state}, status=200 if state == "ready" else 503)
+
+    async def metrics(_: Request) -> Response:
+        worker = service.worker
+        return Response(worker.metrics.page(worker.waiting), headers={"Content-Type": CONTENT_TYPE})
+
+    for path, operation in {
+        "/health": Operation(health, "Whether the server lives", answer=State, errors=()),
+        "/ready": Operation(ready, "Whether the models are ready", answer=State, errors=(503,)),
+    }.items():
+        add_operation(app, path, operation, tag="server", failure=State)
+    app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
+
+
+class State(BaseModel):
+    """`ok` of a server that lives; `ready`, `loading` or `draining`."""
+
+    status: str
+
+
+def _add_failures(app: FastAPI) -> None:
+    """Every error in its API's form, a bug of ours without what it was about."""
+
+    async def tell(request: Request, error: Exception) -> Response:
+        path = request.url.path
+        return error_response(path, as_request_error(error, path) or _BUG)
+
+    async def tell_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = _REASONS.get(error.status_code, str(error.detail))
+        refusal = RequestError(error.status_code, message, headers=error.headers)
+        return error_response(request.url.path, refusal)
+
+    for kind in (RequestError, ClientGoneError, PenstockError):
+        app.add_exception_handler(kind, tell)
+    app.add_exception_handler(HTTPException, tell_http)
+    app.add_exception_handler(Exception, tell)
+
+
+_BUG = RequestError(500, "this server made a mistake; its log says which")

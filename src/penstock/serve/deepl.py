@@ -1,0 +1,187 @@
+"""DeepL's API, version 2: what its official clients call.
+
+https://developers.deepl.com/docs; unknown fields are ignored, as there, but not those that would
+change the text: a glossary or markup that nothing is done with is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from penstock.searching import SearchOptions
+from penstock.serve.failures import RequestError, json_response
+from penstock.serve.language_names import base_language, language_name
+from penstock.serve.openapi import Operation, Parameter, Texts, add_operation
+from penstock.serve.reading import (
+    JSON,
+    MULTIPART,
+    URLENCODED,
+    content_type,
+    read_fields,
+    validated,
+)
+from penstock.serve.service import Service, translate_texts
+
+_FORMS = (JSON, URLENCODED, MULTIPART)
+_NO_LIMIT = 10**12  # what DeepL says of accounts without one
+# its clients refuse the plain code of these as a target
+_VARIANTS = {"en": ("en-gb", "en-us"), "pt": ("pt-br", "pt-pt")}
+_USELESS = ("tag_handling", "glossary_id", "glossary_ids", "style_id", "custom_instructions")
+
+
+class TranslateRequest(BaseModel):
+    """Texts to translate."""
+
+    text: Annotated[Texts, Field(description="A text, or a list of texts.")]
+    target_lang: Annotated[str, Field(description="`DE`, `EN-US`, …")]
+    source_lang: Annotated[
+        str | None, Field(description="`DE`, …; detected where it is not given.")
+    ] = None
+    tag_handling: Annotated[Any, Field(description="Refused: only plain text is translated.")] = (
+        None
+    )
+    formality: Annotated[
+        Any, Field(description="`more` and `less` are refused, what is only preferred ignored.")
+    ] = None
+    split_sentences: Annotated[Any, Field(description="Without effect.")] = None
+    preserve_formatting: Annotated[Any, Field(description="Without effect: always kept.")] = None
+    show_billed_characters: Annotated[Any, Field(description="Without effect: always shown.")] = (
+        None
+    )
+
+
+class TranslationOf(BaseModel):
+    """The translation of one text."""
+
+    detected_source_language: str
+    text: str
+    billed_characters: int
+
+
+class TranslateAnswer(BaseModel):
+    """One translation for each text, in order."""
+
+    translations: list[TranslationOf]
+
+
+class Language(BaseModel):
+    """A language that is served."""
+
+    language: str
+    name: str
+    supports_formality: Annotated[bool | None, Field(description="Of target languages only.")] = (
+        None
+    )
+
+
+class Usage(BaseModel):
+    """What the key's holder had translated since the server's start."""
+
+    character_count: int
+    character_limit: int
+
+
+class Failure(BaseModel):
+    """Why there is no answer."""
+
+    message: str
+
+
+def add_routes(app: FastAPI, service: Service) -> None:
+    """Add the paths to an application."""
+
+    async def translate(request: Request) -> Response:
+        fields, is_json = await read_fields(request, lists=("text",))
+        holder = service.admit(request, key=fields.get("auth_key"))
+        asked = validated(TranslateRequest, fields, strict=is_json)
+        _refuse_useless(fields)
+        return json_response(await _translate(service, request, asked, holder))
+
+    async def languages(request: Request) -> Response:
+        service.admit(request)
+        return json_response(_languages(service, await _kind(request)))
+
+    async def usage(request: Request) -> Response:
+        holder = service.admit(request)
+        count = service.characters[holder]
+        return json_response({"character_count": count, "character_limit": _NO_LIMIT})
+
+    kind = Parameter(
+        name="type",
+        description="Which languages; default: source.",
+        schema={"type": "string", "enum": ["source", "target"]},
+    )
+    for path, operation in {
+        "/v2/translate": Operation(
+            translate, "Translate", request=TranslateRequest, forms=_FORMS, answer=TranslateAnswer
+        ),
+        "/v2/languages": Operation(
+            languages, "Languages that are served", query=(kind,), answer=list[Language]
+        ),
+        "/v2/usage": Operation(usage, "Characters translated", answer=Usage),
+    }.items():
+        add_operation(app, path, operation, tag="DeepL", failure=Failure)
+
+
+async def _translate(
+    service: Service, request: Request, asked: TranslateRequest, holder: str
+) -> dict[str, Any]:
+    texts = [asked.text] if isinstance(asked.text, str) else asked.text
+    results = await translate_texts(
+        service,
+        request,
+        texts,
+        source=asked.source_lang or None,
+        target=asked.target_lang,
+        options=SearchOptions(),
+        name="text",
+    )
+    service.characters[holder] += sum(map(len, texts))
+    return {
+        "translations": [
+            {
+                "detected_source_language": base_language(each.source_language).upper(),
+                "text": each.translation.text,
+                "billed_characters": len(each.source),
+            }
+            for each in results
+        ]
+    }
+
+
+def _refuse_useless(fields: dict[str, Any]) -> None:
+    for name in _USELESS:
+        if fields.get(name):
+            what = "only plain text is translated" if name == "tag_handling" else "not supported"
+            raise RequestError(400, f"{name}: {what}; leave it out")
+    if fields.get("formality") in ("more", "less"):
+        raise RequestError(400, f"formality = {fields['formality']!r}: not supported; leave it out")
+
+
+async def _kind(request: Request) -> str:
+    """`source` or `target`: of the query, or of a form, which the official client sends."""
+    kind = request.query_params.get("type")
+    if kind is None and content_type(request) in _FORMS:
+        fields, _ = await read_fields(request, lists=())
+        kind = fields.get("type")
+    if kind not in (None, "source", "target"):
+        raise RequestError(400, "type: neither 'source' nor 'target'; give one of them, or none")
+    return kind or "source"
+
+
+def _languages(service: Service, kind: str) -> list[dict[str, Any]]:
+    pairs = service.models.current.pairs
+    if kind == "source":
+        codes = sorted({base_language(source) for source, _ in pairs})
+        return [{"language": code.upper(), "name": language_name(code)} for code in codes]
+    targets = sorted({target for _, target in pairs})
+    return [
+        {"language": code.upper(), "name": language_name(code), "supports_formality": False}
+        for target in targets
+        for code in _VARIANTS.get(target, (target,))
+    ]

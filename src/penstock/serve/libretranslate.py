@@ -1,0 +1,198 @@
+"""LibreTranslate's API: what its clients and web pages call.
+
+https://docs.libretranslate.com; unknown fields are ignored, as there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from penstock.searching import SearchOptions
+from penstock.serve.failures import RequestError, json_response
+from penstock.serve.language_names import language_name
+from penstock.serve.lines import alternative_texts
+from penstock.serve.openapi import Operation, Texts, add_operation
+from penstock.serve.reading import JSON, MULTIPART, URLENCODED, read_fields, validated
+from penstock.serve.service import Service, TextResult, rank_languages, translate_texts
+
+_MOST_ALTERNATIVES = 15
+_FORMS = (JSON, URLENCODED, MULTIPART)
+
+
+class TranslateRequest(BaseModel):
+    """Texts to translate."""
+
+    q: Annotated[Texts, Field(description="A text, or a list of texts.")]
+    source: Annotated[str, Field(description="Language code, or `auto`.")]
+    target: Annotated[str, Field(description="Language code.")]
+    format: Annotated[str, Field(description="`text`; html is not translated yet.")] = "text"
+    alternatives: Annotated[
+        int, Field(ge=0, le=_MOST_ALTERNATIVES, description="Further translations wanted.")
+    ] = 0
+    api_key: str | None = None
+
+
+class DetectRequest(BaseModel):
+    """A text whose language is asked for."""
+
+    q: Annotated[str, Field(description="A text.")]
+    api_key: str | None = None
+
+
+class Guess(BaseModel):
+    """A language and how likely it is, in percent."""
+
+    confidence: float
+    language: str
+
+
+class TranslateAnswer(BaseModel):
+    """The translations, in the form of `q`: one or a list."""
+
+    translatedText: str | list[str]
+    detectedLanguage: Annotated[
+        Guess | list[Guess] | None, Field(description="With source `auto`.")
+    ] = None
+    alternatives: Annotated[
+        list[str] | list[list[str]] | None, Field(description="Where asked for.")
+    ] = None
+
+
+class Language(BaseModel):
+    """A language and those it is translated to."""
+
+    code: str
+    name: str
+    targets: list[str]
+
+
+class Failure(BaseModel):
+    """Why there is no answer."""
+
+    error: str
+
+
+def add_routes(app: FastAPI, service: Service) -> None:
+    """Add the paths to an application."""
+
+    async def translate(request: Request) -> Response:
+        fields, is_json = await read_fields(request, lists=("q",))
+        service.admit(request, key=fields.get("api_key"))
+        asked = validated(TranslateRequest, fields, strict=is_json)
+        return json_response(await _translate(service, request, asked))
+
+    async def detect(request: Request) -> Response:
+        fields, is_json = await read_fields(request, lists=())
+        service.admit(request, key=fields.get("api_key"))
+        asked = validated(DetectRequest, fields, strict=is_json)
+        service.check_texts([asked.q], name="q")
+        return json_response(await _detect(service, asked.q))
+
+    async def languages(_: Request) -> Response:
+        return json_response(_languages(service))
+
+    async def settings(_: Request) -> Response:
+        return json_response(_settings(service))
+
+    for path, operation in {
+        "/translate": Operation(
+            translate, "Translate", request=TranslateRequest, forms=_FORMS, answer=TranslateAnswer
+        ),
+        "/detect": Operation(
+            detect, "Detect a language", request=DetectRequest, forms=_FORMS, answer=list[Guess]
+        ),
+        "/languages": Operation(languages, "Languages that are served", answer=list[Language]),
+        "/frontend/settings": Operation(
+            settings, "What a page that translates must know", answer=dict[str, Any]
+        ),
+    }.items():
+        add_operation(app, path, operation, tag="LibreTranslate", failure=Failure)
+
+
+async def _translate(service: Service, request: Request, asked: TranslateRequest) -> dict[str, Any]:
+    if asked.format != "text":
+        raise RequestError(
+            400, f"format = {asked.format[:20]!r}: only plain text is translated; send 'text'"
+        )
+    texts = [asked.q] if isinstance(asked.q, str) else asked.q
+    is_auto = asked.source.strip().lower() == "auto"
+    results = await translate_texts(
+        service,
+        request,
+        texts,
+        source=None if is_auto else asked.source,
+        target=asked.target,
+        options=_options(service, asked.alternatives),
+        name="q",
+    )
+    answer: dict[str, Any] = {"translatedText": [each.translation.text for each in results]}
+    if is_auto:
+        answer["detectedLanguage"] = [_guess(each) for each in results]
+    if asked.alternatives:
+        answer["alternatives"] = [
+            alternative_texts(each.text, each.found, asked.alternatives) for each in results
+        ]
+    if isinstance(asked.q, str):
+        return {name: values[0] for name, values in answer.items()}
+    return answer
+
+
+def _options(service: Service, alternatives: int) -> SearchOptions:
+    if not alternatives:
+        return SearchOptions()
+    wanted = alternatives + 1
+    sizes = [t.bundle.config.search.beam_size for t in service.models.current.pairs.values()]
+    return SearchOptions(n_best=wanted, beam_size=max(wanted, *sizes))
+
+
+def _guess(result: TextResult) -> dict[str, Any]:
+    assert result.detected is not None
+    return {
+        "confidence": _percent(result.detected.confidence),
+        "language": result.detected.language,
+    }
+
+
+def _percent(confidence: float) -> float:
+    return round(100 * confidence, 1)
+
+
+async def _detect(service: Service, text: str) -> list[dict[str, Any]]:
+    sources = sorted({s for s, _ in service.models.current.pairs})
+    (ranked,) = await rank_languages([text], sources)
+    return [{"confidence": _percent(each.confidence), "language": each.language} for each in ranked]
+
+
+def _languages(service: Service) -> list[dict[str, Any]]:
+    pairs = service.models.current.pairs
+    return [
+        {
+            "code": code,
+            "name": language_name(code),
+            "targets": sorted(t for s, t in pairs if s == code),
+        }
+        for code in sorted({code for pair in pairs for code in pair})
+    ]
+
+
+def _settings(service: Service) -> dict[str, Any]:
+    pairs = list(service.models.current.pairs)
+    source, target = pairs[0] if pairs else ("", "")
+    return {
+        "apiKeys": service.keys is not None,
+        "charLimit": service.settings.max_characters,
+        "filesTranslation": False,
+        "frontendTimeout": 500,
+        "keyRequired": service.keys is not None,
+        "language": {
+            "source": {"code": source, "name": language_name(source)},
+            "target": {"code": target, "name": language_name(target)},
+        },
+        "suggestions": False,
+        "supportedFilesFormat": [],
+    }

@@ -1,0 +1,53 @@
+"""Structured logs: a JSON object a line on stderr; no texts, no keys, no addresses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Literal
+
+Level = Literal["info", "warning", "error"]
+
+
+def write(event: str, *, level: Level = "info", **fields: str | float | bool | None) -> None:
+    """Log an event with its fields; those that are None are left out."""
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": level,
+        "event": event,
+        **{name: value for name, value in fields.items() if value is not None},
+    }
+    sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def write_failure(event: str, error: BaseException) -> None:
+    """Log a bug of ours: its type and where it came up, not its message, which may have a text."""
+    places = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-8:]
+    ]
+    write(event, level="error", error=type(error).__name__, places=" < ".join(reversed(places)))
+
+
+class _Quiet(logging.Handler):
+    """Another library's log records as ours: the message without what was put into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            write_failure("unexpected", error)
+            return
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        write("library", level=level, library=record.name, message=str(record.msg).split("\n")[0])
+
+
+def take_over(name: str) -> None:
+    """Let a library's logger write warnings and errors as ours, and nothing else."""
+    logger = logging.getLogger(name)
+    logger.handlers = [_Quiet()]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False

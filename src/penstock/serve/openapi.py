@@ -1,0 +1,122 @@
+"""How a path is described and added: the handler reads its request itself, the schema says what.
+
+FastAPI's own reading of bodies costs more than the rest of a request, and knows one form of
+errors only; what it is good at, the OpenAPI schema, it makes of these descriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, BeforeValidator, WithJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from penstock.parsed import is_array
+from penstock.serve.reading import JSON
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_WHY = {
+    400: "The request is not what it should be; the message says what and where.",
+    403: "An API key is needed, or it is wrong.",
+    404: "There is nothing of that name.",
+    408: "The request came too slowly.",
+    413: "The request is too large.",
+    429: "Too many requests; wait as long as Retry-After says.",
+    503: "Too busy, or not ready yet; try again after a while.",
+    504: "It took too long.",
+}
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, str) or (is_array(value) and all(isinstance(x, str) for x in value)):
+        return value
+    raise ValueError("give a text or a list of texts")
+
+
+Texts = Annotated[
+    str | list[str],
+    BeforeValidator(_texts),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter of the query."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of a path.
+
+    Attributes:
+        handle: what answers.
+        summary: a line.
+        answer: the type of the answer's JSON.
+        request: the fields of the body; None for GET.
+        forms: types that the body may have.
+        query: parameters.
+        errors: statuses beside 200.
+        stream: the answer is a stream of events, of `answer` each.
+    """
+
+    handle: Handler
+    summary: str
+    answer: Any = field(kw_only=True)
+    request: type[BaseModel] | None = field(default=None, kw_only=True)
+    forms: Sequence[str] = field(default=(JSON,), kw_only=True)
+    query: Sequence[Parameter] = field(default=(), kw_only=True)
+    errors: Sequence[int] = field(default=(400, 403, 408, 413, 429, 503), kw_only=True)
+    stream: bool = field(default=False, kw_only=True)
+
+
+def add_operation(
+    app: FastAPI, path: str, operation: Operation, *, tag: str, failure: type[BaseModel]
+) -> None:
+    """Add a path; `failure` is the form of its errors."""
+    extra: dict[str, Any] = {}
+    if operation.request is not None:
+        schema = operation.request.model_json_schema()
+        extra["requestBody"] = {
+            "required": True,
+            "content": {form: {"schema": schema} for form in operation.forms},
+        }
+    if operation.query:
+        extra["parameters"] = [
+            {"name": p.name, "in": "query", "description": p.description, "schema": p.schema}
+            for p in operation.query
+        ]
+    responses: dict[int | str, dict[str, Any]] = {
+        status: {"model": failure, "description": _WHY[status]} for status in operation.errors
+    }
+    if operation.stream:
+        content = {"text/event-stream": {"schema": {"type": "string"}}}
+        responses[200] = {"description": "A stream of events.", "content": content}
+    else:
+        responses[200] = {"model": operation.answer, "description": "The answer."}
+    app.add_api_route(
+        path,
+        operation.handle,
+        methods=["GET" if operation.request is None else "POST"],
+        summary=operation.summary,
+        tags=[tag],
+        responses=responses,
+        response_model=None,
+        openapi_extra=extra or None,
+    )

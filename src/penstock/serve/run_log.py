@@ -1,0 +1,61 @@
+"""The log of a training, read on while it grows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import DataError
+from penstock.parsed import is_object
+
+_MOST_EVENTS = 2000  # in one answer
+
+
+def read_events(run: Path, *, after: int) -> dict[str, Any]:
+    """The events of a run from number `after` on, at most 2,000 at a time.
+
+    Returns:
+        `name`, `events`, `next` (the number to go on from), `finished` (these were
+        all, and the last is the training's stop).
+
+    Raises:
+        DataError: the log cannot be read.
+    """
+    path = run / "log.jsonl"
+    events: list[dict[str, Any]] = []
+    number, last = 0, ""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                if not line.endswith("\n"):
+                    break  # still being written
+                last = line
+                if number >= after and len(events) < _MOST_EVENTS:
+                    events.append(_event(line))
+                number += 1
+    except FileNotFoundError:
+        pass  # it has not begun
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {type(error).__name__}", path=path.name) from None
+    following = min(after, number) + len(events)
+    return {
+        "name": run.resolve().name,
+        "events": events,
+        "next": following,
+        "finished": following == number and bool(last) and _event(last).get("event") == "stop",
+    }
+
+
+def _event(line: str) -> dict[str, Any]:
+    event: object = json.loads(line)
+    return _finite(event) if is_object(event) else {}
+
+
+def _finite(event: dict[str, Any]) -> dict[str, Any]:
+    """Without what JSON has no number for: a loss that is not finite is null."""
+    infinite = (float("inf"), float("-inf"))
+    return {
+        name: None if isinstance(value, float) and (value != value or value in infinite) else value
+        for name, value in event.items()
+    }

@@ -1,0 +1,182 @@
+"""The process: a socket, an event loop, signals, and an orderly end.
+
+| signal | what happens |
+|---|---|
+| SIGTERM, SIGINT | `/ready` says no, new work is refused, what was taken is finished, exit 0 |
+| the same again | exit without finishing |
+| SIGHUP | the models are loaded anew from where they were, and exchanged |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from penstock.errors import PenstockError, UsageError
+from penstock.serve import logs
+from penstock.serve.app import create_app
+from penstock.serve.models import Models
+from penstock.serve.settings import Settings
+from penstock.serve.worker import Worker
+
+_BACKLOG = 2048
+_IDLE_SECONDS = 75  # that a connection is kept: longer than proxies keep theirs
+
+
+def run_server(
+    models: Models,
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        models: not loaded yet.
+        settings: the limits.
+        host, port: where to listen; port 0: any free one.
+        announce: told once, when ready, what is served and where.
+
+    Raises:
+        PenstockError: the port is in use, or a model cannot be loaded or used.
+    """
+    listener = listen(host, port)
+    try:
+        asyncio.run(_Process(models, settings, listener).run(announce))
+    finally:
+        listener.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        UsageError: an unknown host.
+        PenstockError: the port is in use or not allowed.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except socket.gaierror as error:
+        raise UsageError(
+            f"--host {host}: {error.strerror}; give an address of this machine"
+        ) from None
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"port {port} is in use; give another --port, or 0 for a free one",
+            errno.EACCES: f"port {port} is not allowed; give a --port above 1023",
+            errno.EADDRNOTAVAIL: "not an address of this machine; give one that is with --host",
+        }
+        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        raise PenstockError(f"{host}: {reason}") from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where a browser finds the service."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Process:
+    """One run of the service."""
+
+    def __init__(self, models: Models, settings: Settings, listener: socket.socket) -> None:
+        self._models = models
+        self._settings = settings
+        self._listener = listener
+        self._worker = Worker(settings)
+        logs.take_over("uvicorn.error")
+        app = create_app(models, self._worker, settings)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                proxy_headers=False,  # the app trusts those that are listed
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_IDLE_SECONDS,
+                timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
+            )
+        )
+        self._stop = asyncio.Event()
+        self._reloads: set[asyncio.Task[None]] = set()
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        """Serve until a signal comes; `/health` answers while the models are loaded."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        # uvicorn takes the signals when it begins, and would end by them: ours come after
+        await asyncio.sleep(0)
+        self._take_signals()
+        try:
+            await self._first_of(asyncio.create_task(self._load()), serving)
+            if not self._stop.is_set() and not serving.done():
+                where = address_of(self._listener)
+                announce(f"serving {self._models.current.summary()} on {where}")
+                logs.write("ready", pairs=self._models.current.summary())
+                await self._first_of(serving)
+            await self._drain()
+        finally:
+            self._server.should_exit = True
+            await serving
+            await self._worker.close(drain=False)
+            logs.write("stopped")
+
+    async def _load(self) -> None:
+        await asyncio.to_thread(self._models.load)
+        # its thread has a warm-up of its own to do
+        await self._worker.call(self._models.current.warm_up)
+        self._models.ready = True
+
+    async def _first_of(self, *tasks: asyncio.Task[None]) -> None:
+        """Until the stop signal or the first task is done; its failure is raised."""
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+        for task in tasks:
+            if task.done():
+                await task
+
+    async def _drain(self) -> None:
+        """Listen on, so that `/ready` is heard to say no, until what was taken is done."""
+        self._models.draining = True
+        logs.write("draining", texts=self._worker.waiting)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.deadline):
+                await self._worker.drain()
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _end(self) -> None:
+        if self._stop.is_set():
+            self._server.should_exit = self._server.force_exit = True
+        self._stop.set()
+
+    def _reload(self) -> None:
+        if not self._models.ready:
+            return  # the files are being read just now
+        task = asyncio.create_task(self._reloaded())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reloaded(self) -> None:
+        outcome = await self._models.reload()
+        self._worker.metrics.count_reload(outcome)

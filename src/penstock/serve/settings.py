@@ -1,0 +1,68 @@
+"""The limits of the service, as one value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the service allows.
+
+    Attributes:
+        max_body: bytes of a request's body.
+        max_texts: texts of a request.
+        max_characters: of a text.
+        queue: texts that may wait; more are refused with 503 and Retry-After.
+        batch_tokens: source pieces, padded, that are searched together.
+        max_wait: seconds that an idle worker waits at most for a batch to fill.
+        deadline: seconds that a request may take.
+        rate: requests a minute of one client; None: no limit.
+        api_keys: a file of hashed keys; None: everybody may ask.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed.
+        cors_origins: web origins that may ask.
+        run: a run directory whose curves the page shows.
+
+    Raises:
+        UsageError: an impossible value.
+    """
+
+    max_body: int = 128 * 1024
+    max_texts: int = 50
+    max_characters: int = 5000
+    queue: int = 256
+    batch_tokens: int = 4096
+    max_wait: float = 0.010
+    deadline: float = 8.0
+    rate: float | None = None
+    api_keys: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    run: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, number in (
+            ("max_body", self.max_body),
+            ("max_texts", self.max_texts),
+            ("max_characters", self.max_characters),
+            ("queue", self.queue),
+            ("batch_tokens", self.batch_tokens),
+        ):
+            if number < 1:
+                raise UsageError(f"{name} {number}: must be at least 1")
+        if not 0 <= self.max_wait <= 1:
+            raise UsageError(f"max_wait {self.max_wait}: must be between 0 and 1 second")
+        for name, value in (("deadline", self.deadline), ("rate", self.rate)):
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{name} {value}: must be above 0 and finite")
+        if self.queue < self.max_texts:
+            raise UsageError(
+                f"queue {self.queue}: must hold a request of max_texts {self.max_texts}; raise "
+                "the one or lower the other"
+            )
+        if self.run is not None and not self.run.is_dir():
+            raise UsageError(f"run {self.run}: no such directory; give one of 'penstock train'")

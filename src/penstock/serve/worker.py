@@ -1,0 +1,264 @@
+"""One inference thread that all requests share, and the batches it makes of their texts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from penstock.errors import PenstockError
+from penstock.searching import SearchOptions
+from penstock.serve import logs
+from penstock.serve.metrics import Metrics
+from penstock.serve.queue import WorkQueue
+from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
+from penstock.serve.settings import Settings
+from penstock.serve.work import Calling, Taken, Translating, Work
+from penstock.translation import Translation
+from penstock.translator import Translator
+
+__all__ = ["DeadlineError", "QueueFullError", "Worker"]
+
+T = TypeVar("T")
+Outcome = Translation | Exception
+
+
+class Worker:
+    """The inference thread, seen from the event loop.
+
+    All methods belong to one event loop. Cancelling a task that awaits one drops what of its work
+    is not being computed yet.
+
+    Args:
+        settings: the limits of queue and batches.
+        metrics: what is counted; default: new ones.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics()
+        self._most = settings.max_texts
+        self._queue = WorkQueue(settings)
+        self._unfinished: set[Work] = set()
+        self._is_done = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    async def translate(
+        self,
+        translator: Translator,
+        texts: Sequence[str],
+        options: SearchOptions,
+        *,
+        deadline: float | None = None,
+    ) -> list[Translation]:
+        """Translate texts, one result each, in order.
+
+        Args:
+            translator: of `Serving`.
+            texts: of one request; as its lines they count in the queue as `max_texts` at most.
+            options: how to search; requests with equal ones share batches.
+            deadline: seconds from now; None: none.
+
+        Raises:
+            QueueFullError: too many texts wait; with `retry_after`.
+            NotReadyError: the service is about to end.
+            DeadlineError: not done in time.
+            UsageError: what was asked is impossible; other requests of the batch go on.
+        """
+        if not texts:
+            return []
+        future: asyncio.Future[list[Translation]] = asyncio.get_running_loop().create_future()
+        work = Translating(translator, texts, options, future, self._most)
+        return await self._done(work, future, deadline)
+
+    async def call(
+        self, function: Callable[[], T], *, deadline: float | None = None, texts: int = 1
+    ) -> T:
+        """Compute something else in the thread, in turn; as `translate` otherwise.
+
+        Args:
+            function: what to compute: `lambda: classifier.classify(lines)`.
+            deadline: seconds from now.
+            texts: as how many it counts in the queue.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        work = Calling(function, future, min(texts, self._most))
+        return await self._done(work, future, deadline)
+
+    async def stream(
+        self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
+    ) -> AsyncIterator[str]:
+        """Pieces of text as they are written, one piece a turn: others are served between.
+
+        The queue's limit holds for the start; a stream that began goes on. Closing the async
+        iterator closes the other one, in the thread.
+
+        Args:
+            start: makes the iterator, in the thread: `lambda: generator.generate(prompt, options)`.
+            deadline: seconds for all pieces.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        pieces = await self.call(start, deadline=deadline)
+        try:
+            while True:
+                rest = None if deadline is None else max(0.0, begun + deadline - loop.time())
+                future: asyncio.Future[str | None] = loop.create_future()
+                turn = Calling(lambda: next(pieces, None), future, 0)
+                piece = await self._done(turn, future, rest, is_part=True)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            self._close_later(pieces)
+
+    @property
+    def waiting(self) -> int:
+        """Texts that wait."""
+        return self._queue.waiting
+
+    async def drain(self) -> None:
+        """Take no more work and return when all that was taken is done."""
+        self._queue.refuse()
+        while self._unfinished:
+            self._is_done.clear()
+            await self._is_done.wait()
+
+    async def close(self, *, drain: bool = True) -> None:
+        """End the thread, after what was taken is done, or at once with what is being computed."""
+        if drain:
+            await self.drain()
+        for work in self._queue.close():
+            _fail(work, NotReadyError("the service ends; ask another one, or later"))
+        await asyncio.to_thread(self._thread.join)
+
+    async def _done(
+        self,
+        work: Work,
+        future: asyncio.Future[T],
+        deadline: float | None,
+        *,
+        is_part: bool = False,
+    ) -> T:
+        """The work's result, in time; the work is dropped when nobody waits for it any more."""
+        try:
+            self._queue.put(work, is_part=is_part)
+        except QueueFullError:
+            self.metrics.count_refusal("queue_full")
+            raise
+        self._unfinished.add(work)
+        try:
+            async with asyncio.timeout(deadline):
+                return await future
+        except TimeoutError:
+            self.metrics.count_refusal("deadline")
+            raise DeadlineError(
+                f"not done within {deadline:.3g} s; ask for less at once, or later"
+            ) from None
+        except asyncio.CancelledError:
+            self.metrics.count_refusal("gone")
+            raise
+        finally:
+            self._queue.drop(work)
+            self._unfinished.discard(work)
+            if not self._unfinished:
+                self._is_done.set()
+
+    def _close_later(self, pieces: Iterator[str]) -> None:
+        """Let the thread close an iterator that may be running in it; nobody waits for this."""
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            try:
+                self._queue.put(Calling(close, future, 0), is_part=True)
+            except NotReadyError:
+                return  # the thread has ended
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with torch.no_grad():  # for the whole thread: streams enter and leave it in any order
+            while (work := self._queue.take()) is not None:
+                if isinstance(work, Calling):
+                    self._compute(work)
+                else:
+                    self._translate(work)
+                del work  # or its texts would stay until the next
+
+    def _compute(self, work: Calling) -> None:
+        if work.future.done():
+            return
+        try:
+            result = work.function()
+        except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
+            _in_loop(work.future, _fail, work, error)
+        else:
+            _in_loop(work.future, _give, work, result)
+
+    def _translate(self, taken: Taken) -> None:
+        begun = time.monotonic()
+        outcomes = _translated(taken)
+        seconds = time.monotonic() - begun
+        _in_loop(taken[0][0].future, _deliver, taken, outcomes, self._queue)
+        self._queue.note_speed(len(taken), seconds)
+        done = [outcome for outcome in outcomes if isinstance(outcome, Translation)]
+        self.metrics.count_batch(done, seconds)
+
+
+def _translated(taken: Taken) -> list[Outcome]:
+    """A result or an error for each text; one that fails does not fail the others."""
+    first = taken[0][0]
+    texts = [work.texts[place] for work, place in taken]
+    try:
+        return list(first.translator.translate(texts, first.options))
+    except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
+        if len(taken) == 1:
+            if not isinstance(error, PenstockError):
+                logs.write_failure("translation_failed", error)
+            return [error]
+    # a request fails with the first of its texts that does: the others are not searched again
+    failed: dict[Translating, Outcome] = {}
+    outcomes: list[Outcome] = []
+    for work, place in taken:
+        known = failed.get(work)
+        (outcome,) = _translated([(work, place)]) if known is None else (known,)
+        if isinstance(outcome, Exception):
+            failed[work] = outcome
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function in the event loop of a future, once for a whole batch."""
+    try:
+        future.get_loop().call_soon_threadsafe(function, *arguments)
+    except RuntimeError:
+        return  # the loop has ended, and nobody waits
+
+
+def _deliver(taken: Taken, outcomes: Sequence[Outcome], queue: WorkQueue) -> None:
+    for (work, place), outcome in zip(taken, outcomes, strict=True):
+        if work.future.done():
+            continue
+        if isinstance(outcome, Exception):
+            queue.drop(work)
+            work.future.set_exception(outcome)
+            continue
+        work.results[place] = outcome
+        work.missing -= 1
+        if work.missing == 0:
+            work.future.set_result([result for result in work.results if result is not None])
+
+
+def _give(work: Calling, result: Any) -> None:
+    if not work.future.done():
+        work.future.set_result(result)
+
+
+def _fail(work: Work, error: Exception) -> None:
+    if not work.future.done():
+        work.future.set_exception(error)
