@@ -13,6 +13,7 @@ from penstock.insight.inspection import Inspection, as_json
 PAGE = Path(__file__).with_name("page")
 SKELETON, ENTRY = "inspection.html", "inspection.js"
 
+_SHEET = re.compile(r'<link rel="stylesheet" href="[^"]*?([\w-]+\.css)"')
 _IMPORT = re.compile(r"""^import\s+(?:\{[^}"']*\}\s+from\s+)?["']\./([\w.-]+)["'];?[ ]*\n""", re.M)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|const|let|class)\b)", re.M)
 _DECLARED = re.compile(r"^(?:(?:async )?function\*?|const|let|class) +([\w$]+)", re.M)
@@ -20,19 +21,21 @@ _PLACEHOLDER = re.compile(r"<!-- (styles|data|script) -->")
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def make_document(inspection: Inspection, page: Path = PAGE) -> str:
+def make_document(inspection: Inspection, page: Path | None = None) -> str:
     """The text of the file.
 
     A strict policy in it allows its one style and its one script, by their hashes.
 
     Args:
         inspection: what it shows.
-        page: a folder with `inspection.html`, whose placeholders `<!-- styles -->` (in the head),
-            `<!-- data -->` and `<!-- script -->` are filled; `css/`, of which all files are taken
-            in the order of their names; and `js/`, of which `inspection.js` is taken with what it
-            imports.
+        page: in place of our own, a folder with `inspection.html`, whose placeholders
+            `<!-- styles -->` (in the head), `<!-- data -->` and `<!-- script -->` are filled;
+            `index.html`, whose style sheets in `css/` are taken in its order; and `js/`, of which
+            `inspection.js` is taken with what it imports.
     """
-    style = "\n".join(_read(path) for path in sorted((page / "css").glob("*.css")))
+    page = page or PAGE
+    sheets: list[str] = _SHEET.findall(_read(page / "index.html"))
+    style = "\n".join(_read(page / "css" / name) for name in sheets)
     script = join_modules(page / "js", ENTRY)
     # neither can end its element, or open a comment that hides the end
     assert not re.search(r"</style", style, re.I)

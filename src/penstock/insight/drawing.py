@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 View = Literal["attention", "alignment", "tree", "gates"]
 
 _LONGEST = 16  # characters shown of a token
-_INK, _PALE, _BLUE, _ORANGE = "#333333", "#bbbbbb", "#0072B2", "#D55E00"
+_INK, _GREY, _PALE, _BLUE, _ORANGE = "#333333", "#767676", "#bbbbbb", "#0072B2", "#D55E00"
 # installed ones of these stand in for what the usual font lacks
 _FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
@@ -157,22 +157,25 @@ def _tree(inspection: Inspection) -> Figure:
     places = place_nodes(inspection.tree.nodes)
     steps = max(node.step for node in nodes.values())
     rows = max(places.values()) + 1
-    figure = empty_figure(1.6 + 0.95 * (steps + 1), 0.9 + 0.19 * rows)
-    axes = figure.subplots()
-    axes.set(xlim=(-0.3, steps + 0.9), ylim=(rows, -1))
+    high = 0.9 + 0.19 * rows
+    figure = empty_figure(max(7.0, 1.6 + 0.95 * (steps + 1)), high)
+    figure.set_layout_engine("none")  # it would measure every one of many texts, many times
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1 - 0.3 / high))
+    axes.set(xlim=(-0.2, steps + 1.3), ylim=(rows, -1))
     axes.axis("off")
-    colours = {"pruned": _PALE, "kept": _INK, "finished": _BLUE, "best": _BLUE, "unseen": _ORANGE}
+    colours = {"pruned": _GREY, "kept": _INK, "finished": _BLUE, "best": _BLUE, "unseen": _ORANGE}
     for number, y in places.items():
         node = nodes[number]
         if node.parent is not None:
             colour, width = (_ORANGE, 1.2) if node.exact else (_PALE, 0.6)
-            ends = [places[node.parent], y]
-            axes.plot([node.step - 1, node.step], ends, color=colour, linewidth=width, zorder=1)
+            before = node.step - 1
+            ends = [places[node.parent], y, y]
+            axes.plot([before, before, node.step], ends, color=colour, linewidth=width, zorder=1)
         colour, weight = colours[node.state], "bold" if node.state == "best" else "normal"
         axes.plot(node.step, y, ".", color=colour, markersize=5, zorder=2)
         text = shown(node.token)
         if node.parent is not None:
-            text += f"  {100 * math.exp(node.log_probability):.0f} %"
+            text += f"  {_percent(node.log_probability)}"
         if node.score is not None:
             text += f"  ({node.score:.2f})"
         axes.text(
@@ -183,8 +186,13 @@ def _tree(inspection: Inspection) -> Figure:
     if inspection.exact is not None:
         proven = "certified" if inspection.exact.certified else "not certified"
         said += f"; orange: best found by exact search ({proven})"
-    axes.set_title(said, fontsize=8, loc="left")
+    axes.set_title(f"  {said}", fontsize=8, loc="left")
     return figure
+
+
+def _percent(log_probability: float) -> str:
+    share = 100 * math.exp(log_probability)
+    return f"{share:.0f} %" if share >= 0.5 else "<1 %"
 
 
 # gates

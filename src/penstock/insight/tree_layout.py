@@ -1,4 +1,4 @@
-"""Where the beginnings of a beam tree stand in a figure: a row each, parents amid children."""
+"""The rows of a beam tree's beginnings in a figure, each beside its likeliest child."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from penstock.insight.inspection import Node
 _FALLEN = 2  # drawn a beginning of what fell out: a figure of all is mostly that
 
 
-def place_nodes(nodes: Sequence[Node]) -> dict[int, float]:
-    """The height of each node that is drawn, by id: 0 at the top, leaves 1 apart.
+def place_nodes(nodes: Sequence[Node]) -> dict[int, int]:
+    """The row of each node that is drawn, by id, 0 at the top.
 
     Of what fell out, the likeliest of each beginning are drawn, and the optimum's path whole.
 
@@ -34,9 +34,9 @@ def place_nodes(nodes: Sequence[Node]) -> dict[int, float]:
         order.append(node)
         waiting += reversed(children[node.id])
     leaves = [node.id for node in order if not children[node.id]]
-    places = {leaf: float(row) for row, leaf in enumerate(leaves)}
+    places = {leaf: row for row, leaf in enumerate(leaves)}
     for node in reversed(order):
         own = children[node.id]
-        if own:
-            places[node.id] = (places[own[0].id] + places[own[-1].id]) / 2
+        if own:  # straight on to the likeliest
+            places[node.id] = places[own[0].id]
     return places
