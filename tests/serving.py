@@ -14,6 +14,7 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from penstock.blank_filler import BlankFiller
 from penstock.bundle import Bundle
@@ -160,7 +161,7 @@ def client_of(app: FastAPI) -> TestClient:
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
+def running(app: ASGIApp) -> Iterator[str]:
     """The application behind a real socket, and its URL."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     config.load()

@@ -37,8 +37,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[deepl.DeepLClient]:
-    with deepl.DeepLClient(KEY, server_url=url) as client:
-        yield client
+    client = deepl.DeepLClient(KEY, server_url=url)
+    yield client
+    client.close()
 
 
 def translated(line: str, source: str = "de", target: str = "en") -> str:
@@ -99,6 +100,7 @@ def test_a_wrong_key_is_an_authorization_failure(url: str) -> None:
         stranger.get_usage()
     with pytest.raises(deepl.AuthorizationException, match="not known here"):
         stranger.translate_text("Hund", target_lang="EN-US")
+    stranger.close()
 
 
 def test_refusals_reach_the_client(client: deepl.DeepLClient) -> None:

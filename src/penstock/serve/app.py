@@ -79,6 +79,7 @@ def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed, metrics=worker.metrics)
