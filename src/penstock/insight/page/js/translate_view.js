@@ -8,7 +8,10 @@ import { number, percentOfLog } from "./pieces.js";
 import { ask } from "./service.js";
 import { say, sample } from "./strings.js";
 
-const PAUSE = 40; // ms without a key before we ask; with a request under way, twice that
+// ms without a key before we ask: at once when nothing is under way, but while the server works a
+// little later, so that a quick typist does not fill its queue
+const PAUSE = 10;
+const PAUSE_IN_FLIGHT = 60;
 const SLOW = 700; // ms until we say that the server is slow
 
 const SHOWN = 4; // translations: the best and what else was considered
@@ -31,7 +34,7 @@ export function translateView({ onTranslated, onTyped }) {
   function typed() {
     languages.guess(null);
     onTyped();
-    begin(flight ? 2 * PAUSE : PAUSE);
+    begin(flight ? PAUSE_IN_FLIGHT : PAUSE);
   }
 
   function begin(delay) {
