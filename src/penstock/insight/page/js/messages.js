@@ -1,0 +1,31 @@
+// Errors and waiting, told in the place they concern.
+
+import { fill, make } from "./dom.js";
+import { hasString, say } from "./strings.js";
+
+// What went wrong and what to do. The server's own words are in English and say what it found in
+// the request; they are added where no sentence of ours says it all.
+export function explained(error) {
+  const keys = [`error_${error.code}`, `error_http_${error.status}`];
+  const key = keys.find((name) => hasString(name)) ?? "error_other";
+  const own = key === "error_invalid" || key === "error_other" ? ` ${error.message}` : "";
+  return say(key, { status: error.status || "?" }) + own;
+}
+
+export function showError(place, error, onRetry) {
+  const wait = error.retryAfter ? ` ${say("retryAfter", { seconds: error.retryAfter })}` : "";
+  fill(
+    place,
+    make(
+      "div",
+      { class: "trouble" },
+      make("strong", {}, say("trouble")),
+      make("span", {}, explained(error) + wait),
+      onRetry ? make("button", { type: "button", click: onRetry }, say("tryAgain")) : null,
+    ),
+  );
+}
+
+export function showNote(place, text) {
+  fill(place, text ? make("p", { class: "note" }, text) : null);
+}

@@ -1,0 +1,563 @@
+"""The page in a real browser, against canned answers; and what its files may hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_core_python
+import pytest
+from fake_service import PAGE, FakeServer, FakeService
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+OUTPUT = "A man is cleaning a window."
+VIEWS = ("attention", "tree", "gates", "what-if", "training")
+
+in_browser = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium found; Debian and Ubuntu: apt install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[FakeService]:
+    with FakeServer() as service:
+        yield service
+
+
+@pytest.fixture
+def service(running: FakeService) -> FakeService:
+    running.reset()
+    return running
+
+
+class Visit:
+    """A page, and what must not happen on it.
+
+    Attributes:
+        expected: console messages that contain this are meant to come.
+    """
+
+    def __init__(self, page: Page, service: FakeService) -> None:
+        self.page, self.url = page, service.url
+        self.expected = "nothing is expected"
+        self.messages: list[str] = []
+        self.elsewhere: list[str] = []
+        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        page.on("request", lambda request: self._note(request.url))
+        page.set_default_timeout(8000)
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.url + "/", "data:")):
+            self.elsewhere.append(url)
+
+    def open(self, fragment: str = "") -> Page:
+        self.page.goto(f"{self.url}/{fragment}")
+        return self.page
+
+    def inspected(self) -> Page:
+        """Opened, with the figures drawn."""
+        self.open()
+        self.page.wait_for_selector("#attention-figure[aria-busy=false] svg")
+        return self.page
+
+    def check(self) -> None:
+        wrong = [message for message in self.messages if self.expected not in message]
+        assert wrong == []
+        assert self.elsewhere == []
+
+
+@pytest.fixture
+def visit(browser: Browser, service: FakeService) -> Iterator[Visit]:
+    context = browser.new_context(reduced_motion="reduce", locale="en-GB")
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
+    visit = Visit(context.new_page(), service)
+    yield visit
+    context.close()
+    visit.check()
+
+
+@in_browser
+def test_one_types_and_reads_the_translation(visit: Visit, service: FakeService) -> None:
+    page = visit.open()
+    page.get_by_label("Text to translate").fill("Ein Mann putzt ein Fenster.")
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    expect(page.locator("#told")).to_contain_text("Translated whole.")
+    alternatives = page.locator("#alternatives li")
+    expect(alternatives).to_have_count(4)
+    expect(alternatives.nth(1)).to_contain_text("−0.40")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == OUTPUT
+    assert service.bodies("/v1/translate")[-1]["texts"] == "Ein Mann putzt ein Fenster."
+
+
+@in_browser
+def test_a_text_that_the_model_does_not_know_is_marked(visit: Visit) -> None:
+    page = visit.open()
+    page.get_by_label("Text to translate").fill("Xyzzy")
+    expect(page.locator("#told .badge.warn")).to_have_text("many unknown words")
+    expect(page.locator("#told")).to_contain_text("Do not trust")
+
+
+@in_browser
+def test_the_link_restores_text_and_languages_and_stays_in_the_browser(
+    visit: Visit, service: FakeService
+) -> None:
+    page = visit.open("#source=fr&target=en&text=Un+Mann+%26+moi")
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    expect(page.get_by_label("Text to translate")).to_have_value("Un Mann & moi")
+    assert service.bodies("/v1/translate")[-1]["source"] == "fr"
+    page.get_by_label("Text to translate").fill("Der Mann")
+    expect(page).to_have_url(re.compile("#.*text=Der[+]Mann"))
+    page.reload()
+    expect(page.get_by_label("Text to translate")).to_have_value("Der Mann")
+    assert "Der" not in "".join(path for path, _ in service.asked)
+
+
+@in_browser
+def test_the_detected_language_is_told(visit: Visit) -> None:
+    page = visit.open("#source=auto&target=en&text=Mann")
+    expect(page.locator("#from option:checked")).to_have_text("Detected: German")
+
+
+@in_browser
+def test_an_answer_that_comes_late_does_not_replace_a_newer_one(
+    visit: Visit, service: FakeService
+) -> None:
+    page = visit.open()
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    service.delay = 0.5
+    page.get_by_label("Text to translate").fill("old")
+    expect(page.locator("#output")).to_have_attribute("aria-busy", "true")
+    page.wait_for_timeout(100)  # the first request is under way
+    service.delay = 0.0
+    page.get_by_label("Text to translate").fill("newer")
+    expect(page.locator("#output")).to_have_text("NEWER")
+    page.wait_for_timeout(600)
+    expect(page.locator("#output")).to_have_text("NEWER")
+
+
+@in_browser
+def test_pointing_at_a_piece_links_it_in_both_drawings(visit: Visit) -> None:
+    page = visit.inspected()
+    page.locator(".alignment [data-side=target][data-index='3']").hover()
+    linked = page.locator(".alignment .piece.linked[data-side=source]")
+    weights = page.locator(".alignment .lines .linked")
+    assert {one.get_attribute("data-index") for one in linked.all()} >= {"3"}
+    assert {one.get_attribute("data-target") for one in weights.all()} == {"3"}
+    expect(page.locator("#attention-figure .heat text.linked")).to_have_text("cleaning")
+    expect(page.locator("#attention-figure .readout")).to_contain_text("“cleaning” looks at")
+    box = page.locator(".heat .field").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 12, box["y"] + 12)  # the first row
+    expect(page.locator("#attention-figure .heat text.linked")).to_have_text("A")
+
+
+@in_browser
+def test_pieces_are_linked_by_the_keyboard_and_heads_are_chosen(visit: Visit) -> None:
+    page = visit.inspected()
+    page.locator(".alignment [data-side=target][data-index='0']").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#attention-figure .readout")).to_contain_text("“man” looks at")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#attention-figure .readout")).to_contain_text("“Mann” is looked at by")
+    before = page.locator(".alignment .lines path").first.get_attribute("d")
+    page.get_by_role("radio", name="2").check(force=True)
+    assert page.locator(".alignment .lines path").first.get_attribute("d") != before
+
+
+@in_browser
+def test_one_steps_through_the_beam_tree(visit: Visit) -> None:
+    page = visit.inspected()
+    figure = page.locator("#tree-figure")
+    expect(figure.locator(".where")).to_have_text("step 8 of 8")
+    expect(figure.locator(".stage .node.finished")).to_have_count(1)
+    figure.get_by_role("button", name="To the start").click()
+    expect(figure.locator(".where")).to_have_text("step 0 of 8")
+    expect(figure.locator(".stage .node")).to_have_count(1)
+    figure.get_by_role("button", name="One step on").click()
+    expect(figure.locator(".stage .pruned .mark")).to_have_count(3)
+    expect(figure.locator(".readout")).to_contain_text("Kept: “A” 82%, “One” 25%. Pruned: 3.")
+    figure.locator(".stage").focus()
+    page.keyboard.press("ArrowRight")
+    expect(figure.locator(".where")).to_have_text("step 2 of 8")
+    page.keyboard.press("ArrowDown")
+    expect(figure.locator(".readout")).to_contain_text("A man – “man”: 82% here, 67% with all")
+    page.keyboard.press("End")
+    expect(figure.locator(".readout")).to_contain_text("Finished: ⟨end⟩")
+
+
+@in_browser
+def test_the_exact_optimum_is_marked_with_its_certificate(
+    visit: Visit, service: FakeService
+) -> None:
+    page = visit.inspected()
+    page.get_by_role("button", name="Find the exact optimum").click()
+    certificate = page.locator(".certificate.certified")
+    expect(certificate).to_contain_text("The beam missed the optimum")
+    expect(certificate).to_contain_text("1,243")
+    assert page.locator(".stage .unseen .exact-mark").count() == 7
+    assert service.bodies("/v1/inspect")[-1]["exact"] is True
+
+
+@in_browser
+def test_gates_are_shown_for_each_layer_and_unit(visit: Visit, service: FakeService) -> None:
+    page = visit.inspected()
+    figure = page.locator("#gates-figure")
+    expect(figure.locator(".gate-block")).to_have_count(2)
+    # the forget gate is 0.5 + 0.45 sin(place + 1)
+    expect(figure.locator(".gate-block .reading").first).to_have_text(
+        "Forgets most at “Fenster” (0.07), keeps most at “Mann” (0.91)."
+    )
+    figure.get_by_role("radio", name="Decoder, writing").check(force=True)
+    expect(figure.locator(".gate-block")).to_have_count(1)
+    expect(figure.locator("h3")).to_contain_text("Layer 1")
+    figure.get_by_role("button", name="Show single units").click()
+    figure.get_by_label("Unit (1 to 12)").fill("6")
+    page.keyboard.press("Enter")
+    expect(figure.locator("h3")).to_contain_text("unit 6")
+    # the unit has half the mean's value: 0.5 at the first token
+    expect(figure.locator(".strips .in-cell").first).to_have_text(".25")
+    assert service.bodies("/v1/inspect")[-1]["units"] is True
+
+
+@in_browser
+def test_a_forced_prefix_is_searched_on_from_and_taken_back(
+    visit: Visit, service: FakeService
+) -> None:
+    page = visit.inspected()
+    figure = page.locator("#what-if-figure")
+    figure.locator(".piece-button").nth(1).click()
+    expect(figure.locator(".choices-here li")).to_have_count(4)
+    figure.get_by_role("button", name="woman", exact=True).click()
+    expect(figure.locator(".forced-note")).to_contain_text("A woman is cleaning a window.")
+    assert service.bodies("/v1/inspect")[-1]["prefix"] == ["▁A", "▁woman"]
+    expect(page.locator("#forced")).to_contain_text("A woman is")
+    figure.locator(".piece-button").nth(2).click()
+    figure.get_by_role("button", name="cleans").click()
+    expect(figure.locator(".forced-note")).to_contain_text("A woman cleans")
+    figure.get_by_role("button", name="One back").click()
+    expect(figure.locator(".forced-note")).to_contain_text("A woman is cleaning a window.")
+    figure.get_by_role("button", name="Back to the model's own").click()
+    expect(figure.locator(".forced-note")).to_have_count(0)
+    assert service.bodies("/v1/inspect")[-1]["prefix"] == []
+
+
+@in_browser
+def test_language_and_theme_are_switched_and_kept(visit: Visit) -> None:
+    page = visit.inspected()
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Dark").click()
+    page.get_by_role("button", name="中文").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark != paper
+    for _ in range(2):
+        expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+        expect(page.get_by_role("heading", name="束搜索树")).to_have_count(0)
+        expect(page.get_by_role("heading", name="它如何搜索")).to_be_visible()
+        expect(page.locator("#attention-figure svg").first).to_be_visible()
+        expect(page.locator("#told")).to_contain_text("整句翻译完成")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+        page.reload()
+
+
+@in_browser
+def test_training_is_followed_until_it_ends(visit: Visit, service: FakeService) -> None:
+    visit.page.clock.install()
+    page = visit.open()
+    figure = page.locator("#training-figure")
+    expect(figure.locator(".badge")).to_have_text("training now")
+    loss = figure.locator("figure").first
+    expect(loss.locator(".series.solid circle")).to_have_count(6)
+    service.events.append({"event": "evaluation", **_later_evaluation(service)})
+    page.clock.fast_forward(2100)
+    expect(loss.locator(".series.solid circle")).to_have_count(7)
+    service.finished = True
+    page.clock.fast_forward(2100)
+    expect(figure.locator(".badge")).to_have_text("finished")
+    asked = len(service.bodies("/v1/run"))
+    page.clock.fast_forward(10_000)
+    page.wait_for_timeout(100)
+    assert len(service.bodies("/v1/run")) == asked
+    assert service.bodies("/v1/run")[:2] == [0, 6]
+
+
+def _later_evaluation(service: FakeService) -> dict[str, Any]:
+    return {**service.events[-1], "update": 3500, "seconds": 700, "best": False}
+
+
+@in_browser
+def test_other_tasks_have_their_panel(visit: Visit) -> None:
+    page = visit.open()
+    page.get_by_label("Label a text").fill("what a day")
+    page.get_by_role("button", name="Label").click()
+    expect(page.locator("#tasks li").first).to_contain_text("glad")
+    page.get_by_label("Fill the blanks").fill("In the ___ .")
+    page.get_by_role("button", name="Fill").click()
+    expect(page.locator("#tasks")).to_contain_text("In the house .")
+    page.get_by_label("Write on").fill("Once")
+    page.get_by_role("button", name="Write").click()
+    expect(page.locator("#tasks .written")).to_have_text("Once on and on")
+
+
+@in_browser
+def test_a_server_error_is_told_in_its_place_and_overcome(
+    visit: Visit, service: FakeService
+) -> None:
+    visit.expected = "the server responded with a status of 5"
+    page = visit.inspected()
+    service.failure = (503, "overloaded", "256 texts wait")
+    page.get_by_label("Text to translate").fill("Der Mann")
+    expect(page.locator("#translate-trouble")).to_contain_text("The server is busy.")
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    expect(page.locator("#output")).to_have_attribute("aria-busy", "true")
+    service.failure = None
+    page.locator("#translate-trouble").get_by_role("button", name="Try again").click()
+    expect(page.locator("#translate-trouble")).to_be_empty()
+    expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "false")
+    service.failure = (500, "internal", "")
+    page.get_by_role("button", name="Find the exact optimum").click()
+    expect(page.locator("#tree-note")).to_contain_text("Something went wrong on the server")
+    assert page.locator("#tree-figure svg").count() > 0, "what was there stays"
+
+
+@in_browser
+def test_a_server_that_is_not_there_is_told(visit: Visit) -> None:
+    visit.expected = "net::ERR_"
+    page = visit.inspected()
+    page.context.set_offline(True)
+    page.get_by_label("Text to translate").fill("Der Mann")
+    expect(page.locator("#translate-trouble")).to_contain_text("cannot be reached")
+    page.context.set_offline(False)
+    expect(page.locator("#translate-trouble")).to_be_empty()
+
+
+@in_browser
+def test_a_slow_server_is_told(visit: Visit, service: FakeService) -> None:
+    page = visit.inspected()
+    service.delay = 1.2
+    page.get_by_label("Text to translate").fill("Der Mann")
+    expect(page.locator("#told")).to_have_text("The server takes its time…")
+    expect(page.locator("#told")).to_contain_text("Translated whole.")
+
+
+@in_browser
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<img src=x onerror=\"document.title='broken'\"> <script>1</script>",
+        "مرحبا بالعالم, שלום עולם",
+        "Wort " * 1000,
+        "W" * 5000,
+    ],
+    ids=["markup", "right-to-left", "5,000 characters", "one long word"],
+)
+def test_hostile_texts_are_texts(visit: Visit, text: str) -> None:
+    page = visit.inspected()
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.get_by_label("Text to translate").fill(text)
+    expect(page.locator("#output")).to_have_text(text.upper())
+    page.wait_for_selector("#attention-figure[aria-busy=false] svg")
+    assert page.title() == "penstock"
+    assert page.locator("main img, main script").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    direction = page.evaluate("getComputedStyle(document.querySelector('#output')).direction")
+    assert direction == ("rtl" if "مرحبا" in text else "ltr")
+
+
+@in_browser
+def test_the_keyboard_is_enough(visit: Visit, service: FakeService) -> None:
+    page = visit.inspected()
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the text field")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("Der Mann")
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "false")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.locator(".piece-button:focus").count():
+            break
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    while page.locator(".piece-button:focus").count():
+        page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("One")
+    page.keyboard.press("Enter")
+    expect(page.locator("#forced")).to_contain_text("One man")
+    assert page.evaluate("document.activeElement !== document.body"), "the focus is not lost"
+
+
+@in_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_barrier_is_found(visit: Visit, theme: str) -> None:
+    page = visit.page
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+    visit.inspected()
+    page.get_by_role("button", name="Find the exact optimum").click()
+    expect(page.locator(".certificate.certified")).to_be_visible()
+    page.locator(".piece-button").nth(1).click()
+    page.get_by_role("button", name="woman", exact=True).click()
+    expect(page.locator(".forced-note")).to_be_visible()
+    page.locator(".piece-button").nth(2).click()
+    page.locator(".alignment [data-side=target]").nth(2).hover()
+    for summary in page.locator("details summary").all():
+        summary.click()
+    if theme == "dark":
+        page.set_viewport_size({"width": 360, "height": 700})
+        page.get_by_role("button", name="中文").click()
+    assert barriers(page) == []
+
+
+@in_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_description_of_the_api_is_drawn(
+    visit: Visit, service: FakeService, theme: str
+) -> None:
+    page = visit.page
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.goto(f"{service.url}/docs")
+    expect(page.get_by_role("heading", name="POST /v1/translate")).to_be_visible()
+    expect(page.locator("table").first).to_contain_text("beam_size")
+    expect(page.locator("table").first).to_contain_text("≤ 16")
+    assert barriers(page) == []
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    page.evaluate(AXE)
+    found: dict[str, Any] = page.evaluate("axe.run(document)")
+    assert found["passes"], "nothing was looked at"
+    return [
+        f"{rule['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+@in_browser
+def test_a_document_without_a_server_shows_the_same_figures(
+    browser: Browser, tmp_path: Path
+) -> None:
+    from fake_service import inspection
+
+    wanted = {"text": "Ein </script> Mann", "prefix": [], "exact": True, "units": True}
+    data = json.dumps(inspection(wanted)).replace("<", "\\u003c")
+    html = (PAGE / "inspection.html").read_text(encoding="utf-8")
+    html = html.replace("<!-- styles -->", f"<style>{joined_styles()}</style>")
+    block = f'<script type="application/json" id="inspection">{data}</script>'
+    html = html.replace("<!-- data -->", block)
+    html = html.replace("<!-- script -->", f'<script type="module">{joined_script()}</script>')
+    path = tmp_path / "inspection.html"
+    path.write_text(html, encoding="utf-8")
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    for figure in ("attention", "tree", "gates"):
+        expect(page.locator(f"#{figure}-figure svg").first).to_be_visible()
+    expect(page.locator("#source")).to_have_text("Ein </script> Mann")
+    expect(page.locator(".piece-button")).to_have_count(8)
+    page.locator(".piece-button").first.click()
+    expect(page.locator(".choices-here button")).to_have_count(0)
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", name="它如何搜索")).to_be_visible()
+    assert errors == []
+    page.close()
+
+
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
+TOP_LEVEL = re.compile(
+    r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (\w+)", re.MULTILINE
+)
+
+
+def joined_script(entry: str = "inspection.js") -> str:
+    """The modules that an entry needs, each after those that it imports, as one script."""
+    done: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if name in done:
+            return
+        text = (PAGE / "js" / name).read_text(encoding="utf-8")
+        for needed in IMPORT.findall(text):
+            add(needed)
+        done[name] = re.sub(r"^export ", "", IMPORT.sub("", text), flags=re.MULTILINE)
+
+    add(entry)
+    return "\n".join(done.values())
+
+
+def joined_styles() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(PAGE.glob("css/*.css")))
+
+
+def modules() -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in PAGE.glob("js/*.js")}
+
+
+def test_no_file_makes_markup_or_code_from_text() -> None:
+    assert len(modules()) > 10
+    for name, text in modules().items():
+        found = re.findall(r"innerHTML|outerHTML|insertAdjacent|\beval\b|\.style\b|document\.write", text)
+        assert found == [], name
+    for path in PAGE.glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r'\sstyle="|\son\w+="|<style|<script(?! (type="module" )?src=)', text), path
+        assert "//" not in re.sub(r"'http://www.w3.org/2000/svg'", "", text), path
+
+
+def test_modules_can_be_joined() -> None:
+    names = [name for text in modules().values() for name in TOP_LEVEL.findall(text)]
+    assert len(names) > 100
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+    for entry in ("main.js", "inspection.js", "docs.js"):
+        assert not re.search(r"^(import|export)\b", joined_script(entry), re.MULTILINE), entry
+
+
+def strings_of(language: str) -> dict[str, str]:
+    text = modules()["strings.js"]
+    block = re.search(rf"^const {language} = \{{\n(.*?)^\}};", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    return dict(re.findall(r'^  "?([\w-]+)"?: "(.*)",$', block[1], re.MULTILINE))
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, chinese = strings_of("ENGLISH"), strings_of("CHINESE")
+    assert len(english) > 150
+    assert list(english) == list(chinese)
+    for key, text in english.items():
+        places = sorted(set(re.findall(r"\{\w+\}", text)))
+        assert sorted(set(re.findall(r"\{\w+\}", chinese[key]))) == places, key
+
+
+def test_each_string_is_used_and_each_used_string_exists() -> None:
+    english = strings_of("ENGLISH")
+    used = {
+        key
+        for text in [*modules().values(), *(p.read_text("utf-8") for p in PAGE.glob("*.html"))]
+        for key in re.findall(r'(?:say\(|data-say(?:-[\w-]+)?=)"([\w-]+)"', text)
+    }
+    assert used - set(english) == set()
+    for html in PAGE.glob("*.html"):
+        for key, text in re.findall(r'data-say="([\w-]+)"[^>]*>([^<]+)<', html.read_text("utf-8")):
+            assert text.strip() == english[key], f"{html.name}: {key}"
