@@ -21,7 +21,8 @@ LAYERS = {
     ),
     "training": 6,
     **dict.fromkeys(("plots", "diagram", "demo", "bench", "insight"), 7),
-    **dict.fromkeys(("cli", "serve"), 8),
+    "serve": 8,
+    "cli": 9,
 }
 
 
