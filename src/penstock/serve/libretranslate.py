@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,7 +30,11 @@ class TranslateRequest(BaseModel):
     q: Annotated[Texts, Field(description="A text, or a list of texts.")]
     source: Annotated[str, Field(description="Language code, or `auto`.")]
     target: Annotated[str, Field(description="Language code.")]
-    format: Annotated[str, Field(description="`text`; html is not translated yet.")] = "text"
+    format: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "enum": ["text"]}),
+        Field(description="html is not translated yet."),
+    ] = "text"
     alternatives: Annotated[
         int, Field(ge=0, le=_MOST_ALTERNATIVES, description="Further translations wanted.")
     ] = 0

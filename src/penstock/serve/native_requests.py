@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.searching import Phrases, SearchOptions
 from penstock.serve.openapi import Texts
@@ -18,7 +18,13 @@ Positive = Annotated[int, Field(ge=1, le=1000)]
 _OF_ONE_MODEL = "Name of the model; needed where several are served."
 
 
-class SearchFields(BaseModel):
+class Strict(BaseModel):
+    """A request with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SearchFields(Strict):
     """How to search; what is not given the model's configuration says."""
 
     search: Literal["beam", "greedy", "sample", "exact", "mbr"] | None = None
@@ -94,14 +100,14 @@ class InspectRequest(SearchFields):
     units: Annotated[bool, Field(description="Give single units of the gates.")] = False
 
 
-class ClassifyRequest(BaseModel):
+class ClassifyRequest(Strict):
     """Texts to label."""
 
     texts: Texts
     model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
 
 
-class FillRequest(BaseModel):
+class FillRequest(Strict):
     """Texts with blanks to fill."""
 
     texts: Texts
@@ -110,7 +116,7 @@ class FillRequest(BaseModel):
     n_best: Annotated[int, Field(ge=1, le=50, description="Candidates of a blank.")] = 1
 
 
-class GenerateRequest(BaseModel):
+class GenerateRequest(Strict):
     """What a text begins with, and how to go on."""
 
     prompt: str = ""
