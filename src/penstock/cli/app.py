@@ -20,6 +20,7 @@ from penstock.cli import (
     plot,
     scoring,
     sentences,
+    serving,
     training,
     translating,
 )
@@ -43,6 +44,7 @@ for register in (
     generating,
     sentences,
     inspecting,
+    serving,
     plot,
     draw,
     inform,

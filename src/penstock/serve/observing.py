@@ -71,4 +71,9 @@ class Observed:
 def _template(scope: Scope) -> str:
     """The path as the application has it: a path as asked may hold anything."""
     route: Any = scope.get("route")
-    return getattr(route, "path", "none")
+    if route is not None:
+        return route.path
+    endpoint: Any = scope.get("endpoint")  # of a route that is none of FastAPI's
+    routes: Any = scope["app"].routes if endpoint is not None else ()
+    found = (each.path for each in routes if getattr(each, "endpoint", None) is endpoint)
+    return next(found, "none")

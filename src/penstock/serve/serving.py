@@ -80,7 +80,7 @@ class Serving:
     def summary(self) -> str:
         """What is served, in a few words: the pairs, then the names of other models."""
         others = [*self.classifiers, *self.fillers, *self.generators]
-        return ", ".join([*map(shown_pair, self.pairs), *others])
+        return ", ".join([*map(shown_pair, self.pairs), *others]) or "no model"
 
     def warm_up(self) -> None:
         """Use every model once: what is slow or fails the first time does so now."""
@@ -109,15 +109,13 @@ def _chosen(models: Mapping[str, T], name: str | None, kind: str) -> T:
 def load_serving(
     paths: Sequence[ModelPath], *, device: str = "cpu", precision: Precision = "fp32"
 ) -> Serving:
-    """Load every model.
+    """Load every model; of no paths, nothing (a page of curves needs none).
 
     Raises:
-        UsageError: no model, a translation model without languages, two models for one pair or of
-            one name, languages for a model that translates nothing.
+        UsageError: a translation model without languages, two models for one pair or of one name,
+            languages for a model that translates nothing.
         BundleError: see `load_bundle`.
     """
-    if not paths:
-        raise UsageError("no model to serve; give one with -m RUN")
     pairs: dict[Pair, Translator] = {}
     names: dict[Pair, str] = {}
     classifiers: dict[str, TextClassifier] = {}
