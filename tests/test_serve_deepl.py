@@ -104,11 +104,12 @@ def test_a_wrong_key_is_an_authorization_failure(url: str) -> None:
 
 
 def test_refusals_reach_the_client(client: deepl.DeepLClient) -> None:
-    for given, says in [
+    refusals: list[tuple[dict[str, Any], str]] = [
         ({"text": "x" * 101, "target_lang": "EN-US"}, "101 characters; send at most 100"),
         ({"text": "Hund", "target_lang": "FI", "source_lang": "DE"}, "no model translates de-fi"),
         ({"text": "Hund", "target_lang": "EN-US", "tag_handling": "xml"}, "only plain text"),
-    ]:
+    ]
+    for given, says in refusals:
         with pytest.raises(deepl.DeepLException, match=says) as refused:
             client.translate_text(**given)
         assert refused.value.http_status_code == 400

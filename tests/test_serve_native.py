@@ -11,6 +11,7 @@ import pytest
 
 from penstock.insight import as_json, inspect_sentence
 from penstock.searching import SearchOptions
+from penstock.serve.failures import json_response
 from penstock.serve.lines import join_translations, split_lines
 from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.run_log import read_events
@@ -400,3 +401,24 @@ def test_our_own_api_takes_json_only() -> None:
 def test_strange_characters_are_text(text: str) -> None:
     status, answer = ask("/v1/translate", {"texts": text, "source": "de", "target": "en"})
     assert (status, answer["translations"][0]["source"]) == (200, text)
+
+
+def test_a_number_that_is_not_finite_is_null() -> None:
+    content = {"a": [1.5, float("inf"), {"b": float("nan")}], "c": -2}
+    assert json.loads(bytes(json_response(content).body)) == {"a": [1.5, None, {"b": None}], "c": -2}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/translate", {"q": "a", "source": "x" * 9999, "target": "en"}),
+        ("/v2/translate", {"text": ["a"], "target_lang": "x" * 9999}),
+        ("/v1/translate", {"texts": "a", "target": "x" * 9999}),
+        ("/v1/classify", {"texts": "a", "model": "x" * 9999}),
+        ("/v1/translate", {"x" * 9999: 1}),
+    ],
+)
+def test_an_error_does_not_repeat_what_is_long(path: str, body: dict[str, Any]) -> None:
+    response = client_of(plain_app()).post(path, json=body)
+    assert response.status_code == 400
+    assert len(response.content) < 700

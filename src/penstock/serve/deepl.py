@@ -16,7 +16,7 @@ from starlette.responses import Response
 from penstock.searching import SearchOptions
 from penstock.serve.failures import RequestError, json_response
 from penstock.serve.language_names import base_language, language_name
-from penstock.serve.openapi import Operation, Parameter, Texts, add_operation
+from penstock.serve.openapi import LanguageCode, Operation, Parameter, Texts, add_operation
 from penstock.serve.reading import (
     JSON,
     MULTIPART,
@@ -38,9 +38,9 @@ class TranslateRequest(BaseModel):
     """Texts to translate."""
 
     text: Annotated[Texts, Field(description="A text, or a list of texts.")]
-    target_lang: Annotated[str, Field(description="`DE`, `EN-US`, …")]
+    target_lang: Annotated[LanguageCode, Field(description="`DE`, `EN-US`, …")]
     source_lang: Annotated[
-        str | None, Field(description="`DE`, …; detected where it is not given.")
+        LanguageCode | None, Field(description="`DE`, …; detected where it is not given.")
     ] = None
     tag_handling: Annotated[
         Any,

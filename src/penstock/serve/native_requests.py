@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.searching import Phrases, SearchOptions
-from penstock.serve.openapi import Texts
+from penstock.serve.openapi import LanguageCode, Texts
 from penstock.text_generator import WritingOptions
 
-Language = Annotated[str, Field(max_length=40)]
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 Positive = Annotated[int, Field(ge=1, le=1000)]
 
@@ -68,10 +67,10 @@ class TranslateRequest(SearchFields):
 
     texts: Annotated[Texts, Field(description="A text, or a list of texts.")]
     source: Annotated[
-        Language | None, Field(description="Language code; `auto` or none: detected.")
+        LanguageCode | None, Field(description="Language code; `auto` or none: detected.")
     ] = None
     target: Annotated[
-        Language | None, Field(description="Language code; needed where several are served.")
+        LanguageCode | None, Field(description="Language code; needed where several are served.")
     ] = None
     prefix: Annotated[
         str | None, Field(max_length=1000, description="Translations begin with this.")
@@ -90,8 +89,8 @@ class InspectRequest(SearchFields):
     """A sentence whose translation is to be shown in the making."""
 
     text: Annotated[str, Field(description="A sentence.")]
-    source: Language | None = None
-    target: Language | None = None
+    source: LanguageCode | None = None
+    target: LanguageCode | None = None
     prefix: Annotated[
         list[Annotated[str, Field(max_length=200)]],
         Field(max_length=1000, description="Target pieces that the translation begins with."),
@@ -104,14 +103,14 @@ class ClassifyRequest(Strict):
     """Texts to label."""
 
     texts: Texts
-    model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
+    model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
 
 
 class FillRequest(Strict):
     """Texts with blanks to fill."""
 
     texts: Texts
-    model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
+    model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
     blank: Annotated[str, Field(min_length=1, max_length=20, description="The mark.")] = "___"
     n_best: Annotated[int, Field(ge=1, le=50, description="Candidates of a blank.")] = 1
 
@@ -120,7 +119,7 @@ class GenerateRequest(Strict):
     """What a text begins with, and how to go on."""
 
     prompt: str = ""
-    model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
+    model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
     length: Annotated[int, Field(ge=1, le=1000, description="The most tokens.")] = 200
     lines: Annotated[int, Field(ge=1, le=1000)] | None = None
     search: Literal["sample", "greedy"] = "sample"

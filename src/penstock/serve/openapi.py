@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, BeforeValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -52,6 +52,8 @@ Texts = Annotated[
         }
     ),
 ]
+
+LanguageCode = Annotated[str, Field(max_length=40)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
