@@ -20,7 +20,7 @@ from serving import (
     client_of,
     plain_app,
     random_translator,
-    running,
+    real_service,
     small_serving,
 )
 
@@ -31,7 +31,7 @@ KEY, LINE_OF_KEY = new_key("official")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(f"# who may ask\n\n{LINE_OF_KEY}\n{new_key('other')[1]}\n")
-    with running(plain_app(Settings(api_keys=file, max_characters=100))) as url:
+    with real_service(Settings(api_keys=file, max_characters=100)) as url:
         yield url
 
 

@@ -20,7 +20,7 @@ from serving import (
     PlainWorker,
     client_of,
     plain_app,
-    running,
+    real_service,
     small_serving,
 )
 
@@ -48,7 +48,7 @@ def test_the_real_client_works(tmp_path: Path) -> None:
     key, line = new_key("reader")
     file = tmp_path / "keys"
     file.write_text(f"{line}\n")
-    with running(plain_app(Settings(api_keys=file))) as url:
+    with real_service(Settings(api_keys=file)) as url:
         client = LibreTranslateAPI(url, api_key=key)
         assert client.translate(LINE, "de", "en") == translated(LINE)
         assert client.translate(FAMILY, "auto", "de") == translated(FAMILY, "en", "de")

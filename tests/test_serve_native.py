@@ -405,7 +405,10 @@ def test_strange_characters_are_text(text: str) -> None:
 
 def test_a_number_that_is_not_finite_is_null() -> None:
     content = {"a": [1.5, float("inf"), {"b": float("nan")}], "c": -2}
-    assert json.loads(bytes(json_response(content).body)) == {"a": [1.5, None, {"b": None}], "c": -2}
+    assert json.loads(bytes(json_response(content).body)) == {
+        "a": [1.5, None, {"b": None}],
+        "c": -2,
+    }
 
 
 @pytest.mark.parametrize(
