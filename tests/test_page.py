@@ -11,8 +11,9 @@ from typing import Any
 
 import axe_core_python
 import pytest
-from fake_service import PAGE, FakeServer, FakeService
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from fake_service import PAGE, FakeServer, FakeService
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -339,6 +340,20 @@ def test_a_server_error_is_told_in_its_place_and_overcome(
 
 
 @in_browser
+def test_a_key_is_asked_for_and_kept_for_the_tab(visit: Visit, service: FakeService) -> None:
+    visit.expected = "the server responded with a status of 403"
+    service.key = "secret"
+    page = visit.open()
+    field = page.get_by_label("API key")
+    field.fill("secret")
+    field.press("Enter")
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    page.reload()
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    assert "secret" not in page.url
+
+
+@in_browser
 def test_a_server_that_is_not_there_is_told(visit: Visit) -> None:
     visit.expected = "net::ERR_"
     page = visit.inspected()
@@ -518,11 +533,15 @@ def modules() -> dict[str, str]:
 def test_no_file_makes_markup_or_code_from_text() -> None:
     assert len(modules()) > 10
     for name, text in modules().items():
-        found = re.findall(r"innerHTML|outerHTML|insertAdjacent|\beval\b|\.style\b|document\.write", text)
+        found = re.findall(
+            r"innerHTML|outerHTML|insertAdjacent|\beval\b|\.style\b|document\.write", text
+        )
         assert found == [], name
     for path in PAGE.glob("*.html"):
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r'\sstyle="|\son\w+="|<style|<script(?! (type="module" )?src=)', text), path
+        assert not re.search(
+            r'\sstyle="|\son\w+="|<style|<script(?! (type="module" )?src=)', text
+        ), path
         assert "//" not in re.sub(r"'http://www.w3.org/2000/svg'", "", text), path
 
 

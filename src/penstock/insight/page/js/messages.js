@@ -1,5 +1,6 @@
 // Errors and waiting, told in the place they concern.
 
+import { rememberKey } from "./api_key.js";
 import { fill, make } from "./dom.js";
 import { hasString, say } from "./strings.js";
 
@@ -21,9 +22,19 @@ export function showError(place, error, onRetry) {
       { class: "trouble" },
       make("strong", {}, say("trouble")),
       make("span", {}, explained(error) + wait),
+      error.status === 403 && onRetry ? keyField(onRetry) : null,
       onRetry ? make("button", { type: "button", click: onRetry }, say("tryAgain")) : null,
     ),
   );
+}
+
+function keyField(onRetry) {
+  const field = make("input", { type: "password", autocomplete: "off" });
+  field.addEventListener("change", () => {
+    rememberKey(field.value.trim());
+    onRetry();
+  });
+  return make("label", {}, say("apiKey"), " ", field);
 }
 
 export function showNote(place, text) {

@@ -6,6 +6,7 @@ import { say } from "./strings.js";
 import { nodeMark, treeDrawing } from "./tree_drawing.js";
 import { byStep, isPruned, pathTo } from "./tree_layout.js";
 
+const [NARROW, WIDE] = [92, 124]; // px of a column
 const WINDOW = 30; // columns drawn at once: a long sentence has hundreds
 
 // `onExact` asks for the exact optimum; null where no server is there to find it.
@@ -47,7 +48,10 @@ export function treeView(place, { onExact }) {
     const { steps, best, stage, inspection, last, buttons } = shown;
     const first = Math.max(0, step - WINDOW + 1);
     const mark = (node) => markNode(inspection.tree, node, shown.readout, stage);
-    fill(stage, treeDrawing(steps, { first, current: step, best, pruned: moved }, mark));
+    const fitting = Math.floor((stage.clientWidth - 28) / (step - first + 1));
+    const column = Math.min(Math.max(fitting, NARROW), WIDE);
+    const view = { first, current: step, best, pruned: moved, column };
+    fill(stage, treeDrawing(steps, view, mark));
     // at first the whole tree, from its start; then what one steps to, with what fell out there
     stage.scrollLeft = moved ? stage.scrollWidth : 0;
     buttons.back.disabled = buttons.start.disabled = step === 0;
