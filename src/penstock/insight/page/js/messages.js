@@ -22,19 +22,21 @@ export function showError(place, error, onRetry) {
       { class: "trouble" },
       make("strong", {}, say("trouble")),
       make("span", {}, explained(error) + wait),
-      error.status === 403 && onRetry ? keyField(onRetry) : null,
-      onRetry ? make("button", { type: "button", click: onRetry }, say("tryAgain")) : null,
+      error.status === 403 && onRetry ? keyForm(onRetry) : null,
+      onRetry && error.status !== 403 ? make("button", { type: "button", click: onRetry }, say("tryAgain")) : null,
     ),
   );
 }
 
-function keyField(onRetry) {
+function keyForm(onRetry) {
   const field = make("input", { type: "password", autocomplete: "off" });
-  field.addEventListener("change", () => {
+  const submit = (event) => {
+    event.preventDefault();
     rememberKey(field.value.trim());
     onRetry();
-  });
-  return make("label", {}, say("apiKey"), " ", field);
+  };
+  const label = make("label", {}, say("apiKey"), " ", field);
+  return make("form", { submit }, label, " ", make("button", {}, say("tryAgain")));
 }
 
 export function showNote(place, text) {

@@ -7,7 +7,7 @@ import { nodeMark, treeDrawing } from "./tree_drawing.js";
 import { byStep, isPruned, pathTo } from "./tree_layout.js";
 
 const [NARROW, WIDE] = [92, 124]; // px of a column
-const WINDOW = 30; // columns drawn at once: a long sentence has hundreds
+const WINDOW = 80; // columns drawn at once: a long text has hundreds
 
 // `onExact` asks for the exact optimum; null where no server is there to find it.
 export function treeView(place, { onExact }) {
