@@ -21,11 +21,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 FIGURES = Path(__file__).parent / "figures"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SENTENCE = "Ein Mann in einem blauen Hemd steht auf einer Leiter und putzt ein Fenster."
+SENTENCE = "Zwei Hunde spielen mit einem Ball im Schnee."
+MARGIN = 28  # px around a view
 VIEWS = ("translate", "attention", "tree", "gates", "what-if", "training")
 IN_DARK = ("attention", "tree")
 PATIENCE = 60.0  # s until a served run must be ready
@@ -96,26 +97,42 @@ def take(
     page.goto(url)
     page.get_by_label("Text to translate").fill(text)
     page.wait_for_selector("#attention-figure[aria-busy=false] svg")
+    # the bar at the top would lie over what is scrolled to
+    page.evaluate("document.querySelector('.top').hidden = true")
+    page.evaluate("document.activeElement.blur()")
     for view in views:
         prepare(page, view)
-        section = page.locator(
-            "section", has=page.locator(f"#{'title' if view == 'translate' else view}")
-        )
-        # the bar at the top would lie over what is scrolled to
-        page.evaluate("document.querySelector('.top').hidden = true")
-        section.screenshot(path=out / f"page-{view}{'-dark' if dark else ''}.png")
+        picture = out / f"page-{view}{'-dark' if dark else ''}.png"
+        page.screenshot(path=picture, clip=around(page, view), full_page=True)
     context.close()
+
+
+def around(page: Page, view: str) -> FloatRect:
+    """What of the whole page a view's picture shows: from its heading to its end."""
+    heading = page.locator("#title" if view == "translate" else f"#{view}")
+    top = heading.bounding_box()
+    box = page.locator("section", has=heading).bounding_box()
+    assert top is not None
+    assert box is not None
+    scrolled = page.evaluate("window.scrollY")
+    return {
+        "x": box["x"] - MARGIN,
+        "y": top["y"] + scrolled - MARGIN,
+        "width": box["width"] + 2 * MARGIN,
+        "height": box["y"] + box["height"] - top["y"] + 2 * MARGIN,
+    }
 
 
 def prepare(page: Page, view: str) -> None:
     """Bring a view into the state that its picture shows."""
     if view == "attention":
-        page.locator(".alignment [data-side=target]").nth(7).hover()
+        page.locator(".alignment [data-side=target]").nth(3).hover()
     elif view == "tree":
         page.get_by_role("button", name="Find the exact optimum").click()
         page.wait_for_selector(".certificate.certified, .certificate.open")
+        page.mouse.move(0, 0)
     elif view == "what-if":
-        page.locator(".piece-button").nth(6).click()
+        page.locator(".piece-button").nth(2).click()
 
 
 if __name__ == "__main__":

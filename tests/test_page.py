@@ -74,7 +74,10 @@ class Visit:
 
     def inspected(self) -> Page:
         """Opened, with the figures drawn."""
+        self.page.clock.install()
         self.open()
+        expect(self.page.locator("#output")).to_have_text(OUTPUT)
+        self.page.clock.fast_forward(1000)  # the page waits for a rest before it looks inside
         self.page.wait_for_selector("#attention-figure[aria-busy=false] svg")
         return self.page
 
@@ -389,12 +392,42 @@ def test_hostile_texts_are_texts(visit: Visit, text: str) -> None:
     page.set_viewport_size({"width": 360, "height": 700})
     page.get_by_label("Text to translate").fill(text)
     expect(page.locator("#output")).to_have_text(text.upper())
+    page.clock.fast_forward(1000)
     page.wait_for_selector("#attention-figure[aria-busy=false] svg")
     assert page.title() == "penstock"
     assert page.locator("main img, main script").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     direction = page.evaluate("getComputedStyle(document.querySelector('#output')).direction")
     assert direction == ("rtl" if "مرحبا" in text else "ltr")
+
+
+@in_browser
+def test_a_text_in_parts_has_no_figures_and_a_text_too_long_is_not_sent(
+    visit: Visit, service: FakeService
+) -> None:
+    page = visit.inspected()
+    inspected = len(service.bodies("/v1/inspect"))
+    page.get_by_label("Text to translate").fill("Der Mann geht. " * 380)
+    expect(page.locator("#told .badge")).to_have_text("split")
+    expect(page.locator("#attention-note")).to_contain_text("The figures show one sentence")
+    expect(page.locator("#attention-figure")).to_be_empty()
+    translated = len(service.bodies("/v1/translate"))
+    page.get_by_label("Text to translate").fill("x" * 6001)
+    expect(page.locator("#translate-trouble")).to_contain_text("too long for this server")
+    expect(page.locator("#counter")).to_have_text("6,001 of 6,000 characters")
+    page.wait_for_timeout(900)
+    assert len(service.bodies("/v1/translate")) == translated
+    assert len(service.bodies("/v1/inspect")) == inspected
+
+
+@in_browser
+def test_of_several_lines_the_first_is_looked_into(visit: Visit, service: FakeService) -> None:
+    page = visit.inspected()
+    page.get_by_label("Text to translate").fill("\n  Der Mann.\n\nDie Frau.")
+    expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "false")
+    assert service.bodies("/v1/inspect")[-1]["text"] == "Der Mann."
+    assert service.bodies("/v1/translate")[-1]["texts"] == "\n  Der Mann.\n\nDie Frau."
 
 
 @in_browser

@@ -12,11 +12,13 @@ export function treeDrawing(steps, { best, ...view }, onMark) {
   const { places, height, width } = placed(steps, view);
   const edges = draw("g", { class: "edges", "aria-hidden": "true" });
   const nodes = draw("g", { class: "nodes" });
+  const above = draw("g", {}); // the best way is not crossed out by others
   for (const place of places.values()) {
     const parent = places.get(place.node.parent);
-    if (parent) edges.append(...edge(parent, place, best, column));
+    if (parent) (best.has(place.node.id) ? above : edges).append(...edge(parent, place, best, column));
     nodes.append(treeNode(place, best, column, onMark));
   }
+  edges.append(above);
   const name = say("treeName");
   const svg = drawing(width, height, name, say("treeMean"), edges, nodes);
   svg.classList.add("tree");

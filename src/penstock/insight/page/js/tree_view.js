@@ -64,7 +64,7 @@ export function treeView(place, { onExact }) {
     const { steps, readout } = shown;
     fill(readout, `${say("stepNumber", { step })}. ${stepInWords(steps[step])}`);
     const body = place.querySelector(".as-text[open] .scroll");
-    if (body) fill(body, stepTable(shown.inspection.tree, steps[step], step));
+    if (body) fill(body, stepTable(shown.inspection, steps[step], step));
   }
 
   function move(where) {
@@ -135,13 +135,14 @@ function markNode(tree, node, readout, stage) {
   fill(readout, say("nodeTold", values) + scored);
 }
 
-function stepTable(tree, nodes, step) {
+function stepTable(inspection, nodes, step) {
+  const { tree } = inspection;
   const heads = ["beginning", "probability", "wholeProbability", "state"].map((key) => say(key));
   const rows = nodes.map((node) => [
     joinedPieces(pathTo(tree, node.id).map((one) => one.token).reverse()) || shownPiece(node.token),
     percentOfLog(node.log_probability),
     percentOfLog(node.total),
-    say(`state_${node.state}`) + (node.exact ? say("comma") + say("state_exact") : ""),
+    say(`state_${node.state}`) + (node.exact ? say("comma") + exactName(inspection) : ""),
   ]);
   return table(say("stepNumber", { step }), heads, rows);
 }
@@ -179,10 +180,14 @@ function legend(inspection) {
             kind === "exact" ? null : nodeMark(kind),
           ),
         ),
-        say(`state_${kind}`),
+        kind === "exact" ? exactName(inspection) : say(`state_${kind}`),
       ),
     ),
   );
+}
+
+function exactName(inspection) {
+  return say(inspection.exact?.certified ? "state_exact" : "state_found");
 }
 
 function certificate(inspection, onExact) {
