@@ -38,7 +38,7 @@ MODELS: dict[str, Any] = {
     "fillers": [{"name": "gaps"}],
     "generators": [{"name": "novel"}],
     "run": "multi30k",
-    "max_characters": 5000,
+    "max_characters": 6000,
 }
 
 
@@ -49,11 +49,13 @@ class FakeService:
     Attributes:
         delay: s before each answer under /v1 but the models'.
         failure: (status, code, message) of every translation from now on.
+        key: what the `Authorization` header must hold.
         asked: (path, body or query) in order.
     """
 
     delay: float = 0.0
     failure: tuple[int, str, str] | None = None
+    key: str | None = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
@@ -65,7 +67,7 @@ class FakeService:
 
     def reset(self) -> None:
         """As it was when it started."""
-        self.delay, self.failure, self.finished = 0.0, None, False
+        self.delay, self.failure, self.key, self.finished = 0.0, None, None, False
         self.asked.clear()
         self.events[:] = [evaluation(update) for update in range(500, 3500, 500)]
 
@@ -96,7 +98,7 @@ def translation(body: dict[str, Any]) -> dict[str, Any]:
     return {
         "source": text,
         "text": output,
-        "status": "ok" if known else "unknown-heavy",
+        "status": "split" if len(text) > 5100 else "ok" if known else "unknown-heavy",
         "parts": 1,
         "score": -0.31,
         "log_probability": -2.1,
@@ -236,6 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._file(PAGE / ("index.html" if url.path == "/" else "docs.html"))
         if url.path.startswith("/page/"):
             return self._file(PAGE / url.path.removeprefix("/page/"))
+        if self.service.key and self.headers["Authorization"] != f"Bearer {self.service.key}":
+            return self._json({"error": {"code": "forbidden", "message": "no such key"}}, 403)
         if url.path == "/v1/models":
             return self._json(MODELS)
         if url.path == "/v1/run":
@@ -262,7 +266,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/classify":
             return self._json({"labels": [{"probabilities": {"sad": 0.2, "glad": 0.8}}]})
         if self.path == "/v1/fill":
-            blank = [{"token": "house", "probability": 0.6}, {"token": "garden", "probability": 0.1}]
+            blank = [
+                {"token": "house", "probability": 0.6},
+                {"token": "garden", "probability": 0.1},
+            ]
             return self._json({"filled": [{"text": "In the house .", "blanks": [blank]}]})
         pieces = "".join(f"data: {json.dumps({'text': word})}\n\n" for word in (" on", " and on"))
         self._answer((pieces + "event: done\ndata: {}\n\n").encode(), "text/event-stream")
@@ -298,7 +305,9 @@ SCHEMA: dict[str, Any] = {
                 "tags": ["own"],
                 "summary": "Translate texts",
                 "requestBody": {
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Asked"}}}
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Asked"}}
+                    }
                 },
                 "responses": {"200": {"description": "The translations"}},
             }

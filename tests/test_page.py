@@ -11,8 +11,9 @@ from typing import Any
 
 import axe_core_python
 import pytest
-from fake_service import PAGE, FakeServer, FakeService
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from fake_service import PAGE, FakeServer, FakeService
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -73,7 +74,10 @@ class Visit:
 
     def inspected(self) -> Page:
         """Opened, with the figures drawn."""
+        self.page.clock.install()
         self.open()
+        expect(self.page.locator("#output")).to_have_text(OUTPUT)
+        self.page.clock.fast_forward(1000)  # the page waits for a rest before it looks inside
         self.page.wait_for_selector("#attention-figure[aria-busy=false] svg")
         return self.page
 
@@ -339,6 +343,20 @@ def test_a_server_error_is_told_in_its_place_and_overcome(
 
 
 @in_browser
+def test_a_key_is_asked_for_and_kept_for_the_tab(visit: Visit, service: FakeService) -> None:
+    visit.expected = "the server responded with a status of 403"
+    service.key = "secret"
+    page = visit.open()
+    field = page.get_by_label("API key")
+    field.fill("secret")
+    field.press("Enter")
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    page.reload()
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    assert "secret" not in page.url
+
+
+@in_browser
 def test_a_server_that_is_not_there_is_told(visit: Visit) -> None:
     visit.expected = "net::ERR_"
     page = visit.inspected()
@@ -374,12 +392,42 @@ def test_hostile_texts_are_texts(visit: Visit, text: str) -> None:
     page.set_viewport_size({"width": 360, "height": 700})
     page.get_by_label("Text to translate").fill(text)
     expect(page.locator("#output")).to_have_text(text.upper())
+    page.clock.fast_forward(1000)
     page.wait_for_selector("#attention-figure[aria-busy=false] svg")
     assert page.title() == "penstock"
     assert page.locator("main img, main script").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     direction = page.evaluate("getComputedStyle(document.querySelector('#output')).direction")
     assert direction == ("rtl" if "مرحبا" in text else "ltr")
+
+
+@in_browser
+def test_a_text_in_parts_has_no_figures_and_a_text_too_long_is_not_sent(
+    visit: Visit, service: FakeService
+) -> None:
+    page = visit.inspected()
+    inspected = len(service.bodies("/v1/inspect"))
+    page.get_by_label("Text to translate").fill("Der Mann geht. " * 380)
+    expect(page.locator("#told .badge")).to_have_text("split")
+    expect(page.locator("#attention-note")).to_contain_text("The figures show one sentence")
+    expect(page.locator("#attention-figure")).to_be_empty()
+    translated = len(service.bodies("/v1/translate"))
+    page.get_by_label("Text to translate").fill("x" * 6001)
+    expect(page.locator("#translate-trouble")).to_contain_text("too long for this server")
+    expect(page.locator("#counter")).to_have_text("6,001 of 6,000 characters")
+    page.wait_for_timeout(900)
+    assert len(service.bodies("/v1/translate")) == translated
+    assert len(service.bodies("/v1/inspect")) == inspected
+
+
+@in_browser
+def test_of_several_lines_the_first_is_looked_into(visit: Visit, service: FakeService) -> None:
+    page = visit.inspected()
+    page.get_by_label("Text to translate").fill("\n  Der Mann.\n\nDie Frau.")
+    expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "false")
+    assert service.bodies("/v1/inspect")[-1]["text"] == "Der Mann."
+    assert service.bodies("/v1/translate")[-1]["texts"] == "\n  Der Mann.\n\nDie Frau."
 
 
 @in_browser
@@ -518,11 +566,15 @@ def modules() -> dict[str, str]:
 def test_no_file_makes_markup_or_code_from_text() -> None:
     assert len(modules()) > 10
     for name, text in modules().items():
-        found = re.findall(r"innerHTML|outerHTML|insertAdjacent|\beval\b|\.style\b|document\.write", text)
+        found = re.findall(
+            r"innerHTML|outerHTML|insertAdjacent|\beval\b|\.style\b|document\.write", text
+        )
         assert found == [], name
     for path in PAGE.glob("*.html"):
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r'\sstyle="|\son\w+="|<style|<script(?! (type="module" )?src=)', text), path
+        assert not re.search(
+            r'\sstyle="|\son\w+="|<style|<script(?! (type="module" )?src=)', text
+        ), path
         assert "//" not in re.sub(r"'http://www.w3.org/2000/svg'", "", text), path
 
 

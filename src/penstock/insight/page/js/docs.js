@@ -12,7 +12,7 @@ function typeOf(part) {
   if (!part) return "";
   if (part.$ref) return part.$ref.split("/").at(-1);
   const either = part.anyOf ?? part.oneOf;
-  if (either) return either.map(typeOf).join(" | ");
+  if (either) return either.map(typeOf).filter((type) => type !== "null").join(" | ");
   if (part.enum) return part.enum.map((value) => JSON.stringify(value)).join(" | ");
   if (part.const !== undefined) return JSON.stringify(part.const);
   if (part.type === "array") return `[${typeOf(part.items)}]`;
@@ -21,10 +21,16 @@ function typeOf(part) {
 
 function limitsOf(part) {
   const names = { minimum: "≥", exclusiveMinimum: ">", maximum: "≤", exclusiveMaximum: "<" };
+  const lengths = { maxLength: "charactersMost", maxItems: "itemsMost" };
   const parts = [part, ...(part.anyOf ?? [])];
   const limits = parts.flatMap((one) =>
     Object.entries(names).filter(([name]) => one[name] !== undefined).map(([name, sign]) => `${sign} ${one[name]}`),
   );
+  for (const one of parts) {
+    for (const [name, key] of Object.entries(lengths)) {
+      if (one[name] !== undefined) limits.push(say(key, { count: one[name] }));
+    }
+  }
   if (part.default !== undefined && part.default !== null) limits.push(`= ${JSON.stringify(part.default)}`);
   return limits.join(", ");
 }
@@ -32,6 +38,12 @@ function limitsOf(part) {
 function resolved(part) {
   if (!part?.$ref) return part ?? {};
   return part.$ref.split("/").slice(1).reduce((at, key) => at?.[key], schema) ?? {};
+}
+
+// Text with `code` in it.
+function prose(text) {
+  const parts = text.split("`");
+  return parts.map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
 
 function fieldTable(rows) {
@@ -49,7 +61,7 @@ function fieldTable(rows) {
           make("th", { scope: "row" }, make("code", {}, name), required ? make("span", { class: "quiet" }, ` ${say("required")}`) : null),
           make("td", {}, make("code", {}, typeOf(part))),
           make("td", {}, limitsOf(part)),
-          make("td", {}, part.description ?? "")))),
+          make("td", {}, prose(part.description ?? ""))))),
     ),
   );
 }
@@ -68,7 +80,7 @@ function operation(path, method, given) {
     "section",
     { class: "operation" },
     make("h3", {}, make("span", { class: `verb ${method}` }, method.toUpperCase()), " ", make("code", {}, path)),
-    make("p", {}, given.description ?? given.summary ?? ""),
+    make("p", {}, prose(given.description ?? given.summary ?? "")),
     fieldTable(parameters),
     bodies.slice(0, 1).map(([, body]) => fieldTable(fieldsOf(body.schema))),
     bodies.length ? make("p", { class: "quiet" }, bodies.map(([kind]) => kind).join(", ")) : null,
@@ -89,7 +101,7 @@ function showSchema() {
     }
   }
   fill(byId("api-title"), `${schema.info.title} ${schema.info.version}`);
-  fill(byId("api-about"), schema.info.description ?? "");
+  fill(byId("api-about"), prose(schema.info.description ?? ""));
   fill(byId("api"), [...groups].map(([tag, parts]) => make("section", {}, make("h2", {}, tag), parts)));
 }
 

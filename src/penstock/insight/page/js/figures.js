@@ -27,8 +27,8 @@ export function figures(wishes) {
       const note = byId(`${name}-note`);
       place(name).setAttribute("aria-busy", String(state.phase === "wait"));
       place(name).classList.toggle("old", state.phase === "wait" || state.phase === "fail");
-      if (state.phase === "none") {
-        showNote(note, say("figureNone"));
+      if (state.phase === "none" || state.phase === "long") {
+        showNote(note, say(state.phase === "none" ? "figureNone" : "figureLong"));
         fill(place(name));
       } else if (state.phase === "wait") {
         showNote(note, state.inspection ? "" : say("figureWait"));

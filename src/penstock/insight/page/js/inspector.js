@@ -4,7 +4,7 @@ import { ask } from "./service.js";
 
 const REST = 700; // ms after a translation: looking inside must not delay the next key
 
-// `onChange(state)` gets {phase: "none"|"wait"|"fail"|"ready", inspection, error, own}.
+// `onChange(state)` gets {phase: "none"|"long"|"wait"|"fail"|"ready", inspection, error, own}.
 export function inspector(onChange) {
   const asked = { text: "", source: null, target: null, prefix: [], exact: false, units: false };
   const state = { phase: "none", inspection: null, error: null, own: null };
@@ -49,6 +49,11 @@ export function inspector(onChange) {
       const { source_language: source, target_language: target } = translation;
       const text = firstLine(translation.asked.text);
       Object.assign(asked, { text, source, target, prefix: [], exact: false, units: false });
+      if (translation.status === "split" && text === translation.asked.text.trim()) {
+        asked.text = "";
+        change({ phase: "long", inspection: null, own: null, error: null });
+        return;
+      }
       change({ phase: "wait", error: null });
       timer = window.setTimeout(look, REST);
     },

@@ -35,7 +35,8 @@ async function openModels() {
     served = await ask("/v1/models");
   } catch (error) {
     showError(byId("translate-trouble"), error, openModels);
-    window.setTimeout(openModels, 4000);
+    // a server that starts is found by itself; one that refuses needs somebody to act
+    if (!error.status || error.status >= 500) window.setTimeout(openModels, 4000);
     return;
   }
   fill(byId("translate-trouble"));

@@ -1,5 +1,6 @@
 // Errors and waiting, told in the place they concern.
 
+import { rememberKey } from "./api_key.js";
 import { fill, make } from "./dom.js";
 import { hasString, say } from "./strings.js";
 
@@ -21,9 +22,21 @@ export function showError(place, error, onRetry) {
       { class: "trouble" },
       make("strong", {}, say("trouble")),
       make("span", {}, explained(error) + wait),
-      onRetry ? make("button", { type: "button", click: onRetry }, say("tryAgain")) : null,
+      error.status === 403 && onRetry ? keyForm(onRetry) : null,
+      onRetry && error.status !== 403 ? make("button", { type: "button", click: onRetry }, say("tryAgain")) : null,
     ),
   );
+}
+
+function keyForm(onRetry) {
+  const field = make("input", { type: "password", autocomplete: "off" });
+  const submit = (event) => {
+    event.preventDefault();
+    rememberKey(field.value.trim());
+    onRetry();
+  };
+  const label = make("label", {}, say("apiKey"), " ", field);
+  return make("form", { submit }, label, " ", make("button", {}, say("tryAgain")));
 }
 
 export function showNote(place, text) {

@@ -1,5 +1,7 @@
 // Asking the server. What goes wrong becomes a ServiceError with a code that `strings.js` explains.
 
+import { apiKey } from "./api_key.js";
+
 export class ServiceError extends Error {
   constructor(code, message, { status = 0, retryAfter = null } = {}) {
     super(message);
@@ -34,6 +36,8 @@ export async function requestOf(path, { body = null, signal = null, patience = P
     options.headers = { "Content-Type": "application/json" };
     options.body = JSON.stringify(body);
   }
+  const key = apiKey();
+  if (key) options.headers = { ...options.headers, Authorization: `Bearer ${key}` };
   let response;
   try {
     response = await fetch(path, options);

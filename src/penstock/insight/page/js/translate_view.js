@@ -5,7 +5,7 @@ import { bar, byId, fill, make } from "./dom.js";
 import { languageFields } from "./language_fields.js";
 import { showError } from "./messages.js";
 import { number, percentOfLog } from "./pieces.js";
-import { ask } from "./service.js";
+import { ask, ServiceError } from "./service.js";
 import { say, sample } from "./strings.js";
 
 // ms without a key before we ask: at once when nothing is under way, but while the server works a
@@ -55,6 +55,7 @@ export function translateView({ onTranslated, onTyped }) {
     const { source, target } = languages.chosen();
     writeAddress(source, target, text);
     if (text.trim() === "") return settle(null);
+    if ([...text].length > limit) return fail(new ServiceError("too_long", ""));
     const controller = new AbortController();
     flight = controller;
     output.setAttribute("aria-busy", "true");
@@ -87,7 +88,7 @@ export function translateView({ onTranslated, onTyped }) {
     finish();
     output.setAttribute("aria-busy", "true"); // what stands there is older than the text
     tell("");
-    showError(trouble, error, () => begin(0));
+    showError(trouble, error, error.code === "too_long" ? null : () => begin(0));
   }
 
   function tell(text) {

@@ -3,19 +3,22 @@
 import { draw, drawing } from "./dom.js";
 import { fitted, percentOfLog, shownPiece } from "./pieces.js";
 import { say } from "./strings.js";
-import { COLUMN, isPruned, placed } from "./tree_layout.js";
+import { isPruned, placed } from "./tree_layout.js";
 
 // `best`: the ids on the way to the best; `onMark(node)` is called for a node that is pointed at
-// or clicked.
-export function treeDrawing(steps, { first, current, best, pruned }, onMark) {
-  const { places, height, width } = placed(steps, { first, current, pruned });
+// or clicked; the rest of the view is as `placed` takes it.
+export function treeDrawing(steps, { best, ...view }, onMark) {
+  const { column } = view;
+  const { places, height, width } = placed(steps, view);
   const edges = draw("g", { class: "edges", "aria-hidden": "true" });
   const nodes = draw("g", { class: "nodes" });
+  const above = draw("g", {}); // the best way is not crossed out by others
   for (const place of places.values()) {
     const parent = places.get(place.node.parent);
-    if (parent) edges.append(...edge(parent, place, best));
-    nodes.append(treeNode(place, best, onMark));
+    if (parent) (best.has(place.node.id) ? above : edges).append(...edge(parent, place, best, column));
+    nodes.append(treeNode(place, best, column, onMark));
   }
+  edges.append(above);
   const name = say("treeName");
   const svg = drawing(width, height, name, say("treeMean"), edges, nodes);
   svg.classList.add("tree");
@@ -28,8 +31,8 @@ function kindOf(node, best) {
   return best.has(node.id) ? "best" : "kept";
 }
 
-function edge(from, to, best) {
-  const start = from.x + COLUMN - 20;
+function edge(from, to, best, column) {
+  const start = from.x + column - 20;
   const middle = (start + to.x) / 2;
   const d = `M${from.x + 7} ${from.y}H${start}C${middle} ${from.y} ${middle} ${to.y} ${to.x - 7} ${to.y}`;
   const paths = [draw("path", { class: `edge ${kindOf(to.node, best)}`, d })];
@@ -37,12 +40,12 @@ function edge(from, to, best) {
   return paths;
 }
 
-function treeNode({ node, x, y }, best, onMark) {
+function treeNode({ node, x, y }, best, column, onMark) {
   const kind = kindOf(node, best);
   const label = node.parent === null ? say("pieceStart") : shownPiece(node.token);
   const share = node.parent === null ? "" : percentOfLog(node.log_probability);
   const small = isPruned(node);
-  const text = fitted(label, small ? 58 : 82);
+  const text = fitted(label, small ? column - 54 : column - 30);
   return draw(
     "g",
     {
@@ -52,7 +55,7 @@ function treeNode({ node, x, y }, best, onMark) {
       pointerover: () => onMark(node),
       click: () => onMark(node),
     },
-    draw("rect", { class: "hit", x: -9, y: small ? -9 : -19, width: COLUMN - 4, height: small ? 18 : 38 }),
+    draw("rect", { class: "hit", x: -9, y: small ? -9 : -19, width: column - 4, height: small ? 18 : 38 }),
     nodeMark(node.state === "finished" || node.score !== null ? "finished" : kind),
     node.exact ? draw("path", { class: "exact-mark", d: "M0 -9L9 0L0 9L-9 0Z" }) : null,
     draw("text", { x: 11, y: small ? 0 : -10, "dominant-baseline": "central" }, text),
@@ -60,7 +63,7 @@ function treeNode({ node, x, y }, best, onMark) {
       "text",
       {
         class: "share",
-        x: small ? COLUMN - 26 : 11,
+        x: small ? column - 26 : 11,
         y: small ? 0 : 10.5,
         "text-anchor": small ? "end" : "start",
         "dominant-baseline": "central",

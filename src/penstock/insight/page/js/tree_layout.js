@@ -1,6 +1,5 @@
 // Where the nodes of a beam tree stand: a column for each step, children near their parents.
 
-export const COLUMN = 112;
 const KEPT_ROW = 40;
 const PRUNED_ROW = 19;
 
@@ -22,8 +21,8 @@ export function byStep(tree) {
 }
 
 // Places {x, y} by id for steps `first` to `current`. Where `pruned`, all candidates of the step
-// `current` are drawn; of the steps before only those that the search went on with.
-export function placed(steps, { first, current, pruned }) {
+// `current` are drawn; of the steps before only those that the search went on with. `column`: px.
+export function placed(steps, { first, current, pruned, column }) {
   const shown = [];
   for (let step = first; step <= current; step += 1) {
     const all = pruned && step === current;
@@ -32,14 +31,14 @@ export function placed(steps, { first, current, pruned }) {
   const heights = shown.map((nodes) => nodes.reduce((sum, node) => sum + rowOf(node), 0));
   const height = Math.max(...heights, 5 * KEPT_ROW);
   const places = new Map();
-  shown.forEach((nodes, column) => {
-    let y = (height - heights[column]) / 2;
+  shown.forEach((nodes, place) => {
+    let y = (height - heights[place]) / 2;
     for (const node of nodes) {
-      places.set(node.id, { node, x: 16 + column * COLUMN, y: y + rowOf(node) / 2 });
+      places.set(node.id, { node, x: 16 + place * column, y: y + rowOf(node) / 2 });
       y += rowOf(node);
     }
   });
-  return { places, height, width: 16 + shown.length * COLUMN + 24 };
+  return { places, height, width: 16 + shown.length * column };
 }
 
 function rowOf(node) {

@@ -6,7 +6,8 @@ import { say } from "./strings.js";
 import { nodeMark, treeDrawing } from "./tree_drawing.js";
 import { byStep, isPruned, pathTo } from "./tree_layout.js";
 
-const WINDOW = 30; // columns drawn at once: a long sentence has hundreds
+const [NARROW, WIDE] = [92, 124]; // px of a column
+const WINDOW = 80; // columns drawn at once: a long text has hundreds
 
 // `onExact` asks for the exact optimum; null where no server is there to find it.
 export function treeView(place, { onExact }) {
@@ -47,7 +48,10 @@ export function treeView(place, { onExact }) {
     const { steps, best, stage, inspection, last, buttons } = shown;
     const first = Math.max(0, step - WINDOW + 1);
     const mark = (node) => markNode(inspection.tree, node, shown.readout, stage);
-    fill(stage, treeDrawing(steps, { first, current: step, best, pruned: moved }, mark));
+    const fitting = Math.floor((stage.clientWidth - 28) / (step - first + 1));
+    const column = Math.min(Math.max(fitting, NARROW), WIDE);
+    const view = { first, current: step, best, pruned: moved, column };
+    fill(stage, treeDrawing(steps, view, mark));
     // at first the whole tree, from its start; then what one steps to, with what fell out there
     stage.scrollLeft = moved ? stage.scrollWidth : 0;
     buttons.back.disabled = buttons.start.disabled = step === 0;
@@ -60,7 +64,7 @@ export function treeView(place, { onExact }) {
     const { steps, readout } = shown;
     fill(readout, `${say("stepNumber", { step })}. ${stepInWords(steps[step])}`);
     const body = place.querySelector(".as-text[open] .scroll");
-    if (body) fill(body, stepTable(shown.inspection.tree, steps[step], step));
+    if (body) fill(body, stepTable(shown.inspection, steps[step], step));
   }
 
   function move(where) {
@@ -131,13 +135,14 @@ function markNode(tree, node, readout, stage) {
   fill(readout, say("nodeTold", values) + scored);
 }
 
-function stepTable(tree, nodes, step) {
+function stepTable(inspection, nodes, step) {
+  const { tree } = inspection;
   const heads = ["beginning", "probability", "wholeProbability", "state"].map((key) => say(key));
   const rows = nodes.map((node) => [
     joinedPieces(pathTo(tree, node.id).map((one) => one.token).reverse()) || shownPiece(node.token),
     percentOfLog(node.log_probability),
     percentOfLog(node.total),
-    say(`state_${node.state}`) + (node.exact ? say("comma") + say("state_exact") : ""),
+    say(`state_${node.state}`) + (node.exact ? say("comma") + exactName(inspection) : ""),
   ]);
   return table(say("stepNumber", { step }), heads, rows);
 }
@@ -175,10 +180,14 @@ function legend(inspection) {
             kind === "exact" ? null : nodeMark(kind),
           ),
         ),
-        say(`state_${kind}`),
+        kind === "exact" ? exactName(inspection) : say(`state_${kind}`),
       ),
     ),
   );
+}
+
+function exactName(inspection) {
+  return say(inspection.exact?.certified ? "state_exact" : "state_found");
 }
 
 function certificate(inspection, onExact) {
