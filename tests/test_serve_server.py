@@ -137,6 +137,7 @@ def test_a_signal_lets_it_finish_what_is_in_flight(process: Process) -> None:
     assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
     late = process.translate()
     assert (late.status_code, late.headers["Retry-After"]) == (503, "1")
+    assert late.headers["Connection"] == "close"
     assert process.wait() == 0
     asking.join(5)
     assert answers[0].status_code == 200

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -20,7 +21,8 @@ def write(event: str, *, level: Level = "info", **fields: str | float | bool | N
         "event": event,
         **{name: value for name, value in fields.items() if value is not None},
     }
-    sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+    with suppress(OSError, ValueError):  # a log that nobody reads any more stops no request
+        sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def write_failure(event: str, error: BaseException) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.errors import PenstockError, UsageError
 from penstock.serve import logs
@@ -96,7 +97,7 @@ class _Process:
         self._listener = listener
         self._worker = Worker(settings)
         logs.take_over("uvicorn.error")
-        app = create_app(models, self._worker, settings)
+        app = _closing_connections(create_app(models, self._worker, settings), models)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -180,3 +181,17 @@ class _Process:
     async def _reloaded(self) -> None:
         outcome = await self._models.reload()
         self._worker.metrics.count_reload(outcome)
+
+
+def _closing_connections(app: ASGIApp, models: Models) -> ASGIApp:
+    """An application whose clients, while it drains, open no more requests on old connections."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            if models.draining and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await app(scope, receive, send_on)
+
+    return answer
