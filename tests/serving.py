@@ -22,11 +22,11 @@ from penstock.config import RunConfig, TokenizerConfig, parse_config
 from penstock.nn.network import build_network
 from penstock.searching import SearchOptions
 from penstock.serve.app import create_app
+from penstock.serve.inference.worker import Worker
+from penstock.serve.loading.models import Models
+from penstock.serve.loading.serving import Serving
 from penstock.serve.metrics import Metrics
-from penstock.serve.models import Models
-from penstock.serve.serving import Serving
 from penstock.serve.settings import Settings
-from penstock.serve.worker import Worker
 from penstock.text import Tokenizer
 from penstock.text_classifier import TextClassifier
 from penstock.text_generator import TextGenerator

@@ -9,9 +9,9 @@ from typing import Any
 import deepl
 import pytest
 
-from penstock.serve.keys import new_key
+from penstock.serve.loading.serving import Serving
+from penstock.serve.middleware.keys import new_key
 from penstock.serve.refusals import DeadlineError
-from penstock.serve.serving import Serving
 from penstock.serve.settings import Settings
 from serving import (
     ENGLISH,

@@ -11,7 +11,7 @@ import pytest
 from libretranslatepy import LibreTranslateAPI
 
 from penstock.searching import SearchOptions
-from penstock.serve.keys import new_key
+from penstock.serve.middleware.keys import new_key
 from penstock.serve.refusals import DeadlineError, QueueFullError
 from penstock.serve.settings import Settings
 from serving import (

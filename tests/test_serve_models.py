@@ -13,10 +13,10 @@ import pytest
 
 from penstock.bundle import Bundle, save_bundle
 from penstock.errors import BundleError, UsageError
-from penstock.serve.model_paths import ModelPath, parse_model_path
-from penstock.serve.models import Models
+from penstock.serve.loading.model_paths import ModelPath, parse_model_path
+from penstock.serve.loading.models import Models
+from penstock.serve.loading.serving import Serving, load_serving
 from penstock.serve.refusals import NotReadyError, UnservedPairError
-from penstock.serve.serving import Serving, load_serving
 from serving import ENGLISH, FRENCH, GERMAN, random_translator, small_serving
 
 

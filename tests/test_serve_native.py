@@ -11,11 +11,11 @@ import pytest
 
 from penstock.insight import as_json, inspect_sentence
 from penstock.searching import SearchOptions
-from penstock.serve.failures import json_response
-from penstock.serve.lines import join_translations, split_lines
+from penstock.serve.api.failures import json_response
+from penstock.serve.api.lines import join_translations, split_lines
+from penstock.serve.api.run_log import read_events
+from penstock.serve.loading.serving import Serving
 from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
-from penstock.serve.run_log import read_events
-from penstock.serve.serving import Serving
 from penstock.serve.settings import Settings
 from penstock.text_generator import WritingOptions
 from penstock.translation import as_json_object

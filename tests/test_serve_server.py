@@ -20,8 +20,8 @@ import pytest
 
 from penstock.bundle import save_bundle
 from penstock.cli.app import run as penstock
-from penstock.serve.model_paths import ModelPath
-from penstock.serve.models import Models
+from penstock.serve.loading.model_paths import ModelPath
+from penstock.serve.loading.models import Models
 from penstock.serve.server import run_server
 from penstock.serve.settings import Settings
 from serving import ENGLISH, GERMAN, random_translator, until

@@ -12,9 +12,9 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.searching import Phrases, SearchOptions
+from penstock.serve.inference.worker import DeadlineError, QueueFullError, Worker
 from penstock.serve.refusals import NotReadyError
 from penstock.serve.settings import Settings
-from penstock.serve.worker import DeadlineError, QueueFullError, Worker
 from penstock.translation import Translation
 from penstock.translator import Translator
 from serving import ENGLISH, GERMAN, random_translator, until

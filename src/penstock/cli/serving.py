@@ -74,8 +74,8 @@ def serve(
         return
     if not model and run is None:
         raise UsageError("nothing to serve; give a model with -m RUN, or --run RUN for its curves")
-    from penstock.serve.model_paths import parse_model_path
-    from penstock.serve.models import Models
+    from penstock.serve.loading.model_paths import parse_model_path
+    from penstock.serve.loading.models import Models
     from penstock.serve.server import run_server
     from penstock.serve.settings import Settings
 
@@ -116,7 +116,7 @@ def _require_packages() -> None:
 
 
 def _make_key(name: str) -> None:
-    from penstock.serve.keys import new_key
+    from penstock.serve.middleware.keys import new_key
 
     key, line = new_key(name)
     write_line(line)

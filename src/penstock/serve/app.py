@@ -13,24 +13,24 @@ from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from penstock.errors import PenstockError
-from penstock.serve import deepl, libretranslate, native
-from penstock.serve.failures import (
+from penstock.serve.api import deepl, libretranslate, native
+from penstock.serve.api.failures import (
     ClientGoneError,
     RequestError,
     as_request_error,
     error_response,
     json_response,
 )
-from penstock.serve.guards import BodyLimit, RateLimit, SecurityHeaders, TokenBuckets
-from penstock.serve.keys import read_keys
+from penstock.serve.api.openapi import Operation, add_operation, describe_served
+from penstock.serve.api.service import Service
+from penstock.serve.inference.worker import Worker
+from penstock.serve.loading.models import Models
 from penstock.serve.metrics import CONTENT_TYPE
-from penstock.serve.models import Models
-from penstock.serve.observing import Observed
-from penstock.serve.openapi import Operation, add_operation, describe_served
+from penstock.serve.middleware.guards import BodyLimit, RateLimit, SecurityHeaders, TokenBuckets
+from penstock.serve.middleware.keys import read_keys
+from penstock.serve.middleware.observing import Observed
 from penstock.serve.page import add_page, load_page
-from penstock.serve.service import Service
 from penstock.serve.settings import Settings
-from penstock.serve.worker import Worker
 from penstock.version import __version__
 
 _DESCRIPTION = """Translates by LibreTranslate's API, by DeepL's (`/v2`) and by its own (`/v1`).

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.serve.failures import RequestError
+from penstock.serve.api.failures import RequestError
 
 _TYPES = {
     "html": "text/html; charset=utf-8",

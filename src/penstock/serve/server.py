@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from penstock.errors import PenstockError, UsageError
 from penstock.serve import logs
 from penstock.serve.app import create_app
-from penstock.serve.models import Models
+from penstock.serve.inference.worker import Worker
+from penstock.serve.loading.models import Models
 from penstock.serve.settings import Settings
-from penstock.serve.worker import Worker
 
 _BACKLOG = 2048
 _IDLE_SECONDS = 75  # that a connection is kept: longer than proxies keep theirs

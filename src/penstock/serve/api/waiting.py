@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from starlette.types import Receive
 
-from penstock.serve.failures import ClientGoneError
+from penstock.serve.api.failures import ClientGoneError
 
 T = TypeVar("T")
 

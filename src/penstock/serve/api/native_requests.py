@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.searching import Phrases, SearchOptions
-from penstock.serve.openapi import LanguageCode, Texts
+from penstock.serve.api.openapi import LanguageCode, Texts
 from penstock.text_generator import WritingOptions
 
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]

@@ -12,7 +12,7 @@ from penstock.blank_filler import BLANK, BlankFiller
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
-from penstock.serve.model_paths import ModelPath, Pair, language_code, shown_pair
+from penstock.serve.loading.model_paths import ModelPath, Pair, language_code, shown_pair
 from penstock.serve.refusals import UnservedPairError
 from penstock.text_classifier import TextClassifier
 from penstock.text_generator import TextGenerator, WritingOptions

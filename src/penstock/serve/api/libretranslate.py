@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.searching import SearchOptions
-from penstock.serve.failures import RequestError, json_response
-from penstock.serve.language_names import language_name
-from penstock.serve.lines import alternative_texts
-from penstock.serve.openapi import LanguageCode, Operation, Texts, add_operation
-from penstock.serve.reading import JSON, MULTIPART, URLENCODED, read_fields, validated
-from penstock.serve.service import Service, TextResult, rank_languages, translate_texts
+from penstock.serve.api.failures import RequestError, json_response
+from penstock.serve.api.language_names import language_name
+from penstock.serve.api.lines import alternative_texts
+from penstock.serve.api.openapi import LanguageCode, Operation, Texts, add_operation
+from penstock.serve.api.reading import JSON, MULTIPART, URLENCODED, read_fields, validated
+from penstock.serve.api.service import Service, TextResult, rank_languages, translate_texts
 
 _MOST_ALTERNATIVES = 15
 _FORMS = (JSON, URLENCODED, MULTIPART)

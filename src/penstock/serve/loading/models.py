@@ -10,9 +10,9 @@ from typing import Literal
 from penstock.config import Precision
 from penstock.errors import PenstockError
 from penstock.serve import logs
-from penstock.serve.model_paths import ModelPath
+from penstock.serve.loading.model_paths import ModelPath
+from penstock.serve.loading.serving import Serving, load_serving
 from penstock.serve.refusals import NotReadyError
-from penstock.serve.serving import Serving, load_serving
 
 Reload = Literal["done", "failed", "joined"]
 

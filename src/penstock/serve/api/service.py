@@ -11,18 +11,18 @@ from functools import lru_cache
 from starlette.requests import Request
 
 from penstock.searching import SearchOptions
-from penstock.serve.detection import Detected, Detector
-from penstock.serve.failures import RequestError
-from penstock.serve.guards import key_in_header
-from penstock.serve.keys import ApiKeys
-from penstock.serve.language_names import base_language
-from penstock.serve.lines import Text, join_translations, split_lines
-from penstock.serve.models import Models
-from penstock.serve.observing import note_texts
-from penstock.serve.serving import Serving
+from penstock.serve.api.detection import Detected, Detector
+from penstock.serve.api.failures import RequestError
+from penstock.serve.api.language_names import base_language
+from penstock.serve.api.lines import Text, join_translations, split_lines
+from penstock.serve.api.waiting import unless_gone
+from penstock.serve.inference.worker import Worker
+from penstock.serve.loading.models import Models
+from penstock.serve.loading.serving import Serving
+from penstock.serve.middleware.guards import key_in_header
+from penstock.serve.middleware.keys import ApiKeys
+from penstock.serve.middleware.observing import note_texts
 from penstock.serve.settings import Settings
-from penstock.serve.waiting import unless_gone
-from penstock.serve.worker import Worker
 from penstock.translation import Translation
 from penstock.translator import Translator
 

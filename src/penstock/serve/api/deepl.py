@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.searching import SearchOptions
-from penstock.serve.failures import RequestError, json_response
-from penstock.serve.language_names import base_language, language_name
-from penstock.serve.openapi import LanguageCode, Operation, Parameter, Texts, add_operation
-from penstock.serve.reading import (
+from penstock.serve.api.failures import RequestError, json_response
+from penstock.serve.api.language_names import base_language, language_name
+from penstock.serve.api.openapi import LanguageCode, Operation, Parameter, Texts, add_operation
+from penstock.serve.api.reading import (
     JSON,
     MULTIPART,
     URLENCODED,
@@ -25,7 +25,7 @@ from penstock.serve.reading import (
     read_fields,
     validated,
 )
-from penstock.serve.service import Service, translate_texts
+from penstock.serve.api.service import Service, translate_texts
 
 _FORMS = (JSON, URLENCODED, MULTIPART)
 _NO_LIMIT = 10**12  # what DeepL says of accounts without one

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.serve.failures import RequestError, error_response
-from penstock.serve.keys import ApiKeys
+from penstock.serve.api.failures import RequestError, error_response
+from penstock.serve.middleware.keys import ApiKeys
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

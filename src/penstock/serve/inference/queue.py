@@ -13,9 +13,9 @@ import threading
 import time
 from collections import deque
 
+from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size
 from penstock.serve.refusals import NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
-from penstock.serve.work import Calling, Taken, Translating, Work, padded_size
 
 _RECENT = 10  # times `max_wait`: who was answered longer ago is not expected back
 _RETRY_AT_MOST = 60.0  # s

@@ -16,7 +16,7 @@ from python_multipart.multipart import Field, File
 from starlette.requests import Request
 
 from penstock.parsed import is_object
-from penstock.serve.failures import RequestError
+from penstock.serve.api.failures import RequestError
 
 Model = TypeVar("Model", bound=BaseModel)
 

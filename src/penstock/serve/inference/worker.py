@@ -13,11 +13,11 @@ import torch
 from penstock.errors import PenstockError
 from penstock.searching import SearchOptions
 from penstock.serve import logs
+from penstock.serve.inference.queue import WorkQueue
+from penstock.serve.inference.work import Calling, Taken, Translating, Work
 from penstock.serve.metrics import Metrics
-from penstock.serve.queue import WorkQueue
 from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
-from penstock.serve.work import Calling, Taken, Translating, Work
 from penstock.translation import Translation
 from penstock.translator import Translator
 

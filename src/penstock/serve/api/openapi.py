@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.parsed import is_array
-from penstock.serve.reading import JSON
-from penstock.serve.serving import Serving
+from penstock.serve.api.reading import JSON
+from penstock.serve.loading.serving import Serving
 from penstock.serve.settings import Settings
 
 Handler = Callable[[Request], Awaitable[Response]]

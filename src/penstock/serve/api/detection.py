@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.serve.language_names import base_language
+from penstock.serve.api.language_names import base_language
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
