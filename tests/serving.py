@@ -155,6 +155,17 @@ def plain_app(
     return create_app(models, cast(Worker, worker or PlainWorker()), settings or Settings())
 
 
+@contextmanager
+def real_service(settings: Settings) -> Iterator[str]:
+    """The whole of it, with the real worker behind a real socket, and its URL."""
+    worker = Worker(settings)
+    try:
+        with running(create_app(models_of(small_serving()), worker, settings)) as url:
+            yield url
+    finally:
+        asyncio.run(worker.close(drain=False))
+
+
 def client_of(app: FastAPI) -> TestClient:
     """Asks in process; an error of ours is an answer of 500, as it is for a real client."""
     return TestClient(app, raise_server_exceptions=False)

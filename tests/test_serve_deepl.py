@@ -20,7 +20,7 @@ from serving import (
     client_of,
     plain_app,
     random_translator,
-    running,
+    real_service,
     small_serving,
 )
 
@@ -31,7 +31,7 @@ KEY, LINE_OF_KEY = new_key("official")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(f"# who may ask\n\n{LINE_OF_KEY}\n{new_key('other')[1]}\n")
-    with running(plain_app(Settings(api_keys=file, max_characters=100))) as url:
+    with real_service(Settings(api_keys=file, max_characters=100)) as url:
         yield url
 
 
@@ -104,11 +104,12 @@ def test_a_wrong_key_is_an_authorization_failure(url: str) -> None:
 
 
 def test_refusals_reach_the_client(client: deepl.DeepLClient) -> None:
-    for given, says in [
+    refusals: list[tuple[dict[str, Any], str]] = [
         ({"text": "x" * 101, "target_lang": "EN-US"}, "101 characters; send at most 100"),
         ({"text": "Hund", "target_lang": "FI", "source_lang": "DE"}, "no model translates de-fi"),
         ({"text": "Hund", "target_lang": "EN-US", "tag_handling": "xml"}, "only plain text"),
-    ]:
+    ]
+    for given, says in refusals:
         with pytest.raises(deepl.DeepLException, match=says) as refused:
             client.translate_text(**given)
         assert refused.value.http_status_code == 400

@@ -7,7 +7,7 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,7 +92,7 @@ def test_a_large_body_gets_its_413_on_a_real_socket(chunked: bool) -> None:
 
 def test_a_slow_body_ends() -> None:
     with running(BodyLimit(echo, most=1000, seconds=0.2)) as url:
-        assert talk(url, "Content-Length: 3", b"abc").endswith(b"3")
+        assert talk(url, "Content-Length: 3", b"abc").startswith(b"HTTP/1.1 200")
         assert talk(url, "Content-Length: 100", b"{").startswith(b"HTTP/1.1 408")
 
 
@@ -129,6 +129,36 @@ def test_work_is_dropped_when_its_client_goes(path: str) -> None:
 
 
 _plain = json.dumps(BODY).encode()
+
+
+class EndlessWorker(PlainWorker):
+    """Writes for ever, and notes when nobody reads any more."""
+
+    is_closed = False
+
+    async def stream(
+        self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
+    ) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "word "
+                await asyncio.sleep(0.005)
+        finally:
+            self.is_closed = True
+
+
+def test_a_stream_ends_when_its_client_goes() -> None:
+    worker = EndlessWorker()
+    with running(plain_app(worker=worker)) as url:
+        port = urlsplit(url).port or 0
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            head = "POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+            connection.sendall(f"{head}Content-Type: application/json\r\n\r\n{{}}".encode())
+            received = b""
+            while received.count(b"word") < 3:
+                received += connection.recv(65_536)
+            assert not worker.is_closed
+        until(lambda: worker.is_closed, seconds=2)
 
 
 # --- rates --------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from serving import (
     PlainWorker,
     client_of,
     plain_app,
-    running,
+    real_service,
     small_serving,
 )
 
@@ -48,7 +48,7 @@ def test_the_real_client_works(tmp_path: Path) -> None:
     key, line = new_key("reader")
     file = tmp_path / "keys"
     file.write_text(f"{line}\n")
-    with running(plain_app(Settings(api_keys=file))) as url:
+    with real_service(Settings(api_keys=file)) as url:
         client = LibreTranslateAPI(url, api_key=key)
         assert client.translate(LINE, "de", "en") == translated(LINE)
         assert client.translate(FAMILY, "auto", "de") == translated(FAMILY, "en", "de")
@@ -170,10 +170,10 @@ def test_detect_ranks_only_what_is_served() -> None:
         ({"q": []}, "q: an empty list; give at least one text"),
         ({"q": None}, "q = None: give a text or a list of texts"),
         ({"q": ["a", 1]}, "q = ['a', 1]: give a text or a list of texts"),
-        ({"q": "x" * 21}, "q: 21 characters; send at most 20 in a text"),
-        ({"q": ["a", "x" * 21]}, "q.1: 21 characters; send at most 20 in a text"),
+        ({"q": "x" * 61}, "q: 61 characters; send at most 60 in a text"),
+        ({"q": ["a", "x" * 61]}, "q.1: 61 characters; send at most 60 in a text"),
         ({"q": ["a"] * 4}, "q: 4 texts; send at most 3 at a time"),
-        ({"q": "a\nb\nc\nd\n"}, "q: 4 lines; send at most 3 at a time"),
+        ({"q": ["a\r" * 10, *["a\n" * 30] * 2]}, "q: 70 lines; send at most 60 at a time"),
         ({"alternatives": -1}, "alternatives = -1: input should be greater than or equal to 0"),
         ({"alternatives": "1"}, "alternatives = '1': input should be a valid integer"),
         ({"source": 5}, "source = 5: input should be a valid string"),
@@ -181,7 +181,7 @@ def test_detect_ranks_only_what_is_served() -> None:
 )
 def test_a_wrong_request_is_told_what_is_wrong(fields: dict[str, Any], says: str) -> None:
     body = {"q": "Hund", "source": "de", "target": "en", **fields}
-    status, answer = ask(body, max_texts=3, max_characters=20, queue=3)
+    status, answer = ask(body, max_texts=3, max_characters=60)
     assert status == 400
     assert answer.keys() == {"error"}
     assert says in answer["error"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -24,7 +26,7 @@ from penstock.serve.keys import read_keys
 from penstock.serve.metrics import CONTENT_TYPE
 from penstock.serve.models import Models
 from penstock.serve.observing import Observed
-from penstock.serve.openapi import Operation, add_operation
+from penstock.serve.openapi import Operation, add_operation, describe_served
 from penstock.serve.page import add_page, load_page
 from penstock.serve.service import Service
 from penstock.serve.settings import Settings
@@ -57,6 +59,7 @@ def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
         title="penstock",
         version=__version__,
         description=_DESCRIPTION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -101,12 +104,18 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         worker = service.worker
         return Response(worker.metrics.page(worker.waiting), headers={"Content-Type": CONTENT_TYPE})
 
+    async def schema(_: Request) -> Response:
+        described = deepcopy(app.openapi())
+        describe_served(described, service.models.current, service.settings)
+        return json_response(described)
+
     for path, operation in {
         "/health": Operation(health, "Whether the server lives", answer=State, errors=()),
         "/ready": Operation(ready, "Whether the models are ready", answer=State, errors=(503,)),
     }.items():
         add_operation(app, path, operation, tag="server", failure=State)
     app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
+    app.add_route("/openapi.json", schema, methods=["GET"], include_in_schema=False)
 
 
 class State(BaseModel):

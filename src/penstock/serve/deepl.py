@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.searching import SearchOptions
 from penstock.serve.failures import RequestError, json_response
 from penstock.serve.language_names import base_language, language_name
-from penstock.serve.openapi import Operation, Parameter, Texts, add_operation
+from penstock.serve.openapi import LanguageCode, Operation, Parameter, Texts, add_operation
 from penstock.serve.reading import (
     JSON,
     MULTIPART,
@@ -38,15 +38,19 @@ class TranslateRequest(BaseModel):
     """Texts to translate."""
 
     text: Annotated[Texts, Field(description="A text, or a list of texts.")]
-    target_lang: Annotated[str, Field(description="`DE`, `EN-US`, …")]
+    target_lang: Annotated[LanguageCode, Field(description="`DE`, `EN-US`, …")]
     source_lang: Annotated[
-        str | None, Field(description="`DE`, …; detected where it is not given.")
+        LanguageCode | None, Field(description="`DE`, …; detected where it is not given.")
     ] = None
-    tag_handling: Annotated[Any, Field(description="Refused: only plain text is translated.")] = (
-        None
-    )
+    tag_handling: Annotated[
+        Any,
+        WithJsonSchema({"enum": [None, ""]}),
+        Field(description="Refused: only plain text is translated."),
+    ] = None
     formality: Annotated[
-        Any, Field(description="`more` and `less` are refused, what is only preferred ignored.")
+        Any,
+        WithJsonSchema({"not": {"enum": ["more", "less"]}}),
+        Field(description="What is only preferred is ignored."),
     ] = None
     split_sentences: Annotated[Any, Field(description="Without effect.")] = None
     preserve_formatting: Annotated[Any, Field(description="Without effect: always kept.")] = None
@@ -156,7 +160,7 @@ async def _translate(
 
 def _refuse_useless(fields: dict[str, Any]) -> None:
     for name in _USELESS:
-        if fields.get(name):
+        if fields.get(name) not in (None, "", []):
             what = "only plain text is translated" if name == "tag_handling" else "not supported"
             raise RequestError(400, f"{name}: {what}; leave it out")
     if fields.get("formality") in ("more", "less"):

@@ -17,6 +17,7 @@ from typing import Any
 from starlette.responses import Response
 
 from penstock.errors import DataError, UsageError
+from penstock.parsed import is_array, is_object
 from penstock.serve.refusals import (
     DeadlineError,
     NotReadyError,
@@ -110,8 +111,26 @@ def error_response(path: str, error: RequestError) -> Response:
 def json_response(
     content: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON answer in UTF-8."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """A JSON answer in UTF-8; a number that is not finite is null."""
+    try:
+        text = _dumps(content)
+    except ValueError:  # rare, so it is not looked for beforehand
+        text = _dumps(_finite(content))
     return Response(
         text.encode(), status_code=status, headers=headers, media_type="application/json"
     )
+
+
+def _dumps(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: object) -> object:
+    """The same with null for what JSON has no number for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if is_object(value):
+        return {name: _finite(each) for name, each in value.items()}
+    if is_array(value):
+        return [_finite(each) for each in value]
+    return value

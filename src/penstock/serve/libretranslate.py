@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +16,7 @@ from penstock.searching import SearchOptions
 from penstock.serve.failures import RequestError, json_response
 from penstock.serve.language_names import language_name
 from penstock.serve.lines import alternative_texts
-from penstock.serve.openapi import Operation, Texts, add_operation
+from penstock.serve.openapi import LanguageCode, Operation, Texts, add_operation
 from penstock.serve.reading import JSON, MULTIPART, URLENCODED, read_fields, validated
 from penstock.serve.service import Service, TextResult, rank_languages, translate_texts
 
@@ -28,9 +28,13 @@ class TranslateRequest(BaseModel):
     """Texts to translate."""
 
     q: Annotated[Texts, Field(description="A text, or a list of texts.")]
-    source: Annotated[str, Field(description="Language code, or `auto`.")]
-    target: Annotated[str, Field(description="Language code.")]
-    format: Annotated[str, Field(description="`text`; html is not translated yet.")] = "text"
+    source: Annotated[LanguageCode, Field(description="Language code, or `auto`.")]
+    target: Annotated[LanguageCode, Field(description="Language code.")]
+    format: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "enum": ["text"]}),
+        Field(description="html is not translated yet."),
+    ] = "text"
     alternatives: Annotated[
         int, Field(ge=0, le=_MOST_ALTERNATIVES, description="Further translations wanted.")
     ] = 0

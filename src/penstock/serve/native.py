@@ -63,7 +63,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         ),
         "/v1/generate": Operation(
             native.generate, "Go on writing: `data: {\"text\": …}` events, then `event: done`",
-            request=forms.GenerateRequest, answer=str, errors=_ERRORS, stream=True,
+            request=forms.GenerateRequest, errors=_ERRORS, stream=True,
         ),
         "/v1/run": Operation(
             native.run, "The events of a training", query=(after,), answer=forms.RunAnswer,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.searching import Phrases, SearchOptions
-from penstock.serve.openapi import Texts
+from penstock.serve.openapi import LanguageCode, Texts
 from penstock.text_generator import WritingOptions
 
-Language = Annotated[str, Field(max_length=40)]
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 Positive = Annotated[int, Field(ge=1, le=1000)]
 
@@ -18,7 +17,13 @@ Positive = Annotated[int, Field(ge=1, le=1000)]
 _OF_ONE_MODEL = "Name of the model; needed where several are served."
 
 
-class SearchFields(BaseModel):
+class Strict(BaseModel):
+    """A request with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SearchFields(Strict):
     """How to search; what is not given the model's configuration says."""
 
     search: Literal["beam", "greedy", "sample", "exact", "mbr"] | None = None
@@ -62,10 +67,10 @@ class TranslateRequest(SearchFields):
 
     texts: Annotated[Texts, Field(description="A text, or a list of texts.")]
     source: Annotated[
-        Language | None, Field(description="Language code; `auto` or none: detected.")
+        LanguageCode | None, Field(description="Language code; `auto` or none: detected.")
     ] = None
     target: Annotated[
-        Language | None, Field(description="Language code; needed where several are served.")
+        LanguageCode | None, Field(description="Language code; needed where several are served.")
     ] = None
     prefix: Annotated[
         str | None, Field(max_length=1000, description="Translations begin with this.")
@@ -84,8 +89,8 @@ class InspectRequest(SearchFields):
     """A sentence whose translation is to be shown in the making."""
 
     text: Annotated[str, Field(description="A sentence.")]
-    source: Language | None = None
-    target: Language | None = None
+    source: LanguageCode | None = None
+    target: LanguageCode | None = None
     prefix: Annotated[
         list[Annotated[str, Field(max_length=200)]],
         Field(max_length=1000, description="Target pieces that the translation begins with."),
@@ -94,27 +99,27 @@ class InspectRequest(SearchFields):
     units: Annotated[bool, Field(description="Give single units of the gates.")] = False
 
 
-class ClassifyRequest(BaseModel):
+class ClassifyRequest(Strict):
     """Texts to label."""
 
     texts: Texts
-    model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
+    model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
 
 
-class FillRequest(BaseModel):
+class FillRequest(Strict):
     """Texts with blanks to fill."""
 
     texts: Texts
-    model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
+    model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
     blank: Annotated[str, Field(min_length=1, max_length=20, description="The mark.")] = "___"
     n_best: Annotated[int, Field(ge=1, le=50, description="Candidates of a blank.")] = 1
 
 
-class GenerateRequest(BaseModel):
+class GenerateRequest(Strict):
     """What a text begins with, and how to go on."""
 
     prompt: str = ""
-    model: Annotated[str | None, Field(description=_OF_ONE_MODEL)] = None
+    model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
     length: Annotated[int, Field(ge=1, le=1000, description="The most tokens.")] = 200
     lines: Annotated[int, Field(ge=1, le=1000)] | None = None
     search: Literal["sample", "greedy"] = "sample"

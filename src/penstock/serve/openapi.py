@@ -6,17 +6,19 @@ errors only; what it is good at, the OpenAPI schema, it makes of these descripti
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, BeforeValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.parsed import is_array
 from penstock.serve.reading import JSON
+from penstock.serve.serving import Serving
+from penstock.serve.settings import Settings
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -51,6 +53,8 @@ Texts = Annotated[
     ),
 ]
 
+LanguageCode = Annotated[str, Field(max_length=40)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -73,12 +77,12 @@ class Operation:
         forms: types that the body may have.
         query: parameters.
         errors: statuses beside 200.
-        stream: the answer is a stream of events, of `answer` each.
+        stream: the answer is a stream of events.
     """
 
     handle: Handler
     summary: str
-    answer: Any = field(kw_only=True)
+    answer: Any = field(default=None, kw_only=True)
     request: type[BaseModel] | None = field(default=None, kw_only=True)
     forms: Sequence[str] = field(default=(JSON,), kw_only=True)
     query: Sequence[Parameter] = field(default=(), kw_only=True)
@@ -92,10 +96,10 @@ def add_operation(
     """Add a path; `failure` is the form of its errors."""
     extra: dict[str, Any] = {}
     if operation.request is not None:
-        schema = operation.request.model_json_schema()
+        schema = operation.request.model_json_schema
         extra["requestBody"] = {
             "required": True,
-            "content": {form: {"schema": schema} for form in operation.forms},
+            "content": {form: {"schema": schema()} for form in operation.forms},
         }
     if operation.query:
         extra["parameters"] = [
@@ -106,7 +110,7 @@ def add_operation(
         status: {"model": failure, "description": _WHY[status]} for status in operation.errors
     }
     if operation.stream:
-        content = {"text/event-stream": {"schema": {"type": "string"}}}
+        content: dict[str, Any] = {"text/event-stream": {}}
         responses[200] = {"description": "A stream of events.", "content": content}
     else:
         responses[200] = {"model": operation.answer, "description": "The answer."}
@@ -120,3 +124,35 @@ def add_operation(
         response_model=None,
         openapi_extra=extra or None,
     )
+
+
+def describe_served(schema: dict[str, Any], serving: Serving, settings: Settings) -> None:
+    """Write the served languages and the most texts into the schema of an application, in place.
+
+    Other names of a served language (`de_AT` for `de`) are understood too; the schema leaves them
+    out, so that what is made from it is served.
+    """
+    sources = sorted({source for source, _ in serving.pairs})
+    targets = sorted({target for _, target in serving.pairs})
+    languages = {
+        "source": ["auto", *sources],
+        "source_lang": ["", *(code.upper() for code in sources)],
+        "target": targets,
+        "target_lang": [code.upper() for code in targets],
+    }
+    for fields in _request_fields(schema):
+        for name, codes in languages.items():
+            if name in fields and codes:
+                kinds = fields[name].get("anyOf", [fields[name]])
+                next(kind for kind in kinds if kind["type"] == "string")["enum"] = codes
+        for name in ("q", "text", "texts"):
+            for kind in fields.get(name, {}).get("anyOf", ()):
+                if kind["type"] == "array":
+                    kind["maxItems"] = settings.max_texts
+
+
+def _request_fields(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for form in operation.get("requestBody", {}).get("content", {}).values():
+                yield form["schema"]["properties"]

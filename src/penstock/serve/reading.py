@@ -91,7 +91,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
             body.decode("utf-8"),
             object_pairs_hook=_once,
             parse_constant=_no_constant,
-            parse_float=_finite,
+            parse_float=_number,
         )
         if rb"\u" in body:  # only an escape can name half a character
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -135,11 +135,12 @@ def _no_constant(name: str) -> float:
     raise _JsonError(f"{name} is no JSON number; send a finite number")
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float:
+    """A finite number; a whole one as an integer, as JSON Schema counts 2.0 among them."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise _JsonError(f"{_shown(text)} is too large; send a smaller number")
-    return value
+    return int(value) if value.is_integer() else value
 
 
 def _urlencoded(body: bytes) -> list[tuple[str, str]]:

@@ -49,13 +49,4 @@ def read_events(run: Path, *, after: int) -> dict[str, Any]:
 
 def _event(line: str) -> dict[str, Any]:
     event: object = json.loads(line)
-    return _finite(event) if is_object(event) else {}
-
-
-def _finite(event: dict[str, Any]) -> dict[str, Any]:
-    """Without what JSON has no number for: a loss that is not finite is null."""
-    infinite = (float("inf"), float("-inf"))
-    return {
-        name: None if isinstance(value, float) and (value != value or value in infinite) else value
-        for name, value in event.items()
-    }
+    return event if is_object(event) else {}

@@ -26,6 +26,8 @@ from penstock.serve.worker import Worker
 from penstock.translation import Translation
 from penstock.translator import Translator
 
+_LINES_A_TEXT = 20  # of so many texts as a request may have
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -149,7 +151,7 @@ async def translate_texts(
     note_texts(request.scope, len(texts))
     routes = await route(service.models.current, texts, source=source, target=target)
     cut = [split_lines(text) for text in texts]
-    _check_lines(cut, most=service.settings.queue, name=name)
+    _check_lines(cut, most=_LINES_A_TEXT * service.settings.max_texts, name=name)
     found = await unless_gone(request.receive, _by_translator(service, routes, cut, options))
     return [
         TextResult(text, lines, results, way.source, way.target, way.detected)
@@ -221,7 +223,7 @@ async def _by_translator(
 
 
 def _check_lines(cut: Sequence[Text], *, most: int, name: str) -> None:
-    """Refuse what could never stand in the queue."""
+    """Refuse so many lines that they would keep all others waiting."""
     lines = sum(len(text.written) for text in cut)
     if lines > most:
         raise RequestError(
