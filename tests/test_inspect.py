@@ -21,6 +21,7 @@ from penstock.errors import MissingExtraError, UsageError
 from penstock.insight import Inspection, as_json, document, inspect_sentence
 from penstock.insight.document import join_modules, make_document
 from penstock.insight.drawing import View, draw_inspection, shown
+from penstock.searching import SearchOptions
 from penstock.translator import Translator
 
 SENTENCE = "Do you speak French?"
@@ -40,7 +41,7 @@ def translator(tiny_run: Path) -> Translator:
 
 @pytest.fixture(scope="module")
 def inspection(translator: Translator) -> Inspection:
-    return inspect_sentence(translator, SENTENCE, exact=True)
+    return inspect_sentence(translator, SENTENCE, SearchOptions(max_length=12), exact=True)
 
 
 def renamed(inspection: Inspection, name: Callable[[int], str]) -> Inspection:
@@ -273,6 +274,10 @@ def test_what_cannot_be_drawn_is_told(
             draw_inspection(without, tmp_path / "figure.svg", view)
     with pytest.raises(UsageError, match=r"x.doc: a figure ends in .svg"):
         draw_inspection(inspection, tmp_path / "x.doc", "gates")
+    tokens = [f"t{i}" for i in range(1_000)]
+    wide = replace(inspection, source_tokens=tokens, target_tokens=tokens)
+    with pytest.raises(UsageError, match=r"[\d,]+ by [\d,]+ pixels are too many .* write .svg or"):
+        draw_inspection(wide, tmp_path / "figure.png", "attention")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'penstock\[plot\]'"):
         draw_inspection(inspection, tmp_path / "figure.svg", "gates")
@@ -296,8 +301,6 @@ def test_json_is_the_inspection(tiny_run: Path, translator: Translator, capfd: C
     flags = [flag for piece in prefix for flag in ("--prefix", piece)]
     assert run([*command, *flags, "--budget", "50", "--length-penalty", "0.5"]) == 0
     told = json.loads(capfd.readouterr().out)
-    from penstock.searching import SearchOptions
-
     options = SearchOptions(beam_size=3, budget=50, length_penalty=0.5)
     expected = inspect_sentence(
         translator, SENTENCE, options, prefix=prefix, exact=True, units=True

@@ -23,6 +23,8 @@ View = Literal["attention", "alignment", "tree", "gates"]
 
 _LONGEST = 16  # characters shown of a token
 _INK, _GREY, _PALE, _BLUE, _ORANGE = "#333333", "#767676", "#bbbbbb", "#0072B2", "#D55E00"
+_PIXELS_AN_INCH = 150  # as `save_figure` draws
+_MOST_PIXELS_A_SIDE, _MOST_PIXELS = 1 << 16, 100_000_000  # 400 MB while it is drawn
 # installed ones of these stand in for what the usual font lacks
 _FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
@@ -42,8 +44,8 @@ def draw_inspection(inspection: Inspection, path: Path, view: View) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        UsageError: the figure's suffix names no format that we draw, or the model has no
-            attention to draw.
+        UsageError: the figure's suffix names no format that we draw, the model has no attention
+            to draw, or there is too much for a picture of pixels.
     """
     check_figure_name(path)
     if view in ("attention", "alignment") and inspection.attention is None:
@@ -59,7 +61,19 @@ def draw_inspection(inspection: Inspection, path: Path, view: View) -> None:
             assert inspection.attention is not None
             draw = _attention if view == "attention" else _alignment
             figure = draw(inspection, inspection.attention)
+        _require_fit(figure, path)
         save_figure(figure, path)
+
+
+def _require_fit(figure: Figure, path: Path) -> None:
+    """A picture of pixels has a greatest size; the other formats have none."""
+    wide, high = (int(_PIXELS_AN_INCH * inches) for inches in figure.get_size_inches())
+    fits = max(wide, high) < _MOST_PIXELS_A_SIDE and wide * high <= _MOST_PIXELS
+    if path.suffix.lower() == ".png" and not fits:
+        raise UsageError(
+            f"{path}: {wide:,} by {high:,} pixels are too many for one picture; write .svg or "
+            ".pdf, or inspect a shorter sentence or a smaller beam"
+        )
 
 
 @contextmanager

@@ -42,8 +42,10 @@ def read_output(
 
 
 def attention_of(weights: Tensor) -> Attention:
-    """Attention (H, T, S) as plain numbers."""
-    return Attention(weights.tolist(), weights.mean(0).tolist())
+    """Attention (H, T, S) as plain numbers of six decimals: more only makes JSON long."""
+    exact = weights.double()
+    mean = exact.mean(0).round(decimals=6)
+    return Attention(exact.round(decimals=6).tolist(), mean.tolist())
 
 
 def choices_of(

@@ -160,8 +160,8 @@ def _signal(name: str, values: Tensor, *, units: bool) -> Signal:
     """Values (N, U) as plain numbers."""
     if name == "cell":
         values = torch.tanh(values)
-    values = values.float().cpu()
-    mean = (values.abs() if name in _SIGNED else values).mean(1)
+    values = values.double().cpu()
+    mean = (values.abs() if name in _SIGNED else values).mean(1).round(decimals=6)
     return Signal(mean.tolist(), (values * 100).round().int().tolist() if units else None)
 
 
