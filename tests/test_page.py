@@ -327,11 +327,14 @@ def test_a_server_error_is_told_in_its_place_and_overcome(
 ) -> None:
     visit.expected = "the server responded with a status of 5"
     page = visit.inspected()
+    page.get_by_label("Text to translate").fill("Ein Mann")
+    expect(page.locator("#tree-figure")).to_have_attribute("aria-busy", "true")
     service.failure = (503, "overloaded", "256 texts wait")
     page.get_by_label("Text to translate").fill("Der Mann")
     expect(page.locator("#translate-trouble")).to_contain_text("The server is busy.")
     expect(page.locator("#output")).to_have_text(OUTPUT)
     expect(page.locator("#output")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#tree-figure")).to_have_attribute("aria-busy", "false")
     service.failure = None
     page.locator("#translate-trouble").get_by_role("button", name="Try again").click()
     expect(page.locator("#translate-trouble")).to_be_empty()

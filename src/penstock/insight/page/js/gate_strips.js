@@ -1,22 +1,22 @@
 // The gates of one layer as strips: a row for each gate, a column for each token.
 
 import { draw, drawing } from "./dom.js";
-import { slantedNames } from "./heat_map.js";
+import { headRoom, slantedNames } from "./heat_map.js";
 import { say } from "./strings.js";
 
 const STEP = 36;
 const STRIP = 26;
-const NAME = 96;
-const HEAD = 74;
+const NAME = 86;
 const ORDER = ["reset", "update", "input", "forget", "output", "candidate", "cell", "hidden"];
 
 // `values`: for each gate a number in -1…1 a token. `memory`: the gate that decides what is kept.
 export function gateStrips(block, values, title, memory) {
   const gates = ORDER.filter((gate) => values[gate]?.length);
-  const width = NAME + block.tokens.length * STEP + 64;
-  const height = HEAD + gates.length * STRIP + 2;
+  const head = headRoom(block.tokens);
+  const width = NAME + block.tokens.length * STEP + 40;
+  const height = head + gates.length * STRIP + 2;
   const rows = gates.map((gate, row) => {
-    const y = HEAD + row * STRIP;
+    const y = head + row * STRIP;
     return draw(
       "g",
       {},
@@ -28,7 +28,7 @@ export function gateStrips(block, values, title, memory) {
       ...values[gate].flatMap((value, column) => gateCell(value, NAME + column * STEP, y)),
     );
   });
-  const names = slantedNames(block.tokens, NAME, HEAD - 8, STEP);
+  const names = slantedNames(block.tokens, NAME, head - 8, STEP);
   const svg = drawing(width, height, title, say("stripsMean"), ...names, ...rows);
   svg.classList.add("strips");
   return svg;

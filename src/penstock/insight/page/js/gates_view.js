@@ -36,7 +36,11 @@ export function gatesView(place, { onUnits }) {
         hasUnits ? unitField(unit, most, chooseUnit) : unitButton(onUnits),
       ),
       make("p", { class: "reading" }, say(`gateMeans_${blocks[0].cell}`)),
-      blocks.map((block) => blockFigure(block, unit, chooseUnit)),
+      make(
+        "div",
+        { class: "gate-blocks" },
+        blocks.map((block) => blockFigure(block, unit, chooseUnit)),
+      ),
     );
   }
 

@@ -6,26 +6,27 @@ import { say } from "./strings.js";
 
 const CELL = 24;
 const WIDEST_ROW = 112;
-const TOP = 92;
+const LONGEST_NAME = 96; // px of a slanted name
 const SHADE = 0.02; // cells below are left blank
 
 export function heatMap(inspection, weights, link) {
   const { source_tokens: sources, target_tokens: targets } = inspection;
   const left = roomFor(targets, WIDEST_ROW);
+  const top = headRoom(sources);
   const [width, height] = [sources.length * CELL, targets.length * CELL];
   const cells = draw("g", { class: "cells" });
   weights.forEach((row, target) =>
     row.forEach((weight, source) => {
-      if (weight >= SHADE) cells.append(cell(left, source, target, weight));
+      if (weight >= SHADE) cells.append(cell(left, top, source, target, weight));
     }),
   );
-  const columnNames = slantedNames(sources, left, TOP - 8, CELL);
+  const columnNames = slantedNames(sources, left, top - 8, CELL);
   const rowNames = targets.map((token, index) =>
     draw(
       "text",
       {
         x: left - 8,
-        y: TOP + (index + 0.5) * CELL,
+        y: top + (index + 0.5) * CELL,
         "text-anchor": "end",
         "dominant-baseline": "central",
       },
@@ -33,13 +34,13 @@ export function heatMap(inspection, weights, link) {
     ),
   );
   const bandRow = draw("rect", { class: "band", x: left, width, height: CELL, visibility: "hidden" });
-  const bandColumn = draw("rect", { class: "band", y: TOP, width: CELL, height, visibility: "hidden" });
+  const bandColumn = draw("rect", { class: "band", y: top, width: CELL, height, visibility: "hidden" });
   const svg = drawing(
     left + width + 60,
-    TOP + height + 2,
+    top + height + 2,
     say("mapName"),
     say("mapMean"),
-    draw("rect", { class: "field", x: left, y: TOP, width, height }),
+    draw("rect", { class: "field", x: left, y: top, width, height }),
     cells,
     bandRow,
     bandColumn,
@@ -51,7 +52,7 @@ export function heatMap(inspection, weights, link) {
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
     const source = Math.floor((event.clientX - box.left - left) / CELL);
-    const target = Math.floor((event.clientY - box.top - TOP) / CELL);
+    const target = Math.floor((event.clientY - box.top - top) / CELL);
     const [inColumn, inRow] = [sources[source] !== undefined, targets[target] !== undefined];
     if (inRow) link("target", target);
     else if (inColumn) link("source", source);
@@ -62,7 +63,7 @@ export function heatMap(inspection, weights, link) {
   function mark(side, index) {
     for (const band of [bandRow, bandColumn]) band.setAttribute("visibility", "hidden");
     if (index === null) return;
-    if (side === "target") stand(bandRow, "y", TOP + index * CELL);
+    if (side === "target") stand(bandRow, "y", top + index * CELL);
     else stand(bandColumn, "x", left + index * CELL);
     rowNames.forEach((node, place) =>
       node.classList.toggle("linked", side === "target" && place === index),
@@ -76,11 +77,11 @@ function stand(band, axis, value) {
   band.setAttribute("visibility", "visible");
 }
 
-function cell(left, source, target, weight) {
+function cell(left, top, source, target, weight) {
   return draw("rect", {
     class: "ink-heat",
     x: left + source * CELL + 1,
-    y: TOP + target * CELL + 1,
+    y: top + target * CELL + 1,
     width: CELL - 2,
     height: CELL - 2,
     rx: 2,
@@ -93,6 +94,11 @@ export function slantedNames(tokens, left, y, step) {
   return tokens.map((token, index) => {
     const x = left + (index + 0.5) * step;
     const turn = `translate(${x + 3} ${y}) rotate(-52)`;
-    return draw("text", { transform: turn, class: "slanted" }, fitted(shownPiece(token), 96));
+    return draw("text", { transform: turn, class: "slanted" }, fitted(shownPiece(token), LONGEST_NAME));
   });
+}
+
+// The height that slanted names take.
+export function headRoom(tokens) {
+  return Math.ceil(0.79 * roomFor(tokens, LONGEST_NAME)) + 12;
 }

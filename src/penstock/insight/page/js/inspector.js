@@ -63,6 +63,10 @@ export function inspector(onChange) {
       flight?.abort();
       flight = null;
     },
+    // No translation came: what was looked at before stays.
+    rest() {
+      if (state.phase === "wait") change({ phase: state.inspection ? "ready" : "none" });
+    },
     want(values) {
       if (!asked.text) return;
       if (values.prefix) asked.exact = false;

@@ -17,7 +17,11 @@ const shown = figures({
   onUnits: () => look.want({ units: true }),
   onForce: (prefix) => look.want({ prefix }),
 });
-const translate = translateView({ onTranslated: look.consider, onTyped: look.hold });
+const translate = translateView({
+  onTranslated: look.consider,
+  onTyped: look.hold,
+  onFailed: look.rest,
+});
 const training = trainingView(byId("training-figure"), byId("training-note"));
 const tasks = tasksView(byId("tasks"), byId("tasks-panels"));
 let served = null;

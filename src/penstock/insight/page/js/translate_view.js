@@ -8,16 +8,16 @@ import { number, percentOfLog } from "./pieces.js";
 import { ask, ServiceError } from "./service.js";
 import { say, sample } from "./strings.js";
 
-// ms without a key before we ask: at once when nothing is under way, but while the server works a
-// little later, so that a quick typist does not fill its queue
-const PAUSE = 10;
-const PAUSE_IN_FLIGHT = 60;
+// ms without a key before we ask while a request is under way, so that a quick typist does not fill
+// the server's queue; when none is, we ask at once
+const PAUSE = 60;
 const SLOW = 700; // ms until we say that the server is slow
 
 const SHOWN = 4; // translations: the best and what else was considered
 
-// `onTranslated(translation)` is told of each new answer, with null when there is no text.
-export function translateView({ onTranslated, onTyped }) {
+// `onTranslated(translation)` is told of each new answer, with null when there is no text;
+// `onTyped()` of each key, `onFailed()` of an answer that did not come.
+export function translateView({ onTranslated, onTyped, onFailed }) {
   const field = byId("text");
   const output = byId("output");
   const told = byId("told");
@@ -34,7 +34,7 @@ export function translateView({ onTranslated, onTyped }) {
   function typed() {
     languages.guess(null);
     onTyped();
-    begin(flight ? PAUSE_IN_FLIGHT : PAUSE);
+    begin(flight ? PAUSE : 0);
   }
 
   function begin(delay) {
@@ -88,6 +88,7 @@ export function translateView({ onTranslated, onTyped }) {
     finish();
     output.setAttribute("aria-busy", "true"); // what stands there is older than the text
     tell("");
+    onFailed();
     showError(trouble, error, error.code === "too_long" ? null : () => begin(0));
   }
 

@@ -5,7 +5,7 @@ import { say } from "./strings.js";
 
 const UNIT_ROW = 4;
 const UNIT_STEP = 36;
-const UNIT_LEFT = 96;
+const UNIT_LEFT = 86;
 const LEVELS = 8; // shades: one path for each, not a rectangle for each of thousands of cells
 
 export function unitMap(block, gate, chosen, onChoose) {
