@@ -29,10 +29,10 @@ MODELS: dict[str, Any] = {
             "target": "en",
             "name": f"{source}-en",
             "cell": "lstm",
-            "attention": "dot",
+            "attention": attention,
             "beam_size": 5,
         }
-        for source in ("de", "fr")
+        for source, attention in (("de", "dot"), ("fr", "none"))
     ],
     "classifiers": [{"name": "mood"}],
     "fillers": [{"name": "gaps"}],

@@ -110,6 +110,18 @@ def test_one_types_and_reads_the_translation(visit: Visit, service: FakeService)
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == OUTPUT
     assert service.bodies("/v1/translate")[-1]["texts"] == "Ein Mann putzt ein Fenster."
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.url
+    assert "text=Ein+Mann+putzt" in link
+
+
+@in_browser
+def test_the_models_are_named(visit: Visit) -> None:
+    expect(visit.open().locator("#models")).to_have_text(
+        "Models on this server: de-en (LSTM, with attention), fr-en (LSTM, without attention)."
+    )
 
 
 @in_browser

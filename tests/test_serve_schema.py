@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from penstock.serve.middleware.keys import new_key
 from penstock.serve.settings import Settings
 from serving import client_of, plain_app
 
@@ -52,6 +54,22 @@ def test_the_schema_says_what_is_served_and_how_much_of_it() -> None:
         {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 3},
     ]
     assert client.get("/openapi.json").json()["paths"] == paths  # asking changes nothing
+
+
+def test_the_schema_says_where_a_key_is_needed(tmp_path: Path) -> None:
+    _, line = new_key("ann")
+    (tmp_path / "keys").write_text(line, encoding="utf-8")
+    client = client_of(plain_app(Settings(api_keys=tmp_path / "keys")))
+    schema = client.get("/openapi.json").json()
+    schemes = schema["components"]["securitySchemes"]
+    assert schemes["bearer"] == {"type": "http", "scheme": "bearer"}
+    assert schema["security"] == [{name: []} for name in schemes]
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            answer = client.request(method, path, json={} if method == "post" else None)
+            is_open = operation.get("security") == []
+            assert is_open == (answer.status_code != 403), path
+    assert "security" not in client_of(plain_app()).get("/openapi.json").json()
 
 
 # what these are asked at random comes as far as a model; others mostly ask for what does not fit

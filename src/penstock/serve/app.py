@@ -110,8 +110,12 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         return json_response(described)
 
     for path, operation in {
-        "/health": Operation(health, "Whether the server lives", answer=State, errors=()),
-        "/ready": Operation(ready, "Whether the models are ready", answer=State, errors=(503,)),
+        "/health": Operation(
+            health, "Whether the server lives", answer=State, errors=(), is_open=True
+        ),
+        "/ready": Operation(
+            ready, "Whether the models are ready", answer=State, errors=(503,), is_open=True
+        ),
     }.items():
         add_operation(app, path, operation, tag="server", failure=State)
     app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)

@@ -110,9 +110,14 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/detect": Operation(
             detect, "Detect a language", request=DetectRequest, forms=_FORMS, answer=list[Guess]
         ),
-        "/languages": Operation(languages, "Languages that are served", answer=list[Language]),
+        "/languages": Operation(
+            languages, "Languages that are served", answer=list[Language], is_open=True
+        ),
         "/frontend/settings": Operation(
-            settings, "What a page that translates must know", answer=dict[str, Any]
+            settings,
+            "What a page that translates must know",
+            answer=dict[str, Any],
+            is_open=True,
         ),
     }.items():
         add_operation(app, path, operation, tag="LibreTranslate", failure=Failure)

@@ -20,6 +20,16 @@ from penstock.serve.api.reading import JSON
 from penstock.serve.loading.serving import Serving
 from penstock.serve.settings import Settings
 
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "deepl": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "`DeepL-Auth-Key KEY`, as DeepL's clients send it.",
+    },
+}
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 _WHY = {
@@ -78,6 +88,7 @@ class Operation:
         query: parameters.
         errors: statuses beside 200.
         stream: the answer is a stream of events.
+        is_open: no key is asked for, whatever the settings.
     """
 
     handle: Handler
@@ -88,6 +99,7 @@ class Operation:
     query: Sequence[Parameter] = field(default=(), kw_only=True)
     errors: Sequence[int] = field(default=(400, 403, 408, 413, 429, 503), kw_only=True)
     stream: bool = field(default=False, kw_only=True)
+    is_open: bool = field(default=False, kw_only=True)
 
 
 def add_operation(
@@ -106,6 +118,8 @@ def add_operation(
             {"name": p.name, "in": "query", "description": p.description, "schema": p.schema}
             for p in operation.query
         ]
+    if operation.is_open:
+        extra["security"] = []
     responses: dict[int | str, dict[str, Any]] = {
         status: {"model": failure, "description": _WHY[status]} for status in operation.errors
     }
@@ -127,7 +141,7 @@ def add_operation(
 
 
 def describe_served(schema: dict[str, Any], serving: Serving, settings: Settings) -> None:
-    """Write the served languages and the most texts into the schema of an application, in place.
+    """Write what is served, the most texts and the keys into an application's schema, in place.
 
     Other names of a served language (`de_AT` for `de`) are understood too; the schema leaves them
     out, so that what is made from it is served.
@@ -149,6 +163,9 @@ def describe_served(schema: dict[str, Any], serving: Serving, settings: Settings
             for kind in fields.get(name, {}).get("anyOf", ()):
                 if kind["type"] == "array":
                     kind["maxItems"] = settings.max_texts
+    if settings.api_keys is not None:
+        schema.setdefault("components", {})["securitySchemes"] = _KEYS
+        schema["security"] = [{name: []} for name in _KEYS]
 
 
 def _request_fields(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

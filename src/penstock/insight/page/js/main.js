@@ -28,7 +28,7 @@ let served = null;
 
 function describeModels() {
   const names = served?.pairs.map((pair) => {
-    const attention = say(pair.attention ? "withAttention" : "withoutAttention");
+    const attention = say(pair.attention === "none" ? "withoutAttention" : "withAttention");
     return `${pair.name} (${pair.cell.toUpperCase()}${say("comma")}${attention})`;
   });
   fill(byId("models"), names?.length ? say("modelsServed", { list: names.join(say("comma")) }) : "");

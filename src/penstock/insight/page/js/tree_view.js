@@ -95,9 +95,7 @@ export function treeView(place, { onExact }) {
 
 function bestPath(inspection) {
   const end = inspection.tree.nodes.find((node) => node.state === "best");
-  const chosen = inspection.tree.nodes.filter((node) => node.state === "best");
-  const leaf = chosen.reduce((a, b) => (b.step > a.step ? b : a), end);
-  return new Set(leaf ? pathTo(inspection.tree, leaf.id).map((node) => node.id) : []);
+  return new Set(pathTo(inspection.tree, end.id).map((node) => node.id));
 }
 
 function stepInWords(nodes) {
