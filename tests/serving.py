@@ -52,10 +52,12 @@ def _bundle(raw: dict[str, Any], source: Tokenizer, target: Tokenizer, *, seed: 
     return Bundle(config, model.eval().requires_grad_(requires_grad=False), source, target)
 
 
-def random_translator(source: Sequence[str], target: Sequence[str], *, seed: int = 1) -> Translator:
-    """An untrained model over the words of two lists of sentences."""
+def random_translator(
+    source: Sequence[str], target: Sequence[str], *, seed: int = 1, **model: Any
+) -> Translator:
+    """An untrained model over the words of two lists of sentences; `model`: its other keys."""
     words: dict[str, Any] = {"kind": "word"}
-    raw = {"text": {"source": words, "target": words}, "model": _MODEL}
+    raw = {"text": {"source": words, "target": words}, "model": {**_MODEL, **model}}
     return Translator(_bundle(raw, _tokenizer(source), _tokenizer(target), seed=seed))
 
 
@@ -156,14 +158,17 @@ def plain_app(
 
 
 @contextmanager
-def real_service(settings: Settings) -> Iterator[str]:
+def real_service(settings: Settings, serving: Serving | None = None) -> Iterator[str]:
     """The whole of it, with the real worker behind a real socket, and its URL."""
     worker = Worker(settings)
     try:
-        with running(create_app(models_of(small_serving()), worker, settings)) as url:
+        with running(create_app(models_of(serving or small_serving()), worker, settings)) as url:
             yield url
     finally:
-        asyncio.run(worker.close(drain=False))
+        # in a thread of its own: a browser's loop may be running in this one
+        ending = threading.Thread(target=lambda: asyncio.run(worker.close(drain=False)))
+        ending.start()
+        ending.join()
 
 
 def client_of(app: FastAPI) -> TestClient:

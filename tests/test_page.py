@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import axe_core_python
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from browsing import Visit, in_browser
 from fake_service import PAGE, FakeServer, FakeService
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 OUTPUT = "A man is cleaning a window."
 VIEWS = ("attention", "tree", "gates", "what-if", "training")
-
-in_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium found; Debian and Ubuntu: apt install chromium"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,54 +31,24 @@ def service(running: FakeService) -> FakeService:
     return running
 
 
-class Visit:
-    """A page, and what must not happen on it.
-
-    Attributes:
-        expected: console messages that contain this are meant to come.
-    """
-
-    def __init__(self, page: Page, service: FakeService) -> None:
-        self.page, self.url = page, service.url
-        self.expected = "nothing is expected"
-        self.messages: list[str] = []
-        self.elsewhere: list[str] = []
-        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
-        page.on("request", lambda request: self._note(request.url))
-        page.set_default_timeout(8000)
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.url + "/", "data:")):
-            self.elsewhere.append(url)
-
-    def open(self, fragment: str = "") -> Page:
-        self.page.goto(f"{self.url}/{fragment}")
-        return self.page
-
-    def inspected(self) -> Page:
-        """Opened, with the figures drawn."""
-        self.page.clock.install()
-        self.open()
-        expect(self.page.locator("#output")).to_have_text(OUTPUT)
-        self.page.clock.fast_forward(1000)  # the page waits for a rest before it looks inside
-        self.page.wait_for_selector("#attention-figure[aria-busy=false] svg")
-        return self.page
-
-    def check(self) -> None:
-        wrong = [message for message in self.messages if self.expected not in message]
-        assert wrong == []
-        assert self.elsewhere == []
-
-
 @pytest.fixture
 def visit(browser: Browser, service: FakeService) -> Iterator[Visit]:
     context = browser.new_context(reduced_motion="reduce", locale="en-GB")
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
-    visit = Visit(context.new_page(), service)
+    visit = Visit(context.new_page(), service.url)
     yield visit
     context.close()
     visit.check()
+
+
+def inspected(visit: Visit) -> Page:
+    """Opened, with the figures drawn."""
+    visit.page.clock.install()
+    page = visit.open()
+    expect(page.locator("#output")).to_have_text(OUTPUT)
+    page.clock.fast_forward(1000)  # the page waits for a rest before it looks inside
+    page.wait_for_selector("#attention-figure[aria-busy=false] svg")
+    return page
 
 
 @in_browser
@@ -111,7 +65,7 @@ def test_one_types_and_reads_the_translation(visit: Visit, service: FakeService)
     assert page.evaluate("navigator.clipboard.readText()") == OUTPUT
     assert service.bodies("/v1/translate")[-1]["texts"] == "Ein Mann putzt ein Fenster."
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.locator("#link")).to_have_text("Copied")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == page.url
     assert "text=Ein+Mann+putzt" in link
@@ -172,7 +126,7 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(
 
 @in_browser
 def test_pointing_at_a_piece_links_it_in_both_drawings(visit: Visit) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     page.locator(".alignment [data-side=target][data-index='3']").hover()
     linked = page.locator(".alignment .piece.linked[data-side=source]")
     weights = page.locator(".alignment .lines .linked")
@@ -188,7 +142,7 @@ def test_pointing_at_a_piece_links_it_in_both_drawings(visit: Visit) -> None:
 
 @in_browser
 def test_pieces_are_linked_by_the_keyboard_and_heads_are_chosen(visit: Visit) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     page.locator(".alignment [data-side=target][data-index='0']").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator("#attention-figure .readout")).to_contain_text("“man” looks at")
@@ -201,7 +155,7 @@ def test_pieces_are_linked_by_the_keyboard_and_heads_are_chosen(visit: Visit) ->
 
 @in_browser
 def test_one_steps_through_the_beam_tree(visit: Visit) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     figure = page.locator("#tree-figure")
     expect(figure.locator(".where")).to_have_text("step 8 of 8")
     expect(figure.locator(".stage .node.finished")).to_have_count(1)
@@ -224,7 +178,7 @@ def test_one_steps_through_the_beam_tree(visit: Visit) -> None:
 def test_the_exact_optimum_is_marked_with_its_certificate(
     visit: Visit, service: FakeService
 ) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     page.get_by_role("button", name="Find the exact optimum").click()
     certificate = page.locator(".certificate.certified")
     expect(certificate).to_contain_text("The beam missed the optimum")
@@ -235,7 +189,7 @@ def test_the_exact_optimum_is_marked_with_its_certificate(
 
 @in_browser
 def test_gates_are_shown_for_each_layer_and_unit(visit: Visit, service: FakeService) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     figure = page.locator("#gates-figure")
     expect(figure.locator(".gate-block")).to_have_count(2)
     # the forget gate is 0.5 + 0.45 sin(place + 1)
@@ -258,7 +212,7 @@ def test_gates_are_shown_for_each_layer_and_unit(visit: Visit, service: FakeServ
 def test_a_forced_prefix_is_searched_on_from_and_taken_back(
     visit: Visit, service: FakeService
 ) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     figure = page.locator("#what-if-figure")
     figure.locator(".piece-button").nth(1).click()
     expect(figure.locator(".choices-here li")).to_have_count(4)
@@ -278,7 +232,7 @@ def test_a_forced_prefix_is_searched_on_from_and_taken_back(
 
 @in_browser
 def test_language_and_theme_are_switched_and_kept(visit: Visit) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.get_by_role("button", name="Dark").click()
     page.get_by_role("button", name="中文").click()
@@ -338,7 +292,7 @@ def test_a_server_error_is_told_in_its_place_and_overcome(
     visit: Visit, service: FakeService
 ) -> None:
     visit.expected = "the server responded with a status of 5"
-    page = visit.inspected()
+    page = inspected(visit)
     page.get_by_label("Text to translate").fill("Ein Mann")
     expect(page.locator("#tree-figure")).to_have_attribute("aria-busy", "true")
     service.failure = (503, "overloaded", "256 texts wait")
@@ -374,7 +328,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(visit: Visit, service: FakeServ
 @in_browser
 def test_a_server_that_is_not_there_is_told(visit: Visit) -> None:
     visit.expected = "net::ERR_"
-    page = visit.inspected()
+    page = inspected(visit)
     page.context.set_offline(True)
     page.get_by_label("Text to translate").fill("Der Mann")
     expect(page.locator("#translate-trouble")).to_contain_text("cannot be reached")
@@ -384,7 +338,7 @@ def test_a_server_that_is_not_there_is_told(visit: Visit) -> None:
 
 @in_browser
 def test_a_slow_server_is_told(visit: Visit, service: FakeService) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     service.delay = 1.2
     page.get_by_label("Text to translate").fill("Der Mann")
     expect(page.locator("#told")).to_have_text("The server takes its time…")
@@ -403,7 +357,7 @@ def test_a_slow_server_is_told(visit: Visit, service: FakeService) -> None:
     ids=["markup", "right-to-left", "5,000 characters", "one long word"],
 )
 def test_hostile_texts_are_texts(visit: Visit, text: str) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     page.set_viewport_size({"width": 360, "height": 700})
     page.get_by_label("Text to translate").fill(text)
     expect(page.locator("#output")).to_have_text(text.upper())
@@ -420,8 +374,8 @@ def test_hostile_texts_are_texts(visit: Visit, text: str) -> None:
 def test_a_text_in_parts_has_no_figures_and_a_text_too_long_is_not_sent(
     visit: Visit, service: FakeService
 ) -> None:
-    page = visit.inspected()
-    inspected = len(service.bodies("/v1/inspect"))
+    page = inspected(visit)
+    looked = len(service.bodies("/v1/inspect"))
     page.get_by_label("Text to translate").fill("Der Mann geht. " * 380)
     expect(page.locator("#told .badge")).to_have_text("split")
     expect(page.locator("#attention-note")).to_contain_text("The figures show one sentence")
@@ -432,12 +386,12 @@ def test_a_text_in_parts_has_no_figures_and_a_text_too_long_is_not_sent(
     expect(page.locator("#counter")).to_have_text("6,001 of 6,000 characters")
     page.wait_for_timeout(900)
     assert len(service.bodies("/v1/translate")) == translated
-    assert len(service.bodies("/v1/inspect")) == inspected
+    assert len(service.bodies("/v1/inspect")) == looked
 
 
 @in_browser
 def test_of_several_lines_the_first_is_looked_into(visit: Visit, service: FakeService) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     page.get_by_label("Text to translate").fill("\n  Der Mann.\n\nDie Frau.")
     expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "true")
     expect(page.locator("#attention-figure")).to_have_attribute("aria-busy", "false")
@@ -447,7 +401,7 @@ def test_of_several_lines_the_first_is_looked_into(visit: Visit, service: FakeSe
 
 @in_browser
 def test_the_keyboard_is_enough(visit: Visit, service: FakeService) -> None:
-    page = visit.inspected()
+    page = inspected(visit)
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to the text field")
     page.keyboard.press("Enter")
@@ -474,7 +428,7 @@ def test_the_keyboard_is_enough(visit: Visit, service: FakeService) -> None:
 def test_no_serious_barrier_is_found(visit: Visit, theme: str) -> None:
     page = visit.page
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
-    visit.inspected()
+    inspected(visit)
     page.get_by_role("button", name="Find the exact optimum").click()
     expect(page.locator(".certificate.certified")).to_be_visible()
     page.locator(".piece-button").nth(1).click()
@@ -517,63 +471,6 @@ def barriers(page: Page) -> list[str]:
     ]
 
 
-@in_browser
-def test_a_document_without_a_server_shows_the_same_figures(
-    browser: Browser, tmp_path: Path
-) -> None:
-    from fake_service import inspection
-
-    wanted = {"text": "Ein </script> Mann", "prefix": [], "exact": True, "units": True}
-    data = json.dumps(inspection(wanted)).replace("<", "\\u003c")
-    html = (PAGE / "inspection.html").read_text(encoding="utf-8")
-    html = html.replace("<!-- styles -->", f"<style>{joined_styles()}</style>")
-    block = f'<script type="application/json" id="inspection">{data}</script>'
-    html = html.replace("<!-- data -->", block)
-    html = html.replace("<!-- script -->", f'<script type="module">{joined_script()}</script>')
-    path = tmp_path / "inspection.html"
-    path.write_text(html, encoding="utf-8")
-    page = browser.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(path.as_uri())
-    for figure in ("attention", "tree", "gates"):
-        expect(page.locator(f"#{figure}-figure svg").first).to_be_visible()
-    expect(page.locator("#source")).to_have_text("Ein </script> Mann")
-    expect(page.locator(".piece-button")).to_have_count(8)
-    page.locator(".piece-button").first.click()
-    expect(page.locator(".choices-here button")).to_have_count(0)
-    page.get_by_role("button", name="中文").click()
-    expect(page.get_by_role("heading", name="它如何搜索")).to_be_visible()
-    assert errors == []
-    page.close()
-
-
-IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
-TOP_LEVEL = re.compile(
-    r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (\w+)", re.MULTILINE
-)
-
-
-def joined_script(entry: str = "inspection.js") -> str:
-    """The modules that an entry needs, each after those that it imports, as one script."""
-    done: dict[str, str] = {}
-
-    def add(name: str) -> None:
-        if name in done:
-            return
-        text = (PAGE / "js" / name).read_text(encoding="utf-8")
-        for needed in IMPORT.findall(text):
-            add(needed)
-        done[name] = re.sub(r"^export ", "", IMPORT.sub("", text), flags=re.MULTILINE)
-
-    add(entry)
-    return "\n".join(done.values())
-
-
-def joined_styles() -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(PAGE.glob("css/*.css")))
-
-
 def modules() -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in PAGE.glob("js/*.js")}
 
@@ -591,14 +488,6 @@ def test_no_file_makes_markup_or_code_from_text() -> None:
             r'\sstyle="|\son\w+="|<style|<script(?! (type="module" )?src=)', text
         ), path
         assert "//" not in re.sub(r"'http://www.w3.org/2000/svg'", "", text), path
-
-
-def test_modules_can_be_joined() -> None:
-    names = [name for text in modules().values() for name in TOP_LEVEL.findall(text)]
-    assert len(names) > 100
-    assert sorted({name for name in names if names.count(name) > 1}) == []
-    for entry in ("main.js", "inspection.js", "docs.js"):
-        assert not re.search(r"^(import|export)\b", joined_script(entry), re.MULTILINE), entry
 
 
 def strings_of(language: str) -> dict[str, str]:
