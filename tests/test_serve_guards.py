@@ -16,8 +16,10 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from penstock.errors import DataError, UsageError
-from penstock.serve.middleware.guards import CONTENT_SECURITY_POLICY, BodyLimit, TokenBuckets
+from penstock.serve.middleware.body_limit import BodyLimit
 from penstock.serve.middleware.keys import new_key, read_keys
+from penstock.serve.middleware.rate_limit import TokenBuckets
+from penstock.serve.middleware.security_headers import CONTENT_SECURITY_POLICY
 from penstock.serve.page import load_page
 from penstock.serve.settings import Settings
 from serving import GERMAN, PlainWorker, client_of, plain_app, running, until

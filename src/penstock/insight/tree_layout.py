@@ -1,4 +1,8 @@
-"""The rows of a beam tree's beginnings in a figure, each beside its likeliest child."""
+"""The rows of a beam tree's beginnings in a figure, each beside its likeliest child.
+
+A still figure shows the whole tree, thinned. The page shows one step at a time with all that fell
+out there, and has a layout of its own (`page/js/tree_layout.js`).
+"""
 
 from __future__ import annotations
 

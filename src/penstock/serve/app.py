@@ -26,9 +26,11 @@ from penstock.serve.api.service import Service
 from penstock.serve.inference.worker import Worker
 from penstock.serve.loading.models import Models
 from penstock.serve.metrics import CONTENT_TYPE
-from penstock.serve.middleware.guards import BodyLimit, RateLimit, SecurityHeaders, TokenBuckets
+from penstock.serve.middleware.body_limit import BodyLimit
 from penstock.serve.middleware.keys import read_keys
 from penstock.serve.middleware.observing import Observed
+from penstock.serve.middleware.rate_limit import RateLimit, TokenBuckets
+from penstock.serve.middleware.security_headers import SecurityHeaders
 from penstock.serve.page import add_page, load_page
 from penstock.serve.settings import Settings
 from penstock.version import __version__

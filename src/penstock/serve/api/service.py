@@ -19,8 +19,7 @@ from penstock.serve.api.waiting import unless_gone
 from penstock.serve.inference.worker import Worker
 from penstock.serve.loading.models import Models
 from penstock.serve.loading.serving import Serving
-from penstock.serve.middleware.guards import key_in_header
-from penstock.serve.middleware.keys import ApiKeys
+from penstock.serve.middleware.keys import ApiKeys, key_in_header
 from penstock.serve.middleware.observing import note_texts
 from penstock.serve.settings import Settings
 from penstock.translation import Translation

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import Scope
+
 from penstock.errors import DataError, UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -85,6 +87,16 @@ def new_key(name: str) -> tuple[str, str]:
         raise UsageError(f"--new-key {name!r}: a name has 1 to 64 letters, digits, '.', '_' or '-'")
     key = _PREFIX + secrets.token_urlsafe(32)
     return key, f"{name} sha256:{_digest(key).hex()}"
+
+
+def key_in_header(scope: Scope) -> str | None:
+    """The API key of `Authorization: Bearer …` or DeepL's `DeepL-Auth-Key …`; None without."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, key = value.decode("latin-1").partition(" ")
+            if scheme.lower() in ("bearer", "deepl-auth-key"):
+                return key.strip()
+    return None
 
 
 def _entry(words: list[str], path: Path, number: int) -> tuple[str, bytes]:

@@ -1,7 +1,7 @@
 // The gates of one layer as strips: a row for each gate, a column for each token.
 
 import { draw, drawing } from "./dom.js";
-import { headRoom, slantedNames } from "./heat_map.js";
+import { headRoom, slantedNames } from "./slanted_names.js";
 import { say } from "./strings.js";
 
 const STEP = 36;

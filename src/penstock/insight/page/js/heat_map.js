@@ -2,11 +2,11 @@
 
 import { draw, drawing } from "./dom.js";
 import { fitted, roomFor, shownPiece } from "./pieces.js";
+import { headRoom, slantedNames } from "./slanted_names.js";
 import { say } from "./strings.js";
 
 const CELL = 24;
 const WIDEST_ROW = 112;
-const LONGEST_NAME = 96; // px of a slanted name
 const SHADE = 0.02; // cells below are left blank
 
 export function heatMap(inspection, weights, link) {
@@ -87,18 +87,4 @@ function cell(left, top, source, target, weight) {
     rx: 2,
     "fill-opacity": weight.toFixed(2),
   });
-}
-
-// Pieces over columns, slanted so that long ones find room.
-export function slantedNames(tokens, left, y, step) {
-  return tokens.map((token, index) => {
-    const x = left + (index + 0.5) * step;
-    const turn = `translate(${x + 3} ${y}) rotate(-52)`;
-    return draw("text", { transform: turn, class: "slanted" }, fitted(shownPiece(token), LONGEST_NAME));
-  });
-}
-
-// The height that slanted names take.
-export function headRoom(tokens) {
-  return Math.ceil(0.79 * roomFor(tokens, LONGEST_NAME)) + 12;
 }

@@ -1,4 +1,6 @@
 // Where the nodes of a beam tree stand: a column for each step, children near their parents.
+// The page shows one step at a time with all that fell out there; the still figures of
+// `penstock inspect` show the whole tree thinned, and have a layout of their own (tree_layout.py).
 
 const KEPT_ROW = 40;
 const PRUNED_ROW = 19;

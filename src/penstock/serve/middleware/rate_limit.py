@@ -1,0 +1,115 @@
+"""How often a client may ask."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from penstock.serve.api.failures import RequestError, error_response
+from penstock.serve.middleware.keys import ApiKeys, key_in_header
+
+_MOST_CLIENTS = 10_000
+# probes and the page's files: a page must not use up its reader's requests
+_UNLIMITED = ("/health", "/ready", "/metrics", "/", "/docs", "/openapi.json", "/favicon.ico")
+
+
+class TokenBuckets:
+    """How many requests each client has left.
+
+    A bucket holds `a_minute` requests and fills up steadily. The clients seen last are remembered;
+    one that is forgotten has a full bucket again.
+
+    Args:
+        a_minute: requests.
+        most: clients that are remembered.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        a_minute: float,
+        *,
+        most: int = _MOST_CLIENTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._a_second = a_minute / 60
+        self._size = max(1.0, a_minute)
+        self._most = most
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str) -> float:
+        """Take a request from the client's bucket.
+
+        Returns:
+            0 when it had one; else the seconds until it has.
+        """
+        now = self._clock()
+        left, since = self._buckets.pop(client, (self._size, now))
+        left = min(self._size, left + (now - since) * self._a_second)
+        wait = 0.0 if left >= 1 else (1 - left) / self._a_second
+        self._buckets[client] = (left if wait else left - 1, now)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return wait
+
+    def __len__(self) -> int:
+        """Clients that are remembered."""
+        return len(self._buckets)
+
+
+class RateLimit:
+    """Refuses a client that asks too often, before anything of its request is read.
+
+    A client is the holder of the key in its header, or else its address: of IPv6 the first 64
+    bits, which is what one client has for itself. Probes and the page's files are free.
+
+    Args:
+        app: what comes behind.
+        buckets: what each client has left.
+        keys: of the service.
+    """
+
+    def __init__(self, app: ASGIApp, *, buckets: TokenBuckets, keys: ApiKeys | None) -> None:
+        self._app = app
+        self._buckets = buckets
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or 429 with the time to wait."""
+        if scope["type"] == "http" and not _is_unlimited(scope["path"]):
+            wait = self._buckets.take(self._client(scope))
+            if wait:
+                message = "too many requests from this client; wait as long as Retry-After says"
+                error = RequestError(429, message, retry_after=wait)
+                await error_response(scope["path"], error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _client(self, scope: Scope) -> str:
+        key = key_in_header(scope)
+        holder = self._keys.holder(key) if self._keys is not None and key else None
+        if holder is not None:
+            return f"key {holder}"
+        peer = scope.get("client")
+        return _network(str(peer[0])) if peer else ""
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed), 64), strict=False))
+    return str(parsed)
+
+
+def _is_unlimited(path: str) -> bool:
+    return path in _UNLIMITED or path.startswith("/page/")
