@@ -15,7 +15,7 @@ export function attentionView(place) {
     if (head !== "mean" && head >= heads.length) head = "mean";
     const weights = head === "mean" ? mean : heads[head];
     const choices = [["mean", say("headMean")]];
-    heads.forEach((_, index) => choices.push([index, say("headNumber", { number: index + 1 })]));
+    heads.forEach((_, index) => choices.push([index, String(index + 1)]));
     const pick = (value) => {
       head = value;
       show(inspection);

@@ -9,7 +9,7 @@ import { hasString, say } from "./strings.js";
 export function explained(error) {
   const keys = [`error_${error.code}`, `error_http_${error.status}`];
   const key = keys.find((name) => hasString(name)) ?? "error_other";
-  const own = key === "error_invalid" || key === "error_other" ? ` ${error.message}` : "";
+  const own = key === "error_http_400" || key === "error_other" ? ` ${error.message}` : "";
   return say(key, { status: error.status || "?" }) + own;
 }
 
