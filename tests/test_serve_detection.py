@@ -9,7 +9,7 @@ import pytest
 
 from penstock.serve.api.detection import Detector
 from penstock.serve.api.language_names import language_name
-from penstock.serve.api.service import served_code
+from penstock.serve.api.routing import served_code
 
 TEXTS = {
     "de": "Ein Mann mit einem orangefarbenen Hut starrt etwas an.",

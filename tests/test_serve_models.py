@@ -92,7 +92,6 @@ def test_languages_lead_to_their_model(runs: Path) -> None:
     (found,) = serving.translator("FR", "en").translate(FRENCH[:1])
     assert found.text == wanted.translate(FRENCH[:1])[0].text
     assert serving.translator("en", "pt_BR") is serving.pairs["en", "pt-br"]
-    assert serving.languages == {"de": ["en"], "fr": ["en"], "en": ["pt-br"]}
     assert serving.summary() == "de-en, fr-en, en:pt-br, kinds, gaps, novel"
     assert serving.classifier() is serving.classifier("kinds")
     assert serving.filler("gaps").fill(["the ___ sees"])[0].status == "ok"

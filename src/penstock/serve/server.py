@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.errors import PenstockError, UsageError
 from penstock.serve import logs
+from penstock.serve.api.routing import rank_languages
 from penstock.serve.app import create_app
 from penstock.serve.inference.worker import Worker
 from penstock.serve.loading.models import Models
@@ -143,6 +144,8 @@ class _Process:
         await asyncio.to_thread(self._models.load)
         # its thread has a warm-up of its own to do
         await self._worker.call(self._models.current.warm_up)
+        # nor should the first text of an unnamed language wait for the detector
+        await rank_languages([""], {source for source, _ in self._models.current.pairs})
         self._models.ready = True
 
     async def _first_of(self, *tasks: asyncio.Task[None]) -> None:

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from penstock.serve.api.language_names import base_language
@@ -39,43 +40,32 @@ class Detector:
 
     def __init__(self, languages: Iterable[str]) -> None:
         self.languages = tuple(sorted(set(languages)))
-        self._lock = threading.Lock()
-        self._identifiers: dict[frozenset[str], LanguageIdentifier | None] = {}
 
-    def load(self) -> None:
-        """Do now what the first detection would have to."""
-        self.rank("")
-
-    def rank(self, text: str, among: Collection[str] | None = None) -> list[Detected]:
+    def rank(self, text: str) -> list[Detected]:
         """The languages by likelihood, the likeliest first.
 
         Args:
             text: any; a blank one is as likely in all.
-            among: some of the languages; None: all.
 
         Returns:
             Only those that can be told apart from others; empty when there is none. A single
             language is always the one.
         """
-        candidates = [x for x in self.languages if among is None or x in among]
-        if len(candidates) == 1:
-            return [Detected(candidates[0], 1.0)]
-        identifier = self._identifier(frozenset(map(base_language, candidates)))
-        if identifier is None:
+        if len(self.languages) == 1:
+            return [Detected(self.languages[0], 1.0)]
+        if self._identifier is None:
             return []
         known: dict[str, str] = {}
-        for code in candidates:  # of two of one base the plain or first one stands for both
+        for code in self.languages:  # of two of one base the plain or first one stands for both
             known.setdefault(base_language(code), code)
         return [
             Detected(known[code], float(confidence))
-            for code, confidence in identifier.rank(text.strip()[:_READ])
+            for code, confidence in self._identifier.rank(text.strip()[:_READ])
         ]
 
-    def _identifier(self, languages: frozenset[str]) -> LanguageIdentifier | None:
-        with self._lock:
-            if languages not in self._identifiers:
-                self._identifiers[languages] = _restricted(languages)
-            return self._identifiers[languages]
+    @cached_property
+    def _identifier(self) -> LanguageIdentifier | None:
+        return _restricted(frozenset(map(base_language, self.languages)))
 
 
 def _restricted(languages: frozenset[str]) -> LanguageIdentifier | None:

@@ -18,7 +18,8 @@ from penstock.serve.api.language_names import language_name
 from penstock.serve.api.lines import alternative_texts
 from penstock.serve.api.openapi import LanguageCode, Operation, Texts, add_operation
 from penstock.serve.api.reading import JSON, MULTIPART, URLENCODED, read_fields, validated
-from penstock.serve.api.service import Service, TextResult, rank_languages, translate_texts
+from penstock.serve.api.routing import rank_languages
+from penstock.serve.api.service import Service, TextResult, translate_texts
 
 _MOST_ALTERNATIVES = 15
 _FORMS = (JSON, URLENCODED, MULTIPART)

@@ -19,8 +19,9 @@ from penstock.serve.api import native_requests as forms
 from penstock.serve.api.failures import RequestError, as_request_error, error_content, json_response
 from penstock.serve.api.openapi import Operation, Parameter, add_operation
 from penstock.serve.api.reading import read_json, validated
+from penstock.serve.api.routing import route, served_code
 from penstock.serve.api.run_log import read_events
-from penstock.serve.api.service import Service, TextResult, route, served_code, translate_texts
+from penstock.serve.api.service import Service, TextResult, translate_texts
 from penstock.serve.api.waiting import unless_gone
 from penstock.serve.loading.serving import Serving
 from penstock.translation import as_json_object

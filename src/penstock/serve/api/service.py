@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from starlette.requests import Request
 
 from penstock.searching import SearchOptions
-from penstock.serve.api.detection import Detected, Detector
+from penstock.serve.api.detection import Detected
 from penstock.serve.api.failures import RequestError
-from penstock.serve.api.language_names import base_language
 from penstock.serve.api.lines import Text, join_translations, split_lines
+from penstock.serve.api.routing import Route, route
 from penstock.serve.api.waiting import unless_gone
 from penstock.serve.inference.worker import Worker
 from penstock.serve.loading.models import Models
-from penstock.serve.loading.serving import Serving
 from penstock.serve.middleware.keys import ApiKeys, key_in_header
 from penstock.serve.middleware.observing import note_texts
 from penstock.serve.settings import Settings
 from penstock.translation import Translation
-from penstock.translator import Translator
 
 _LINES_A_TEXT = 20  # of so many texts as a request may have
 
@@ -158,41 +155,6 @@ async def translate_texts(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which model translates a text.
-
-    Attributes:
-        source, target: languages as served.
-        translator: of these.
-        detected: the source language and its confidence where it was detected; else None.
-    """
-
-    source: str
-    target: str
-    translator: Translator
-    detected: Detected | None
-
-
-async def route(
-    serving: Serving, texts: Sequence[str], *, source: str | None, target: str
-) -> list[Route]:
-    """The way of each text; a source of None is detected among those that have the target.
-
-    Raises:
-        RequestError: 400, a language cannot be detected.
-        UnservedPairError: no model has the languages.
-    """
-    target = served_code(target, {t for _, t in serving.pairs})
-    if source is not None:
-        source = served_code(source, {s for s, _ in serving.pairs})
-        return [Route(source, target, serving.translator(source, target), None)] * len(texts)
-    return [
-        Route(each.language, target, serving.translator(each.language, target), each)
-        for each in await _detect(serving, texts, target)
-    ]
-
-
 async def _by_translator(
     service: Service, routes: Sequence[Route], cut: Sequence[Text], options: SearchOptions
 ) -> list[list[Translation]]:
@@ -228,47 +190,3 @@ def _check_lines(cut: Sequence[Text], *, most: int, name: str) -> None:
         raise RequestError(
             400, f"{name}: {lines:,} lines; send at most {most:,} at a time", code="too_many"
         )
-
-
-async def _detect(serving: Serving, texts: Sequence[str], target: str) -> list[Detected]:
-    """The language of each text, among those that have the target."""
-    sources = sorted(s for s, t in serving.pairs if t == target)
-    if not sources:
-        serving.translator("auto", target)  # says what is served
-    ranked = await rank_languages(texts, sources)
-    if not all(ranked):
-        raise RequestError(
-            400,
-            f"source: the language cannot be detected among {', '.join(sources)}; name it",
-            code="undetectable",
-        )
-    return [each[0] for each in ranked]
-
-
-async def rank_languages(texts: Sequence[str], among: Iterable[str]) -> list[list[Detected]]:
-    """For each text the languages by likelihood; see `Detector.rank`."""
-    detector = _detector(tuple(among))
-    if len(detector.languages) <= 1:
-        return [detector.rank(text) for text in texts]
-    # loading takes half a second, a text half a millisecond: others are served meanwhile
-    return await asyncio.to_thread(lambda: [detector.rank(text) for text in texts])
-
-
-@lru_cache(maxsize=16)
-def _detector(languages: tuple[str, ...]) -> Detector:
-    return Detector(languages)
-
-
-def served_code(code: str, served: Collection[str]) -> str:
-    """The served language that is meant: itself, its base (`en` for `EN-US`), or its only variant.
-
-    A language that is not served comes back in lower case.
-    """
-    code = code.strip().lower().replace("_", "-")
-    if code in served:
-        return code
-    base = base_language(code)
-    if base in served:
-        return base
-    variants = [each for each in served if base_language(each) == base]
-    return variants[0] if len(variants) == 1 else code

@@ -1,4 +1,4 @@
-"""The models that are served: loaded, tried, and exchanged for newer ones while serving."""
+"""The models that are served, found by languages or by name: loaded and tried."""
 
 from __future__ import annotations
 
@@ -68,14 +68,6 @@ class Serving:
     def generator(self, name: str | None = None) -> TextGenerator:
         """A language model; as `classifier`."""
         return _chosen(self.generators, name, "language model")
-
-    @property
-    def languages(self) -> dict[str, list[str]]:
-        """For each source language the targets that it is translated into, in order."""
-        targets: dict[str, list[str]] = {}
-        for source, target in self.pairs:
-            targets.setdefault(source, []).append(target)
-        return targets
 
     def summary(self) -> str:
         """What is served, in a few words: the pairs, then the names of other models."""

@@ -3,7 +3,7 @@
 import { byId, fill, make } from "./dom.js";
 import { currentLanguage, say } from "./strings.js";
 
-export function languageName(code) {
+function languageName(code) {
   try {
     return new Intl.DisplayNames([currentLanguage()], { type: "language" }).of(code);
   } catch {

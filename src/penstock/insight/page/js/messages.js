@@ -6,7 +6,7 @@ import { hasString, say } from "./strings.js";
 
 // What went wrong and what to do. The server's own words are in English and say what it found in
 // the request; they are added where no sentence of ours says it all.
-export function explained(error) {
+function explained(error) {
   const keys = [`error_${error.code}`, `error_http_${error.status}`];
   const key = keys.find((name) => hasString(name)) ?? "error_other";
   const own = key === "error_http_400" || key === "error_other" ? ` ${error.message}` : "";

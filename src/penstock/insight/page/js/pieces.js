@@ -10,7 +10,7 @@ export function isEnd(token) {
   return END_MARKS.has(token);
 }
 
-export function isStart(token) {
+function isStart(token) {
   return START_MARKS.has(token);
 }
 

@@ -28,7 +28,7 @@ async function refusal(response) {
 }
 
 // The response to a request; `signal` aborts it, and then an AbortError comes out.
-export async function requestOf(path, { body = null, signal = null, patience = PATIENCE } = {}) {
+async function requestOf(path, { body = null, signal = null, patience = PATIENCE } = {}) {
   const late = AbortSignal.timeout(patience);
   const options = { signal: signal ? AbortSignal.any([signal, late]) : late, cache: "no-store" };
   if (body !== null) {

@@ -7,7 +7,7 @@ import { currentLanguage, say, speak } from "./strings.js";
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 
 // Sets every text that stands in the document itself.
-export function wordDocument() {
+function wordDocument() {
   document.documentElement.lang = currentLanguage() === "zh" ? "zh-Hans" : "en";
   for (const node of document.querySelectorAll("[data-say]")) {
     node.textContent = say(node.dataset.say);
