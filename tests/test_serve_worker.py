@@ -12,8 +12,8 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.searching import Phrases, SearchOptions
-from penstock.serve.inference.worker import DeadlineError, QueueFullError, Worker
-from penstock.serve.refusals import NotReadyError
+from penstock.serve.inference.worker import Worker
+from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 from penstock.translation import Translation
 from penstock.translator import Translator

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from penstock.errors import PenstockError
 from penstock.searching import SearchOptions
-from penstock.serve import logs
+from penstock.serve.inference.batch import deliver, translate_batch
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Calling, Taken, Translating, Work
 from penstock.serve.metrics import Metrics
@@ -21,10 +20,7 @@ from penstock.serve.settings import Settings
 from penstock.translation import Translation
 from penstock.translator import Translator
 
-__all__ = ["DeadlineError", "QueueFullError", "Worker"]
-
 T = TypeVar("T")
-Outcome = Translation | Exception
 
 
 class Worker:
@@ -201,35 +197,12 @@ class Worker:
 
     def _translate(self, taken: Taken) -> None:
         begun = time.monotonic()
-        outcomes = _translated(taken)
+        outcomes = translate_batch(taken)
         seconds = time.monotonic() - begun
-        _in_loop(taken[0][0].future, _deliver, taken, outcomes, self._queue)
+        _in_loop(taken[0][0].future, deliver, taken, outcomes, self._queue)
         self._queue.note_speed(len(taken), seconds)
         done = [outcome for outcome in outcomes if isinstance(outcome, Translation)]
         self.metrics.count_batch(done, seconds)
-
-
-def _translated(taken: Taken) -> list[Outcome]:
-    """A result or an error for each text; one that fails does not fail the others."""
-    first = taken[0][0]
-    texts = [work.texts[place] for work, place in taken]
-    try:
-        return list(first.translator.translate(texts, first.options))
-    except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
-        if len(taken) == 1:
-            if not isinstance(error, PenstockError):
-                logs.write_failure("translation_failed", error)
-            return [error]
-    # a request fails with the first of its texts that does: the others are not searched again
-    failed: dict[Translating, Outcome] = {}
-    outcomes: list[Outcome] = []
-    for work, place in taken:
-        known = failed.get(work)
-        (outcome,) = _translated([(work, place)]) if known is None else (known,)
-        if isinstance(outcome, Exception):
-            failed[work] = outcome
-        outcomes.append(outcome)
-    return outcomes
 
 
 def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:
@@ -238,20 +211,6 @@ def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *argume
         future.get_loop().call_soon_threadsafe(function, *arguments)
     except RuntimeError:
         return  # the loop has ended, and nobody waits
-
-
-def _deliver(taken: Taken, outcomes: Sequence[Outcome], queue: WorkQueue) -> None:
-    for (work, place), outcome in zip(taken, outcomes, strict=True):
-        if work.future.done():
-            continue
-        if isinstance(outcome, Exception):
-            queue.drop(work)
-            work.future.set_exception(outcome)
-            continue
-        work.results[place] = outcome
-        work.missing -= 1
-        if work.missing == 0:
-            work.future.set_result([result for result in work.results if result is not None])
 
 
 def _give(work: Calling, result: Any) -> None:
