@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -201,57 +202,74 @@ class Worker:
 
     def _translate(self, taken: Taken) -> None:
         begun = time.monotonic()
-        outcomes = _translated(taken)
+        done: list[Translation] = []
+
+        def tell(number: int, outcome: Outcome) -> None:
+            """A text's answer goes out while others of its batch are still searched."""
+            if isinstance(outcome, Translation):
+                done.append(outcome)
+            work, place = taken[number]
+            _in_loop(work.future, _deliver, work, place, outcome, self._queue)
+
+        _translate_all(taken, tell)
         seconds = time.monotonic() - begun
-        _in_loop(taken[0][0].future, _deliver, taken, outcomes, self._queue)
         self._queue.note_speed(len(taken), seconds)
-        done = [outcome for outcome in outcomes if isinstance(outcome, Translation)]
         self.metrics.count_batch(done, seconds)
 
 
-def _translated(taken: Taken) -> list[Outcome]:
-    """A result or an error for each text; one that fails does not fail the others."""
-    first = taken[0][0]
-    texts = [work.texts[place] for work, place in taken]
-    try:
-        return list(first.translator.translate(texts, first.options))
-    except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
-        if len(taken) == 1:
-            if not isinstance(error, PenstockError):
-                logs.write_failure("translation_failed", error)
-            return [error]
+def _translate_all(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
+    """Tell a result or an error for each text; one that fails does not fail the others."""
+    left = dict.fromkeys(range(len(taken)))
+
+    def tell_once(number: int, outcome: Outcome) -> None:
+        del left[number]
+        tell(number, outcome)
+
+    if len(taken) > 1:
+        first = taken[0][0]
+        texts = [work.texts[place] for work, place in taken]
+        # whose fault an error is shows when they are searched one by one
+        with suppress(Exception):
+            first.translator.translate(texts, first.options, tell=tell_once)
     # a request fails with the first of its texts that does: the others are not searched again
-    failed: dict[Translating, Outcome] = {}
-    outcomes: list[Outcome] = []
-    for work, place in taken:
-        known = failed.get(work)
-        (outcome,) = _translated([(work, place)]) if known is None else (known,)
+    failed: dict[Translating, Exception] = {}
+    for number in list(left):
+        work, place = taken[number]
+        outcome = failed.get(work) or _translated(work, place)
         if isinstance(outcome, Exception):
             failed[work] = outcome
-        outcomes.append(outcome)
-    return outcomes
+        tell_once(number, outcome)
+
+
+def _translated(work: Translating, place: int) -> Outcome:
+    """The result or the error of one text."""
+    try:
+        return work.translator.translate([work.texts[place]], work.options)[0]
+    except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
+        if not isinstance(error, PenstockError):
+            logs.write_failure("translation_failed", error)
+        return error
 
 
 def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:
-    """Call a function in the event loop of a future, once for a whole batch."""
+    """Call a function in the event loop of a future."""
     try:
         future.get_loop().call_soon_threadsafe(function, *arguments)
     except RuntimeError:
         return  # the loop has ended, and nobody waits
 
 
-def _deliver(taken: Taken, outcomes: Sequence[Outcome], queue: WorkQueue) -> None:
-    for (work, place), outcome in zip(taken, outcomes, strict=True):
-        if work.future.done():
-            continue
-        if isinstance(outcome, Exception):
-            queue.drop(work)
-            work.future.set_exception(outcome)
-            continue
-        work.results[place] = outcome
-        work.missing -= 1
-        if work.missing == 0:
-            work.future.set_result([result for result in work.results if result is not None])
+def _deliver(work: Translating, place: int, outcome: Outcome, queue: WorkQueue) -> None:
+    if work.future.done():
+        return
+    if isinstance(outcome, Exception):
+        queue.drop(work)
+        work.future.set_exception(outcome)
+        return
+    work.results[place] = outcome
+    work.missing -= 1
+    if work.missing == 0:
+        work.future.set_result([result for result in work.results if result is not None])
 
 
 def _give(work: Calling, result: Any) -> None:
