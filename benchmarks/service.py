@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -157,6 +158,8 @@ def load(server: Server, arguments: argparse.Namespace, lines: Sequence[str]) ->
     done = tally.statuses[200]
     print(f"{arguments.clients} clients, {arguments.seconds:.0f} s: {_listed(tally.statuses)}")
     print(f"{done / arguments.seconds:.1f} sentences/s, {tally.told()}")
+    batches = _counts(server.port, "penstock_batch_texts")
+    print(f"{batches['sum'] / batches['count']:.1f} texts a batch")
 
 
 def alone(server: Server, arguments: argparse.Namespace, lines: Sequence[str]) -> None:
@@ -302,6 +305,14 @@ async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     line = await reader.readline()
     writer.close()
     return int(line.split(b" ", 2)[1]) if line else 0
+
+
+def _counts(port: int, name: str) -> dict[str, float]:
+    """Sum and count of a histogram of `/metrics`."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        page = answer.read().decode()
+    found = re.findall(rf"^{name}_(sum|count) (\S+)$", page, re.MULTILINE)
+    return {what: float(value) for what, value in found}
 
 
 def _listed(statuses: Counter[int]) -> str:

@@ -20,11 +20,13 @@ from penstock.errors import UsageError
 from penstock.metrics.consensus import expected_utilities
 from penstock.nn import InferenceModel, Seq2Seq
 from penstock.reserved import EOS_ID, UNK_ID
-from penstock.search import Hypothesis
-from penstock.searching import Part, Phrases, SearchOptions, search_parts
+from penstock.search import Hypothesis, Step, StepOutput
+from penstock.search.decoding import DecodingState, decoding_step
+from penstock.searching import Part, Phrases, SearchOptions, parts, search_parts
 from penstock.text import Tokenizer
 from penstock.text.lines import cut_to_fit, outer_space
 from penstock.text.repetition import has_loop
+from penstock.translation import Translation
 from penstock.translator import Translator
 
 LINES = ["She sees them.", "Do you speak French?", "I am not going to see her today.", "Yes."]
@@ -403,4 +405,50 @@ def test_parts_of_nothing_are_nothing(tiny_run: Path) -> None:
     assert isinstance(bundle.model, Seq2Seq)
     models = [InferenceModel(bundle.model)]
     decode = bundle.target_tokenizer.decode
-    assert search_parts(models, [1.0], [], options(), bundle.config.search, decode) == ([], [])
+
+    def tell(*_: object) -> None:
+        raise AssertionError("there is nothing to tell")
+
+    search_parts(models, [1.0], [], options(), bundle.config.search, decode, tell=tell)
+
+
+@pytest.mark.parametrize("search", EVERY)
+def test_each_line_is_told_once_as_it_is_returned(translator: Translator, search: str) -> None:
+    lines = [*LINES, "", " ".join(LINES * 20), LINES[0]]
+    told: dict[int, Translation] = {}
+
+    def tell(number: int, result: Translation) -> None:
+        assert number not in told
+        told[number] = result
+
+    results = translator.translate(lines, options(search=search), tell=tell)
+    assert [told[number] for number in range(len(lines))] == results
+    untold = translator.translate(lines, options(search=search))
+    assert [result.text for result in results] == [result.text for result in untold]
+
+
+@pytest.mark.parametrize("search", ["beam", "greedy"])
+def test_a_line_is_told_while_others_are_searched(
+    translator: Translator, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, at_step = 0, dict[int, int]()
+
+    def counted(model: InferenceModel) -> Step[DecodingState]:
+        step = decoding_step(model)
+
+        def one(tokens: torch.Tensor, before: DecodingState, /) -> StepOutput[DecodingState]:
+            nonlocal steps
+            steps += 1
+            return step(tokens, before)
+
+        return one
+
+    monkeypatch.setattr(parts, "decoding_step", counted)
+    asked = options(search=search, min_length_ratio=1.0, max_length_ratio=1.0)
+    lines = [LINES[0], " ".join(LINES[:3])]
+
+    def tell(line: int, _: Translation) -> None:
+        at_step[line] = steps
+
+    translator.translate(lines, asked, tell=tell)
+    assert at_step[0] < at_step[1] == steps

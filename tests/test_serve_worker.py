@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -29,24 +29,35 @@ class Told:
     Attributes:
         batches: the texts of each call.
         go: calls wait for it.
+        hold: a batch waits for it after the text "held".
     """
 
     def __init__(self) -> None:
         self.bundle = random_translator(GERMAN, ENGLISH).bundle
         self.batches: list[list[str]] = []
-        self.go = threading.Event()
+        self.go, self.hold = threading.Event(), threading.Event()
         self.go.set()
 
-    def translate(self, texts: Sequence[str], options: SearchOptions) -> list[Translation]:
+    def translate(
+        self,
+        texts: Sequence[str],
+        options: SearchOptions,
+        *,
+        tell: Callable[[int, Translation], None] = lambda *_: None,
+    ) -> list[Translation]:
         self.batches.append(list(texts))
         assert self.go.wait(10)
         if "impossible" in texts:
             raise UsageError("impossible")
         if "broken" in texts:
             raise RuntimeError("a bug")
-        return [
+        results = [
             Translation(t, t.upper(), "ok", t.split(), [], 0.0, 0.0, 1, options.seed) for t in texts
         ]
+        for number, result in enumerate(results):
+            tell(number, result)
+            assert result.source != "held" or self.hold.wait(10)
+        return results
 
     @property
     def translator(self) -> Translator:
@@ -527,3 +538,23 @@ def test_batches_pieces_and_statuses_are_counted_and_texts_are_not() -> None:
 def test_impossible_limits(limits: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Settings(**limits)
+
+
+def test_an_answer_does_not_wait_for_the_others_of_its_batch() -> None:
+    told, worker = Told(), Worker(Settings())
+    told.go.clear()
+
+    async def body() -> None:
+        before = ask(worker, told, "before")
+        await began(told, 1)
+        tasks = [ask(worker, told, text) for text in ("held", "later")]
+        await queued(worker, 2)
+        told.go.set()
+        assert words(await tasks[0]) == ["HELD"]
+        assert not tasks[1].done()
+        told.hold.set()
+        assert words(await tasks[1]) == ["LATER"]
+        await before
+
+    with_worker(body(), worker)
+    assert told.batches == [["before"], ["held", "later"]]

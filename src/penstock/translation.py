@@ -53,7 +53,7 @@ class Translation:
             split lines.
         score, log_probability: of the best; 0 for a blank line, summed over parts.
         parts: how many the line was translated in; 0 for a blank line.
-        seconds: time of the batch that the line was in, divided by its lines.
+        seconds: time that the line's batch took until the line was done, divided by its lines.
     """
 
     source: str

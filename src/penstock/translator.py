@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from penstock.search import Hypothesis, Watch
 from penstock.search.ensemble import mix, shares
 from penstock.searching.demands import demands_of
 from penstock.searching.options import Phrases, SearchKind, SearchOptions
-from penstock.searching.parts import Part, search_parts
+from penstock.searching.parts import Part, TellPart, search_parts
 from penstock.text.lines import cut_to_fit, in_buffers, is_blank, outer_space
 from penstock.text.repetition import has_loop
 from penstock.translation import Alternative, PairScore, Status, Translation
@@ -100,6 +100,7 @@ class Translator:
         n_best: int | None = None,
         length_penalty: float | None = None,
         alignments: bool | None = None,
+        tell: Callable[[int, Translation], None] | None = None,
     ) -> list[Translation]:
         """Translate lines, one result each, in order; blank in, blank out.
 
@@ -110,6 +111,8 @@ class Translator:
                 of `options`.
             search, beam_size, n_best, length_penalty, alignments: shorter than `options` for the
                 usual ones, and before them.
+            tell: called with each line's number and result as soon as it is known, while others
+                are still searched.
 
         Raises:
             UsageError: an impossible option, or phrases that no translation can have.
@@ -130,7 +133,7 @@ class Translator:
         chosen = {name: value for name, value in given.items() if value is not None}
         options = replace(options or SearchOptions(), **chosen)
         options.beam(self.bundle.config.search)
-        return self._translate(lines, options, phrases)
+        return self._translate(lines, options, phrases, tell)
 
     def translate_stream(
         self,
@@ -231,8 +234,14 @@ class Translator:
         """
         options = options or SearchOptions()
         options.beam(self.bundle.config.search)
-        (found,), (seconds,) = self._search([part], options, watch)
-        return found, self._join(part.text, [part], [found], seconds, options)
+        result: list[tuple[list[Hypothesis], Translation]] = []
+
+        def tell(_: int, found: Sequence[Hypothesis], seconds: float) -> None:
+            whole = self._join(part.text, [part], [found], seconds, options)
+            result.append((list(found), whole))
+
+        self._search([part], options, tell, watch)
+        return result[0]
 
     @property
     def _numbers(self) -> range:
@@ -249,7 +258,11 @@ class Translator:
         return models
 
     def _translate(
-        self, lines: Sequence[str], options: SearchOptions, phrases: Sequence[Phrases] | None
+        self,
+        lines: Sequence[str],
+        options: SearchOptions,
+        phrases: Sequence[Phrases] | None,
+        tell: Callable[[int, Translation], None] | None,
     ) -> list[Translation]:
         """Split what is long, search all parts by length, join the parts again."""
         texts = [line.strip() for line in lines]
@@ -261,28 +274,57 @@ class Translator:
             own = options.phrases if phrases is None else _both(options.phrases, phrases[number])
             parts += self._parts(text, ids, own, options)
             owners.append(range(first, len(parts)))
-        found, seconds = self._search(parts, options)
-        return [
-            self._join(
-                line, [parts[i] for i in own], [found[i] for i in own],
-                sum(seconds[i] for i in own), options,
+        line_of = [line for line, own in enumerate(owners) for _ in own]
+        missing = [len(own) for own in owners]
+        found: list[Sequence[Hypothesis]] = [[] for _ in parts]
+        seconds = [0.0] * len(lines)
+        results: list[Translation | None] = [None] * len(lines)
+
+        def finish(line: int) -> None:
+            own = owners[line]
+            result = self._join(
+                lines[line],
+                [parts[i] for i in own],
+                [found[i] for i in own],
+                seconds[line],
+                options,
             )
-            for line, own in zip(lines, owners, strict=True)
-        ]  # fmt: skip
+            results[line] = result
+            if tell is not None:
+                tell(line, result)
+
+        def tell_part(part: int, hypotheses: Sequence[Hypothesis], spent: float) -> None:
+            line = line_of[part]
+            found[part] = hypotheses
+            seconds[line] += spent
+            missing[line] -= 1
+            if not missing[line]:
+                finish(line)
+
+        for line, own in enumerate(owners):
+            if not own:  # blank
+                finish(line)
+        self._search(parts, options, tell_part)
+        return [result for result in results if result is not None]
 
     def _search(
-        self, parts: Sequence[Part], options: SearchOptions, watch: Watch | None = None
-    ) -> tuple[list[list[Hypothesis]], list[float]]:
+        self,
+        parts: Sequence[Part],
+        options: SearchOptions,
+        tell: TellPart,
+        watch: Watch | None = None,
+    ) -> None:
         with ExitStack() as stack:
             for bundle in self._bundles:
                 stack.enter_context(bundle.evaluating())
-            return search_parts(
+            search_parts(
                 self._inference(),
                 self._weights,
                 parts,
                 options,
                 self.bundle.config.search,
                 self.bundle.target_tokenizer.decode,
+                tell=tell,
                 watch=watch,
             )
 

@@ -15,7 +15,7 @@ import torch
 
 from penstock.errors import UsageError
 from penstock.search.beginnings import Beginnings
-from penstock.search.hypothesis import Hypothesis
+from penstock.search.hypothesis import Hypothesis, Tell, require_found
 from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking
 from penstock.search.rules import Rules
@@ -36,6 +36,7 @@ def beam_search(
     diversity: float = 0.0,
     align: bool = False,
     watch: Watch | None = None,
+    tell: Tell | None = None,
 ) -> list[list[Hypothesis]]:
     """Search all sentences together.
 
@@ -52,6 +53,7 @@ def beam_search(
             this step. Reported scores do not contain it.
         align: keep the attention of each step.
         watch: called once a step with what was compared: the likeliest tokens of each beginning.
+        tell: called with the hypotheses of each sentence as soon as its search is done.
 
     Returns:
         For each of the B sentences up to `n_best` distinct hypotheses, best first.
@@ -83,7 +85,12 @@ def beam_search(
                 diversity=diversity, align=align, watch=watch,
             )  # fmt: skip
         parents, last = beams.advance(log_probs, output.weights)
+        if tell is not None:
+            for sentence in beams.newly_done():
+                tell(sentence, beams.best_of(sentence))
         if len(last):
             state = output.state.select(parents)
     assert beams is not None
-    return beams.best()
+    found = [beams.best_of(sentence) for sentence in range(count)]
+    require_found(found, "beam")
+    return found

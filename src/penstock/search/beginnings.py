@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from penstock.search.hypothesis import Hypothesis, require_found
+from penstock.search.hypothesis import Hypothesis
 from penstock.search.ranking import Floats, Ints, Ranking, covered
 from penstock.search.rules import Rules, Track
 from penstock.search.top import top_tokens
@@ -85,6 +85,7 @@ class Beginnings:
         self._totals: Floats = np.zeros(self._count)
         self._tracks: list[Track] = [t for t in rules.start() for _ in range(groups)]
         self._steps: list[_Step] = []
+        self._alive = set(range(sentences))
 
     def advance(self, log_probs: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """Choose what each beam goes on with.
@@ -119,17 +120,21 @@ class Beginnings:
         device = log_probs.device
         return torch.from_numpy(going.rows).to(device), torch.from_numpy(going.tokens).to(device)
 
-    def best(self) -> list[list[Hypothesis]]:
-        """For each sentence the best hypotheses of its beams, best first, no output twice."""
-        found: list[list[Hypothesis]] = []
-        for first in range(0, self._count, self._groups):
-            ended = [h for own in self._ended[first : first + self._groups] for h in own]
-            different: dict[tuple[int, ...], Hypothesis] = {}
-            for hypothesis in sorted(ended, key=lambda h: -h.score):
-                different.setdefault(tuple(hypothesis.tokens), hypothesis)
-            found.append(list(different.values())[: self._n_best])
-        require_found(found, "beam")
-        return found
+    def best_of(self, sentence: int) -> list[Hypothesis]:
+        """The best hypotheses of a sentence's beams, best first, no output twice."""
+        first = sentence * self._groups
+        ended = [h for own in self._ended[first : first + self._groups] for h in own]
+        different: dict[tuple[int, ...], Hypothesis] = {}
+        for hypothesis in sorted(ended, key=lambda h: -h.score):
+            different.setdefault(tuple(hypothesis.tokens), hypothesis)
+        return list(different.values())[: self._n_best]
+
+    def newly_done(self) -> list[int]:
+        """Sentences that have no living beginning left since this was asked the last time."""
+        alive = set((self._beams // self._groups).tolist())
+        done = sorted(self._alive - alive)
+        self._alive = alive
+        return done
 
     # choosing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from penstock.search.hypothesis import Hypothesis
+from penstock.search.hypothesis import Hypothesis, Tell
 from penstock.search.limits import Limits
 from penstock.search.ranking import PLAIN, Ranking
 from penstock.search.rowwise import decode_rows
@@ -14,7 +14,13 @@ from penstock.search.top import top_tokens
 
 @torch.no_grad()
 def greedy_search(
-    step: Step[S], state: S, limits: Limits, *, ranking: Ranking = PLAIN, align: bool = False
+    step: Step[S],
+    state: S,
+    limits: Limits,
+    *,
+    ranking: Ranking = PLAIN,
+    align: bool = False,
+    tell: Tell | None = None,
 ) -> list[Hypothesis]:
     """The likeliest token each time; of equally likely ones the lower id.
 
@@ -24,6 +30,7 @@ def greedy_search(
         limits: special ids, B maximum lengths and what else an output must be.
         ranking: only enters the reported score.
         align: keep the attention of each step.
+        tell: called with each sentence's hypothesis as soon as it has ended.
 
     Returns:
         B hypotheses in the rows' order.
@@ -40,4 +47,5 @@ def greedy_search(
         lambda log_probs, _: top_tokens(log_probs, 1)[1][:, 0],
         ranking=ranking,
         align=align,
+        tell=tell,
     )

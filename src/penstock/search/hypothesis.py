@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -37,6 +37,10 @@ class Hypothesis:
     certified: bool | None = None
     bound: float | None = None
     extended: int | None = None
+
+
+# told a sentence's number and its hypotheses as soon as nothing can change them
+Tell = Callable[[int, Sequence[Hypothesis]], None]
 
 
 def require_found(found: Sequence[Sequence[Hypothesis]], search: str) -> None:

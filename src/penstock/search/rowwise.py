@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from penstock.errors import UsageError
-from penstock.search.hypothesis import Hypothesis
+from penstock.search.hypothesis import Hypothesis, Tell
 from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking, covered
 from penstock.search.rules import Rules, Track
@@ -42,6 +42,7 @@ def decode_rows(
     *,
     ranking: Ranking,
     align: bool,
+    tell: Tell | None = None,
 ) -> list[Hypothesis]:
     """Decode all rows together; a row that has ended leaves the batch.
 
@@ -53,6 +54,7 @@ def decode_rows(
         choose: the next tokens.
         ranking: only enters the reported score.
         align: keep the attention of each step.
+        tell: called with each row's number and output as soon as it has ended.
 
     Raises:
         UsageError: limits that no output meets, or that this one led away from.
@@ -90,6 +92,8 @@ def decode_rows(
                 grown.weights.append(output.weights[i])
             if token == limits.eos_id:
                 grown.finished = not at_limit[i] or wanted[i] == token
+                if tell is not None:
+                    tell(row, [_hypothesis(grown, limits, ranking, align=align)])
                 continue
             grown.tokens.append(token)
             alive.append(i)

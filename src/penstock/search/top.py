@@ -39,10 +39,12 @@ def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
         rest = log_probs[:, blocks * _BLOCK :].amax(-1, keepdim=True)
         whole = torch.cat([whole, rest], 1)
     numbers = torch.arange(whole.shape[1], device=log_probs.device).expand_as(whole)
-    # a token among the K greatest lies in one of the K blocks whose greatest come first
-    best = _top(whole, numbers, count)[1].sort(-1).values  # (N, K)
+    # A token among the K greatest lies in one of the K blocks whose greatest come first. One block
+    # more, as `topk` takes a faster way where it looks for fewer than one value in 64.
+    looked_into = count + 1 if count > 1 else 1
+    best = _top(whole, numbers, looked_into)[1].sort(-1).values  # (N, K + 1)
     within = torch.arange(_BLOCK, device=log_probs.device)
-    ids = (best[:, :, None] * _BLOCK + within).flatten(1)  # (N, K·64)
+    ids = (best[:, :, None] * _BLOCK + within).flatten(1)  # (N, (K + 1)·64)
     beyond = ids >= vocab_size
     values = log_probs.gather(1, ids.clamp(max=vocab_size - 1)).masked_fill_(beyond, -math.inf)
     found, ids = _top(values, ids, count)

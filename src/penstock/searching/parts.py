@@ -29,10 +29,12 @@ from penstock.search import (
 )
 from penstock.search.decoding import decoding_step, start_decoding
 from penstock.search.ensemble import EnsembleState, ensemble_step
+from penstock.search.hypothesis import Tell
 from penstock.search.limits import NO_DEMANDS
 from penstock.searching.options import SearchOptions
 
 Decode = Callable[[Sequence[int]], str]
+TellPart = Callable[[int, Sequence[Hypothesis], float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ def search_parts(
     config: SearchConfig,
     decode: Decode,
     *,
+    tell: TellPart,
     watch: Watch | None = None,
-) -> tuple[list[list[Hypothesis]], list[float]]:
-    """Hypotheses of every part, and seconds.
+) -> None:
+    """Search every part.
 
     Args:
         models: one, or several with one target vocabulary.
@@ -77,28 +80,41 @@ def search_parts(
         options: how to search.
         config: where the options say nothing.
         decode: target ids to text, for searches that compare texts.
+        tell: told each part's number, its hypotheses, and its share of the time that its batch
+            took until then; of beam and greedy search as soon as its own search is done.
         watch: told each step of a beam search; sentences are numbered within their batch.
 
     Raises:
-        UsageError: an impossible option or demand.
+        UsageError: an impossible option or demand; some parts may have been told before.
     """
-    results: list[list[Hypothesis]] = [[] for _ in parts]
-    seconds = [0.0] * len(parts)
     order = sorted(range(len(parts)), key=lambda i: parts[i].size)
     steps = [decoding_step(model) for model in models]
     step: Step[Any] = steps[0] if len(steps) == 1 else ensemble_step(steps, weights)
     for start in range(0, len(order), options.batch):
-        begun = time.perf_counter()
         rows = order[start : start + options.batch]
+        telling = _Telling(tell, rows)
         batch = [parts[i] for i in rows]
         states = [_start(model, index, batch) for index, model in enumerate(models)]
         state: Any = states[0] if len(states) == 1 else EnsembleState(tuple(states))
         limits = limits_of(batch, options, config)
-        found = _search(step, state, limits, batch, options, config, decode, watch)
-        spent = (time.perf_counter() - begun) / len(rows)
-        for row, hypotheses in zip(rows, found, strict=True):
-            results[row], seconds[row] = hypotheses, spent
-    return results, seconds
+        found = _search(step, state, limits, batch, options, config, decode, telling, watch)
+        for row, hypotheses in enumerate(found):
+            telling(row, hypotheses)
+
+
+class _Telling:
+    """Tells a batch's rows as parts, each once; nothing of a row that has no output yet."""
+
+    def __init__(self, tell: TellPart, parts: Sequence[int]) -> None:
+        self._tell, self._parts = tell, parts
+        self._begun = time.perf_counter()
+        self._told: set[int] = set()
+
+    def __call__(self, row: int, found: Sequence[Hypothesis]) -> None:
+        if found and row not in self._told:
+            self._told.add(row)
+            spent = (time.perf_counter() - self._begun) / len(self._parts)
+            self._tell(self._parts[row], found, spent)
 
 
 def _start(model: InferenceModel, index: int, batch: Sequence[Part]) -> Any:
@@ -130,13 +146,15 @@ def _search(
     options: SearchOptions,
     config: SearchConfig,
     decode: Decode,
+    tell: Tell,
     watch: Watch | None,
 ) -> list[list[Hypothesis]]:
     ranking, size = options.ranking(config), options.beam(config)
     align = options.alignments or options.replace_unknown
     kind = options.search
     if kind == "greedy":
-        return [[h] for h in greedy_search(step, state, limits, ranking=ranking, align=align)]
+        every = greedy_search(step, state, limits, ranking=ranking, align=align, tell=tell)
+        return [[h] for h in every]
     if kind == "exact":
         return exact_search(
             step, state, limits, n_best=options.n_best, ranking=ranking, budget=options.budget,
@@ -157,7 +175,7 @@ def _search(
             step, state, limits, beam_size=size,
             n_best=size if kind == "mbr" else options.n_best, ranking=ranking,
             groups=options.groups, diversity=options.diversity, align=align,
-            watch=watch,
+            watch=watch, tell=None if kind == "mbr" else tell,
         )  # fmt: skip
     if kind != "mbr":
         return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import suppress
 
 from penstock.errors import PenstockError
 from penstock.serve import logs
@@ -13,39 +14,49 @@ from penstock.translation import Translation
 Outcome = Translation | Exception
 
 
-def translate_batch(taken: Taken) -> list[Outcome]:
-    """A result or an error for each text; one that fails does not fail the others."""
-    first = taken[0][0]
-    texts = [work.texts[place] for work, place in taken]
-    try:
-        return list(first.translator.translate(texts, first.options))
-    except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
-        if len(taken) == 1:
-            if not isinstance(error, PenstockError):
-                logs.write_failure("translation_failed", error)
-            return [error]
+def translate_batch(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
+    """Tell a result or an error for each text; one that fails does not fail the others."""
+    left = dict.fromkeys(range(len(taken)))
+
+    def tell_once(number: int, outcome: Outcome) -> None:
+        del left[number]
+        tell(number, outcome)
+
+    if len(taken) > 1:
+        first = taken[0][0]
+        texts = [work.texts[place] for work, place in taken]
+        # whose fault an error is shows when they are searched one by one
+        with suppress(Exception):
+            first.translator.translate(texts, first.options, tell=tell_once)
     # a request fails with the first of its texts that does: the others are not searched again
-    failed: dict[Translating, Outcome] = {}
-    outcomes: list[Outcome] = []
-    for work, place in taken:
-        known = failed.get(work)
-        (outcome,) = translate_batch([(work, place)]) if known is None else (known,)
+    failed: dict[Translating, Exception] = {}
+    for number in list(left):
+        work, place = taken[number]
+        outcome = failed.get(work) or _translated(work, place)
         if isinstance(outcome, Exception):
             failed[work] = outcome
-        outcomes.append(outcome)
-    return outcomes
+        tell_once(number, outcome)
 
 
-def deliver(taken: Taken, outcomes: Sequence[Outcome], queue: WorkQueue) -> None:
-    """Give each request what is there of it, in the event loop; it is answered when it has all."""
-    for (work, place), outcome in zip(taken, outcomes, strict=True):
-        if work.future.done():
-            continue
-        if isinstance(outcome, Exception):
-            queue.drop(work)
-            work.future.set_exception(outcome)
-            continue
-        work.results[place] = outcome
-        work.missing -= 1
-        if work.missing == 0:
-            work.future.set_result([result for result in work.results if result is not None])
+def _translated(work: Translating, place: int) -> Outcome:
+    """The result or the error of one text."""
+    try:
+        return work.translator.translate([work.texts[place]], work.options)[0]
+    except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
+        if not isinstance(error, PenstockError):
+            logs.write_failure("translation_failed", error)
+        return error
+
+
+def deliver(work: Translating, place: int, outcome: Outcome, queue: WorkQueue) -> None:
+    """Give a request one of its results, in the event loop; it is answered when it has all."""
+    if work.future.done():
+        return
+    if isinstance(outcome, Exception):
+        queue.drop(work)
+        work.future.set_exception(outcome)
+        return
+    work.results[place] = outcome
+    work.missing -= 1
+    if work.missing == 0:
+        work.future.set_result([result for result in work.results if result is not None])

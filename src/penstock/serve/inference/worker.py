@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from penstock.searching import SearchOptions
-from penstock.serve.inference.batch import deliver, translate_batch
+from penstock.serve.inference.batch import Outcome, deliver, translate_batch
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Calling, Taken, Translating, Work
 from penstock.serve.metrics import Metrics
@@ -197,16 +197,23 @@ class Worker:
 
     def _translate(self, taken: Taken) -> None:
         begun = time.monotonic()
-        outcomes = translate_batch(taken)
+        done: list[Translation] = []
+
+        def tell(number: int, outcome: Outcome) -> None:
+            """A text's answer goes out while others of its batch are still searched."""
+            if isinstance(outcome, Translation):
+                done.append(outcome)
+            work, place = taken[number]
+            _in_loop(work.future, deliver, work, place, outcome, self._queue)
+
+        translate_batch(taken, tell)
         seconds = time.monotonic() - begun
-        _in_loop(taken[0][0].future, deliver, taken, outcomes, self._queue)
         self._queue.note_speed(len(taken), seconds)
-        done = [outcome for outcome in outcomes if isinstance(outcome, Translation)]
         self.metrics.count_batch(done, seconds)
 
 
 def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:
-    """Call a function in the event loop of a future, once for a whole batch."""
+    """Call a function in the event loop of a future."""
     try:
         future.get_loop().call_soon_threadsafe(function, *arguments)
     except RuntimeError:
