@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from penstock.errors import UsageError
+from penstock.nn import InferenceModel
 from penstock.searching import Phrases, SearchOptions
 from penstock.serve.inference.worker import DeadlineError, QueueFullError, Worker
 from penstock.serve.refusals import NotReadyError
@@ -157,6 +158,27 @@ def test_a_batch_has_no_more_padded_pieces_than_allowed() -> None:
     assert max(sizes) <= budget
     assert min(sizes[:-1]) > budget / 4, "batches are filled"
     assert [text for batch in told.batches for text in batch] == texts
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SearchOptions(beam_size=20),
+        SearchOptions(search="sample", samples=20),
+        SearchOptions(search="mbr", samples=20),
+        SearchOptions(search="mbr", mbr_from="beam", beam_size=20),
+    ],
+)
+def test_a_wider_search_takes_as_many_fewer_texts(options: SearchOptions) -> None:
+    told, worker = Told(), Worker(Settings(batch_tokens=64))
+    assert told.bundle.config.search.beam_size == 5
+
+    async def body() -> None:
+        await ask(worker, told, *["Hund"] * 32)  # 2 pieces each
+        await ask(worker, told, *["Hund"] * 32, options=options)
+
+    with_worker(body(), worker)
+    assert [len(batch) for batch in told.batches] == [32, 8, 8, 8, 8]
 
 
 def test_an_exact_search_takes_one_text_a_turn() -> None:
@@ -315,6 +337,38 @@ def test_work_whose_client_is_gone_is_dropped_before_decoding() -> None:
 
     with_worker(body(), worker)
     assert told.batches == [["first"], ["kept"]]
+
+
+@pytest.mark.parametrize("kind", ["translate", "call"])
+def test_a_search_that_nobody_waits_for_ends(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    translator = random_translator(GERMAN, ENGLISH)
+    told, worker = Told(), Worker(Settings())
+    steps = 0
+    step = InferenceModel.step
+
+    def slow(*arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        time.sleep(0.02)
+        return step(*arguments)
+
+    monkeypatch.setattr(InferenceModel, "step", slow)
+    options = SearchOptions(search="greedy", min_length=500, max_length=500, max_length_ratio=100)
+
+    async def body() -> None:
+        if kind == "translate":
+            asked = worker.translate(translator, GERMAN, options, deadline=0.2)
+        else:
+            asked = worker.call(lambda: translator.translate(GERMAN, options), deadline=0.2)
+        with pytest.raises(DeadlineError):
+            await asked
+        assert words(await ask(worker, told, "next", deadline=2)) == ["NEXT"]
+
+    with_worker(body(), worker)
+    assert 0 < steps < 50, "of 500"
+    assert capsys.readouterr().err == "", "it is no failure"
 
 
 # --- errors -------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ class Settings:
         max_texts: texts of a request.
         max_characters: of a text.
         queue: texts that may wait; more are refused with 503 and Retry-After.
-        batch_tokens: source pieces, padded, that are searched together.
+        batch_tokens: source pieces, padded, that are searched together by a model's usual beam; of
+            a wider search fewer.
         max_wait: seconds that an idle worker waits at most for a batch to fill.
         deadline: seconds that a request may take.
         rate: requests a minute of one client; None: no limit.

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 
-from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size
+from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size, widening
 from penstock.serve.refusals import NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 
@@ -180,17 +180,21 @@ class WorkQueue:
 
 
 def _fitting(candidates: Taken, budget: int) -> int:
-    """How many of the candidates, from the first on, a search has room for; at least one."""
+    """How many of the candidates, from the first on, a search has room for; at least one.
+
+    A wider search than the model's usual one has room for as many fewer pieces.
+    """
     if len(candidates) == 1:
         return 1
     bundle = candidates[0][0].translator.bundle
     limit = bundle.config.data.max_source_tokens
+    room = budget / widening(candidates[0][0].options, bundle.config.search.beam_size)
     texts = [work.texts[place] for work, place in candidates]
     try:
         pieces = [len(ids) + 1 for ids in bundle.source_tokenizer.encode_batch(texts)]
     except Exception:  # noqa: BLE001 (a text that cannot be cut fails later, by itself)
         pieces = [len(text) + 1 for text in texts]
     count = len(pieces)
-    while count > 1 and padded_size(pieces[:count], limit) > budget:
+    while count > 1 and padded_size(pieces[:count], limit) > room:
         count -= 1
     return count

@@ -70,6 +70,13 @@ Work = Translating | Calling
 Taken = list[tuple[Translating, int]]  # texts that are searched together, by request and place
 
 
+def widening(options: SearchOptions, usual: int) -> float:
+    """How many times as many rows a text is searched with as by the usual beam; at least 1."""
+    drawn = options.search == "sample" or (options.search == "mbr" and options.mbr_from == "sample")
+    rows = options.draws if drawn else options.beam_size or usual
+    return max(1.0, rows / usual)
+
+
 def padded_size(pieces: Sequence[int], limit: int) -> int:
     """Source pieces, padded, of texts that are searched together; `limit` cuts long texts."""
     rows = sum(-(-count // limit) for count in pieces)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from penstock.errors import PenstockError
+from penstock.search import SearchStoppedError, stopped_when
 from penstock.searching import SearchOptions
 from penstock.serve import logs
 from penstock.serve.inference.queue import WorkQueue
@@ -31,7 +32,7 @@ class Worker:
     """The inference thread, seen from the event loop.
 
     All methods belong to one event loop. Cancelling a task that awaits one drops what of its work
-    is not being computed yet.
+    is not being computed yet; a search that nobody waits for any more ends at its next step.
 
     Args:
         settings: the limits of queue and batches.
@@ -193,7 +194,10 @@ class Worker:
         if work.future.done():
             return
         try:
-            result = work.function()
+            with stopped_when(work.future.done):
+                result = work.function()
+        except SearchStoppedError:
+            return
         except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
             _in_loop(work.future, _fail, work, error)
         else:
@@ -201,7 +205,11 @@ class Worker:
 
     def _translate(self, taken: Taken) -> None:
         begun = time.monotonic()
-        outcomes = _translated(taken)
+        try:
+            with stopped_when(lambda: all(work.future.done() for work, _ in taken)):
+                outcomes = _translated(taken)
+        except SearchStoppedError:
+            return  # what is left of these requests was dropped when they ended
         seconds = time.monotonic() - begun
         _in_loop(taken[0][0].future, _deliver, taken, outcomes, self._queue)
         self._queue.note_speed(len(taken), seconds)
@@ -215,6 +223,8 @@ def _translated(taken: Taken) -> list[Outcome]:
     texts = [work.texts[place] for work, place in taken]
     try:
         return list(first.translator.translate(texts, first.options))
+    except SearchStoppedError:
+        raise
     except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
         if len(taken) == 1:
             if not isinstance(error, PenstockError):
