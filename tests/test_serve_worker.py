@@ -12,7 +12,7 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.nn import InferenceModel
-from penstock.searching import Phrases, SearchOptions
+from penstock.searching import Phrases, SearchKind, SearchOptions
 from penstock.serve.inference.worker import DeadlineError, QueueFullError, Worker
 from penstock.serve.refusals import NotReadyError
 from penstock.serve.settings import Settings
@@ -162,12 +162,7 @@ def test_a_batch_has_no_more_padded_pieces_than_allowed() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        SearchOptions(beam_size=20),
-        SearchOptions(search="sample", samples=20),
-        SearchOptions(search="mbr", samples=20),
-        SearchOptions(search="mbr", mbr_from="beam", beam_size=20),
-    ],
+    [SearchOptions(beam_size=20), SearchOptions(search="sample", samples=20)],
 )
 def test_a_wider_search_takes_as_many_fewer_texts(options: SearchOptions) -> None:
     told, worker = Told(), Worker(Settings(batch_tokens=64))
@@ -181,11 +176,12 @@ def test_a_wider_search_takes_as_many_fewer_texts(options: SearchOptions) -> Non
     assert [len(batch) for batch in told.batches] == [32, 8, 8, 8, 8]
 
 
-def test_an_exact_search_takes_one_text_a_turn() -> None:
+@pytest.mark.parametrize("search", ["exact", "mbr"])
+def test_a_slow_search_takes_one_text_a_turn(search: SearchKind) -> None:
     told, worker = Told(), Worker(Settings())
 
     async def body() -> None:
-        await ask(worker, told, "a", "b", options=SearchOptions(search="exact"))
+        await ask(worker, told, "a", "b", options=SearchOptions(search=search))
 
     with_worker(body(), worker)
     assert told.batches == [["a"], ["b"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -15,7 +15,7 @@ _is_unwanted: ContextVar[Callable[[], bool] | None] = ContextVar("is_unwanted", 
 
 
 @contextmanager
-def stopped_when(is_unwanted: Callable[[], bool]) -> Iterator[None]:
+def stopped_when(is_unwanted: Callable[[], bool]) -> Generator[None]:
     """Searches within end with `SearchStoppedError` at their next step once this is true.
 
     It holds for this thread. `is_unwanted` is asked before each step of a decoder, so it must be
@@ -29,7 +29,7 @@ def stopped_when(is_unwanted: Callable[[], bool]) -> Iterator[None]:
 
 
 def stop_if_unwanted() -> None:
-    """Called before each step of a decoder.
+    """Called before each step of a decoder, and before what else takes long.
 
     Raises:
         SearchStoppedError: nobody wants the search's result.

@@ -11,7 +11,8 @@ from penstock.searching import SearchOptions
 from penstock.translation import Translation
 from penstock.translator import Translator
 
-_LONE = ("exact", "exhaustive")  # a text may take seconds, and rows share no work
+# a text may take seconds, most of it work that texts do not share
+_LONE = ("exact", "exhaustive", "mbr")
 
 
 @dataclass(eq=False, slots=True)
@@ -72,8 +73,7 @@ Taken = list[tuple[Translating, int]]  # texts that are searched together, by re
 
 def widening(options: SearchOptions, usual: int) -> float:
     """How many times as many rows a text is searched with as by the usual beam; at least 1."""
-    drawn = options.search == "sample" or (options.search == "mbr" and options.mbr_from == "sample")
-    rows = options.draws if drawn else options.beam_size or usual
+    rows = options.draws if options.search == "sample" else options.beam_size or usual
     return max(1.0, rows / usual)
 
 
