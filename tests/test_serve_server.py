@@ -102,12 +102,16 @@ def test_it_says_where_it_serves_logs_without_texts_and_ends_in_order(process: P
     assert [each["score"] for each in found] == [pytest.approx(scores(1), abs=1e-4)]
     assert httpx.get(f"{process.url}/ready").json() == {"status": "ready"}
     assert httpx.get(f"{process.url}/{TEXT}?q={TEXT}").status_code == 404
+    part = f'Content-Disposition: form-data; name="q"\r\nContent-Transfer-Encoding: {TEXT}'
+    form = f"--b\r\n{part}\r\n\r\nx\r\n--b--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert httpx.post(f"{process.url}/translate", content=form, headers=kind).status_code == 400
     counts = httpx.get(f"{process.url}/metrics").text
     assert 'penstock_requests_total{route="/v1/translate",status="200"} 1.0' in counts
     assert 'penstock_requests_total{route="none",status="404"} 1.0' in counts
     process.send(signal.SIGINT)
     assert process.wait() == 0
-    (request, missing) = process.events("request")
+    (request, missing, _) = process.events("request")
     assert (request["route"], request["status"], request["texts"]) == ("/v1/translate", 200, 1)
     assert 0 < request["seconds"] < 20
     assert (missing["route"], missing["status"]) == ("none", 404)
