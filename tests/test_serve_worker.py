@@ -161,10 +161,14 @@ def test_a_batch_has_no_more_padded_pieces_than_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [SearchOptions(beam_size=20), SearchOptions(search="sample", samples=20)],
+    ("options", "most"),
+    [
+        (SearchOptions(beam_size=20), 8),
+        (SearchOptions(search="sample", samples=5), 8),
+        (SearchOptions(max_length_ratio=10), 6),  # instead of 2 and a few pieces
+    ],
 )
-def test_a_wider_search_takes_as_many_fewer_texts(options: SearchOptions) -> None:
+def test_a_search_with_more_to_do_takes_fewer_texts(options: SearchOptions, most: int) -> None:
     told, worker = Told(), Worker(Settings(batch_tokens=64))
     assert told.bundle.config.search.beam_size == 5
 
@@ -173,7 +177,7 @@ def test_a_wider_search_takes_as_many_fewer_texts(options: SearchOptions) -> Non
         await ask(worker, told, *["Hund"] * 32, options=options)
 
     with_worker(body(), worker)
-    assert [len(batch) for batch in told.batches] == [32, 8, 8, 8, 8]
+    assert [len(batch) for batch in told.batches][:4] == [32, most, most, most]
 
 
 @pytest.mark.parametrize("search", ["exact", "mbr"])

@@ -182,13 +182,13 @@ class WorkQueue:
 def _fitting(candidates: Taken, budget: int) -> int:
     """How many of the candidates, from the first on, a search has room for; at least one.
 
-    A wider search than the model's usual one has room for as many fewer pieces.
+    A search that is wider or writes more than the model's usual one has room for fewer.
     """
     if len(candidates) == 1:
         return 1
     bundle = candidates[0][0].translator.bundle
     limit = bundle.config.data.max_source_tokens
-    room = budget / widening(candidates[0][0].options, bundle.config.search.beam_size)
+    room = budget / widening(candidates[0][0].options, bundle.config.search, limit)
     texts = [work.texts[place] for work, place in candidates]
     try:
         pieces = [len(ids) + 1 for ids in bundle.source_tokenizer.encode_batch(texts)]
