@@ -165,7 +165,9 @@ def test_a_batch_has_no_more_padded_pieces_than_allowed() -> None:
     [
         (SearchOptions(beam_size=20), 8),
         (SearchOptions(search="sample", samples=5), 8),
-        (SearchOptions(max_length_ratio=10), 6),  # instead of 2 and a few pieces
+        (SearchOptions(max_length_ratio=4), 16),  # instead of 2 and a few pieces
+        (SearchOptions(max_length_ratio=10), 1),
+        (SearchOptions(beam_size=21), 1),
     ],
 )
 def test_a_search_with_more_to_do_takes_fewer_texts(options: SearchOptions, most: int) -> None:
@@ -177,7 +179,7 @@ def test_a_search_with_more_to_do_takes_fewer_texts(options: SearchOptions, most
         await ask(worker, told, *["Hund"] * 32, options=options)
 
     with_worker(body(), worker)
-    assert [len(batch) for batch in told.batches][:4] == [32, most, most, most]
+    assert [len(batch) for batch in told.batches][:3] == [32, most, most]
 
 
 @pytest.mark.parametrize("search", ["exact", "mbr"])

@@ -48,9 +48,8 @@ class Serving:
         found = self.pairs.get(pair)
         if found is None:
             served = ", ".join(map(shown_pair, self.pairs)) or "none"
-            raise UnservedPairError(
-                f"no model translates {shown_pair(pair)}; pairs served: {served}"
-            )
+            asked = f"into {pair[1]}" if pair[0] == "auto" else shown_pair(pair)
+            raise UnservedPairError(f"no model translates {asked}; pairs served: {served}")
         return found
 
     def classifier(self, name: str | None = None) -> TextClassifier:
