@@ -256,6 +256,9 @@ def test_a_run_is_read_on(tmp_path: Path) -> None:
         assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid")
         said = response.json()["error"]["message"]
         assert said == f"after = {wrong[:20]!r}: must be a number from 0 to 1,000,000,000"
+    for asked in ({"texts": "a"}, {"texts": "a", "source": "de", "target": "en"}):
+        idle = client_of(plain_app(serving=Serving())).post("/v1/translate", json=asked)
+        assert idle.json()["error"]["message"].startswith("no model that translates is served")
     nothing = client_of(plain_app()).get("/v1/run")
     assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "not_found")
 
