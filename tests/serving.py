@@ -177,9 +177,11 @@ def client_of(app: FastAPI) -> TestClient:
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[str]:
-    """The application behind a real socket, and its URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
+def running(app: ASGIApp, http: type[asyncio.Protocol] | None = None) -> Iterator[str]:
+    """The application behind a real socket, and its URL; `http` speaks on its connections."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", http=http or "auto"
+    )
     config.load()
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

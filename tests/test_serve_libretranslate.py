@@ -166,7 +166,10 @@ def test_detect_ranks_only_what_is_served() -> None:
     [
         ({"format": "html"}, "format = 'html': only plain text is translated; send 'text'"),
         ({"target": "xx"}, "no model translates de-xx; pairs served: de-en, fr-en, en-de"),
-        ({"source": "auto", "target": "xx"}, "pairs served: de-en, fr-en, en-de"),
+        (
+            {"source": "auto", "target": "xx"},
+            "no model translates into xx; pairs served: de-en, fr-en, en-de",
+        ),
         ({"q": []}, "q: an empty list; give at least one text"),
         ({"q": None}, "q = None: give a text or a list of texts"),
         ({"q": ["a", 1]}, "q = ['a', 1]: give a text or a list of texts"),

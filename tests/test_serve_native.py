@@ -251,9 +251,14 @@ def test_a_run_is_read_on(tmp_path: Path) -> None:
     assert [len(read_events(tmp_path, after=n)["events"]) for n in (0, 2000, 4000)] == [
         2000, 2000, 500,
     ]  # fmt: skip
-    for wrong in ("-1", "x", "1.5", "9" * 30, "²"):
+    for wrong in ("-1", "x", "1.5", "9" * 10, "9" * 5000, "²"):
         response = client.get("/v1/run", params={"after": wrong})
         assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid")
+        said = response.json()["error"]["message"]
+        assert said == f"after = {wrong[:20]!r}: must be a number from 0 to 1,000,000,000"
+    for asked in ({"texts": "a"}, {"texts": "a", "source": "de", "target": "en"}):
+        idle = client_of(plain_app(serving=Serving())).post("/v1/translate", json=asked)
+        assert idle.json()["error"]["message"].startswith("no model that translates is served")
     nothing = client_of(plain_app()).get("/v1/run")
     assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "not_found")
 

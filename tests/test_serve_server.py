@@ -102,12 +102,16 @@ def test_it_says_where_it_serves_logs_without_texts_and_ends_in_order(process: P
     assert [each["score"] for each in found] == [pytest.approx(scores(1), abs=1e-4)]
     assert httpx.get(f"{process.url}/ready").json() == {"status": "ready"}
     assert httpx.get(f"{process.url}/{TEXT}?q={TEXT}").status_code == 404
+    part = f'Content-Disposition: form-data; name="q"\r\nContent-Transfer-Encoding: {TEXT}'
+    form = f"--b\r\n{part}\r\n\r\nx\r\n--b--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert httpx.post(f"{process.url}/translate", content=form, headers=kind).status_code == 400
     counts = httpx.get(f"{process.url}/metrics").text
     assert 'penstock_requests_total{route="/v1/translate",status="200"} 1.0' in counts
     assert 'penstock_requests_total{route="none",status="404"} 1.0' in counts
     process.send(signal.SIGINT)
     assert process.wait() == 0
-    (request, missing) = process.events("request")
+    (request, missing, _) = process.events("request")
     assert (request["route"], request["status"], request["texts"]) == ("/v1/translate", 200, 1)
     assert 0 < request["seconds"] < 20
     assert (missing["route"], missing["status"]) == ("none", 404)
@@ -272,6 +276,10 @@ def test_a_port_in_use(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--host", "no-such-host.invalid"], 2, "--host no-such-host.invalid: "),
         (["--host", "192.0.2.1"], 1, "192.0.2.1: not an address of this machine; give one that"),
         (["--queue", "3"], 2, "queue 3: must hold a request of max_texts 50"),
+        (["--trusted-proxy", "proxy"], 2, "trusted_proxy 'proxy': no address or network"),
+        (["--trusted-proxy", "10.0.0.1/8"], 2, "trusted_proxy '10.0.0.1/8': no address or network"),
+        (["--cors-origin", "example.org"], 2, "cors_origin 'example.org': no origin; give one as"),
+        (["--cors-origin", "http://a/"], 2, "cors_origin 'http://a/': no origin; give one as"),
         (["--run", "nowhere"], 2, "run nowhere: no such directory"),
         (["-m", "nowhere"], 1, "nowhere: no such directory; give a run directory or a bundle"),
     ],

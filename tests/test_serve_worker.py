@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from penstock.errors import UsageError
-from penstock.searching import Phrases, SearchOptions
+from penstock.nn import InferenceModel
+from penstock.searching import Phrases, SearchKind, SearchOptions
 from penstock.serve.inference.worker import Worker
 from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
@@ -170,11 +171,34 @@ def test_a_batch_has_no_more_padded_pieces_than_allowed() -> None:
     assert [text for batch in told.batches for text in batch] == texts
 
 
-def test_an_exact_search_takes_one_text_a_turn() -> None:
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        (SearchOptions(beam_size=20), 8),
+        (SearchOptions(search="sample", samples=5), 8),
+        (SearchOptions(max_length_ratio=4), 16),  # instead of 2 and a few pieces
+        (SearchOptions(max_length_ratio=10), 1),
+        (SearchOptions(beam_size=21), 1),
+    ],
+)
+def test_a_search_with_more_to_do_takes_fewer_texts(options: SearchOptions, most: int) -> None:
+    told, worker = Told(), Worker(Settings(batch_tokens=64))
+    assert told.bundle.config.search.beam_size == 5
+
+    async def body() -> None:
+        await ask(worker, told, *["Hund"] * 32)  # 2 pieces each
+        await ask(worker, told, *["Hund"] * 32, options=options)
+
+    with_worker(body(), worker)
+    assert [len(batch) for batch in told.batches][:3] == [32, most, most]
+
+
+@pytest.mark.parametrize("search", ["exact", "mbr"])
+def test_a_slow_search_takes_one_text_a_turn(search: SearchKind) -> None:
     told, worker = Told(), Worker(Settings())
 
     async def body() -> None:
-        await ask(worker, told, "a", "b", options=SearchOptions(search="exact"))
+        await ask(worker, told, "a", "b", options=SearchOptions(search=search))
 
     with_worker(body(), worker)
     assert told.batches == [["a"], ["b"]]
@@ -326,6 +350,38 @@ def test_work_whose_client_is_gone_is_dropped_before_decoding() -> None:
 
     with_worker(body(), worker)
     assert told.batches == [["first"], ["kept"]]
+
+
+@pytest.mark.parametrize("kind", ["translate", "call"])
+def test_a_search_that_nobody_waits_for_ends(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    translator = random_translator(GERMAN, ENGLISH)
+    told, worker = Told(), Worker(Settings())
+    steps = 0
+    step = InferenceModel.step
+
+    def slow(*arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        time.sleep(0.02)
+        return step(*arguments)
+
+    monkeypatch.setattr(InferenceModel, "step", slow)
+    options = SearchOptions(search="greedy", min_length=500, max_length=500, max_length_ratio=100)
+
+    async def body() -> None:
+        if kind == "translate":
+            asked = worker.translate(translator, GERMAN, options, deadline=0.2)
+        else:
+            asked = worker.call(lambda: translator.translate(GERMAN, options), deadline=0.2)
+        with pytest.raises(DeadlineError):
+            await asked
+        assert words(await ask(worker, told, "next", deadline=2)) == ["NEXT"]
+
+    with_worker(body(), worker)
+    assert 0 < steps < 50, "of 500"
+    assert capsys.readouterr().err == "", "it is no failure"
 
 
 # --- errors -------------------------------------------------------------------------------------

@@ -11,7 +11,14 @@ from penstock.cli.console import note, write_line
 from penstock.cli.lines import Device, Threads, prepare_device
 from penstock.errors import MissingExtraError, UsageError
 
-_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "py3langid")
+_PACKAGES = (
+    "fastapi",
+    "uvicorn",
+    "httptools",
+    "python_multipart",
+    "prometheus_client",
+    "py3langid",
+)
 _PANEL = "Limits"
 
 

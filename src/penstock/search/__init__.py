@@ -9,6 +9,7 @@ from penstock.search.limits import Demands, Limits
 from penstock.search.ranking import PLAIN, Ranking
 from penstock.search.sampling import sample_search, shape
 from penstock.search.step import JoinableState, Step, StepOutput, StepState
+from penstock.search.stopping import SearchStoppedError, stopped_when
 from penstock.search.watching import Candidate, Watch
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "JoinableState",
     "Limits",
     "Ranking",
+    "SearchStoppedError",
     "Step",
     "StepOutput",
     "StepState",
@@ -29,4 +31,5 @@ __all__ = [
     "greedy_search",
     "sample_search",
     "shape",
+    "stopped_when",
 ]

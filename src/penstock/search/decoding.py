@@ -13,6 +13,7 @@ from penstock.nn import InferenceModel, Memory, Seq2Seq, State
 from penstock.nn.inference import Places
 from penstock.nn.products import alike_rows
 from penstock.search.step import Step, StepOutput
+from penstock.search.stopping import stop_if_unwanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
     prepared = model if isinstance(model, InferenceModel) else InferenceModel(model)
 
     def step(tokens: Tensor, before: DecodingState, /) -> StepOutput[DecodingState]:
+        stop_if_unwanted()
         # a search begins before it has seen the model's device
         tokens = tokens.to(before.sentences.device)
         count = len(tokens)

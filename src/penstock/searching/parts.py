@@ -31,6 +31,7 @@ from penstock.search.decoding import decoding_step, start_decoding
 from penstock.search.ensemble import EnsembleState, ensemble_step
 from penstock.search.hypothesis import Tell
 from penstock.search.limits import NO_DEMANDS
+from penstock.search.stopping import stop_if_unwanted
 from penstock.searching.options import SearchOptions
 
 Decode = Callable[[Sequence[int]], str]
@@ -186,6 +187,7 @@ def _agreeing(
     candidates: Sequence[Hypothesis], options: SearchOptions, decode: Decode
 ) -> list[Hypothesis]:
     """The different candidates by expected utility, which becomes their score, best first."""
+    stop_if_unwanted()
     texts = [decode(h.tokens) for h in candidates]
     values = expected_utilities(texts, options.utility)
     different: dict[str, Hypothesis] = {}

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -120,6 +120,8 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         ),
     }.items():
         add_operation(app, path, operation, tag="server", failure=State)
+        # load balancers ask so; the server leaves the body away
+        app.add_route(path, operation.handle, methods=["HEAD"], include_in_schema=False)
     app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
     app.add_route("/openapi.json", schema, methods=["GET"], include_in_schema=False)
 
@@ -143,7 +145,7 @@ def _add_failures(app: FastAPI) -> None:
         refusal = RequestError(error.status_code, message, headers=error.headers)
         return error_response(request.url.path, refusal)
 
-    for kind in (RequestError, ClientGoneError, PenstockError):
+    for kind in (RequestError, ClientGoneError, ClientDisconnect, PenstockError):
         app.add_exception_handler(kind, tell)
     app.add_exception_handler(HTTPException, tell_http)
     app.add_exception_handler(Exception, tell)

@@ -53,3 +53,10 @@ def take_over(name: str) -> None:
     logger.handlers = [_Quiet()]
     logger.setLevel(logging.WARNING)
     logger.propagate = False
+
+
+def silence(name: str) -> None:
+    """Let a library's logger write nothing."""
+    logger = logging.getLogger(name)
+    logger.handlers = [logging.NullHandler()]
+    logger.propagate = False

@@ -24,6 +24,7 @@ from penstock.errors import PenstockError, UsageError
 from penstock.serve import logs
 from penstock.serve.api.routing import rank_languages
 from penstock.serve.app import create_app
+from penstock.serve.connections import GuardedProtocol
 from penstock.serve.inference.worker import Worker
 from penstock.serve.loading.models import Models
 from penstock.serve.settings import Settings
@@ -101,11 +102,15 @@ class _Process:
         self._settings = settings
         self._listener = listener
         self._worker = Worker(settings)
-        logs.take_over("uvicorn.error")
+        for library in ("uvicorn.error", "asyncio"):
+            logs.take_over(library)
+        # it quotes what a client sent, who is told the same
+        logs.silence("python_multipart")
         app = _closing_connections(create_app(models, self._worker, settings), models)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=GuardedProtocol,
                 log_config=None,
                 access_log=False,
                 lifespan="off",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import UsageError
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +22,8 @@ class Settings:
         max_texts: texts of a request.
         max_characters: of a text.
         queue: texts that may wait; more are refused with 503 and Retry-After.
-        batch_tokens: source pieces, padded, that are searched together.
+        batch_tokens: source pieces, padded, that are searched together by a model's usual beam; of
+            a wider search fewer.
         max_wait: seconds that an idle worker waits at most for a batch to fill.
         deadline: seconds that a request may take.
         rate: requests a minute of one client; None: no limit.
@@ -64,5 +69,24 @@ class Settings:
                 f"queue {self.queue}: must hold a request of max_texts {self.max_texts}; raise "
                 "the one or lower the other"
             )
+        for proxy in self.trusted_proxies:
+            _check_proxy(proxy)
+        for origin in self.cors_origins:
+            if origin != "*" and _ORIGIN.fullmatch(origin) is None:
+                raise UsageError(
+                    f"cors_origin {origin!r}: no origin; give one as https://example.org, without "
+                    "a path or a slash at the end, or *"
+                )
         if self.run is not None and not self.run.is_dir():
             raise UsageError(f"run {self.run}: no such directory; give one of 'penstock train'")
+
+
+def _check_proxy(text: str) -> None:
+    """Refuse what no proxy's address can be equal to."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError(
+            f"trusted_proxy {text!r}: no address or network: {error}; give one as 10.0.0.1 or "
+            "10.0.0.0/8"
+        ) from None

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from penstock.errors import DataError, UsageError
@@ -89,7 +90,7 @@ def as_request_error(error: Exception, path: str) -> RequestError | None:
         return RequestError(503, message, retry_after=1)
     if isinstance(error, UsageError | DataError):
         return RequestError(400, str(error))
-    if isinstance(error, ClientGoneError):
+    if isinstance(error, ClientGoneError | ClientDisconnect):
         return RequestError(499, "the client closed the connection")
     return None
 

@@ -30,6 +30,7 @@ T = TypeVar("T")
 Form = TypeVar("Form", bound=BaseModel)
 
 _STREAM_SECONDS = 60.0  # of a whole text, read as it grows
+_LAST_EVENT = 10**9
 _ERRORS = (400, 403, 408, 413, 429, 503, 504)
 
 
@@ -39,7 +40,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     after = Parameter(
         name="after",
         description="The number of the first event; default: 0.",
-        schema={"type": "integer", "minimum": 0, "maximum": 10**9},
+        schema={"type": "integer", "minimum": 0, "maximum": _LAST_EVENT},
     )
     quick, missing = (403, 408, 413, 429), (400, 403, 404, 408, 413, 429)
     for path, operation in {
@@ -158,8 +159,10 @@ class _Native:
     async def run(self, request: Request) -> Response:
         self._service.admit(request)
         after = request.query_params.get("after", "0")
-        if not (after.isascii() and after.isdigit() and len(after) <= 10):
-            raise RequestError(400, f"after = {after[:20]!r}: must be a number of at least 0")
+        if not (after.isascii() and after.isdigit() and int(after[:20]) <= _LAST_EVENT):
+            raise RequestError(
+                400, f"after = {after[:20]!r}: must be a number from 0 to {_LAST_EVENT:,}"
+            )
         run = self._service.settings.run
         if run is None:
             raise RequestError(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from penstock.errors import PenstockError
+from penstock.search import SearchStoppedError
 from penstock.serve import logs
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Taken, Translating
@@ -15,7 +15,11 @@ Outcome = Translation | Exception
 
 
 def translate_batch(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
-    """Tell a result or an error for each text; one that fails does not fail the others."""
+    """Tell a result or an error for each text; one that fails does not fail the others.
+
+    Raises:
+        SearchStoppedError: see `stopped_when`.
+    """
     left = dict.fromkeys(range(len(taken)))
 
     def tell_once(number: int, outcome: Outcome) -> None:
@@ -25,9 +29,12 @@ def translate_batch(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
     if len(taken) > 1:
         first = taken[0][0]
         texts = [work.texts[place] for work, place in taken]
-        # whose fault an error is shows when they are searched one by one
-        with suppress(Exception):
+        try:
             first.translator.translate(texts, first.options, tell=tell_once)
+        except SearchStoppedError:
+            raise
+        except Exception:  # noqa: BLE001 (whose fault it is shows one by one)
+            pass
     # a request fails with the first of its texts that does: the others are not searched again
     failed: dict[Translating, Exception] = {}
     for number in list(left):
@@ -42,6 +49,8 @@ def _translated(work: Translating, place: int) -> Outcome:
     """The result or the error of one text."""
     try:
         return work.translator.translate([work.texts[place]], work.options)[0]
+    except SearchStoppedError:
+        raise
     except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
         if not isinstance(error, PenstockError):
             logs.write_failure("translation_failed", error)

@@ -13,11 +13,12 @@ import threading
 import time
 from collections import deque
 
-from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size
+from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size, widening
 from penstock.serve.refusals import NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 
 _RECENT = 10  # times `max_wait`: who was answered longer ago is not expected back
+_WIDEST = 4.0  # times as much to do as usual: more, and a text is searched alone
 _RETRY_AT_MOST = 60.0  # s
 
 
@@ -180,17 +181,25 @@ class WorkQueue:
 
 
 def _fitting(candidates: Taken, budget: int) -> int:
-    """How many of the candidates, from the first on, a search has room for; at least one."""
+    """How many of the candidates, from the first on, a search has room for; at least one.
+
+    A search that is wider or writes more than the model's usual one has room for fewer; one with
+    very much more to do takes a text a turn, as others wait for each turn to end.
+    """
     if len(candidates) == 1:
         return 1
     bundle = candidates[0][0].translator.bundle
     limit = bundle.config.data.max_source_tokens
+    more = widening(candidates[0][0].options, bundle.config.search, limit)
+    if more > _WIDEST:
+        return 1
+    room = budget / more
     texts = [work.texts[place] for work, place in candidates]
     try:
         pieces = [len(ids) + 1 for ids in bundle.source_tokenizer.encode_batch(texts)]
     except Exception:  # noqa: BLE001 (a text that cannot be cut fails later, by itself)
         pieces = [len(text) + 1 for text in texts]
     count = len(pieces)
-    while count > 1 and padded_size(pieces[:count], limit) > budget:
+    while count > 1 and padded_size(pieces[:count], limit) > room:
         count -= 1
     return count

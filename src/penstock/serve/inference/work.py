@@ -7,11 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.config import SearchConfig
 from penstock.searching import SearchOptions
 from penstock.translation import Translation
 from penstock.translator import Translator
 
-_LONE = ("exact", "exhaustive")  # a text may take seconds, and rows share no work
+# a text may take seconds, most of it work that texts do not share
+_LONE = ("exact", "exhaustive", "mbr")
+
+_DRAW = 4  # places of a beam that cost as much as a draw
+_USUAL = SearchOptions()
 
 
 @dataclass(eq=False, slots=True)
@@ -68,6 +73,21 @@ class Calling:
 
 Work = Translating | Calling
 Taken = list[tuple[Translating, int]]  # texts that are searched together, by request and place
+
+
+def widening(options: SearchOptions, config: SearchConfig, limit: int) -> float:
+    """How many times as much a search has to do as the model's usual one; at least 1.
+
+    Args:
+        options: of the search.
+        config: of the model.
+        limit: the most source pieces that the model reads at once.
+    """
+    places = options.beam_size or config.beam_size
+    if options.search == "sample":
+        places = _DRAW * options.draws
+    length = options.lengths(limit, config)[1] / _USUAL.lengths(limit, config)[1]
+    return max(1.0, places / config.beam_size) * max(1.0, length)
 
 
 def padded_size(pieces: Sequence[int], limit: int) -> int:

@@ -6,10 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
 
+from penstock.search import SearchStoppedError, stopped_when
 from penstock.searching import SearchOptions
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
 from penstock.serve.inference.queue import WorkQueue
@@ -27,7 +29,7 @@ class Worker:
     """The inference thread, seen from the event loop.
 
     All methods belong to one event loop. Cancelling a task that awaits one drops what of its work
-    is not being computed yet.
+    is not being computed yet; a search that nobody waits for any more ends at its next step.
 
     Args:
         settings: the limits of queue and batches.
@@ -189,7 +191,10 @@ class Worker:
         if work.future.done():
             return
         try:
-            result = work.function()
+            with stopped_when(work.future.done):
+                result = work.function()
+        except SearchStoppedError:
+            return
         except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
             _in_loop(work.future, _fail, work, error)
         else:
@@ -206,7 +211,12 @@ class Worker:
             work, place = taken[number]
             _in_loop(work.future, deliver, work, place, outcome, self._queue)
 
-        translate_batch(taken, tell)
+        # what is left of requests that nobody waits for was dropped when they ended
+        with (
+            suppress(SearchStoppedError),
+            stopped_when(lambda: all(work.future.done() for work, _ in taken)),
+        ):
+            translate_batch(taken, tell)
         seconds = time.monotonic() - begun
         self._queue.note_speed(len(taken), seconds)
         self.metrics.count_batch(done, seconds)

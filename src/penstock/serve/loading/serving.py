@@ -47,10 +47,13 @@ class Serving:
         pair = (source.lower().replace("_", "-"), target.lower().replace("_", "-"))
         found = self.pairs.get(pair)
         if found is None:
-            served = ", ".join(map(shown_pair, self.pairs)) or "none"
-            raise UnservedPairError(
-                f"no model translates {shown_pair(pair)}; pairs served: {served}"
-            )
+            if not self.pairs:
+                raise UnservedPairError(
+                    "no model that translates is served; start the server with -m RUN"
+                )
+            served = ", ".join(map(shown_pair, self.pairs))
+            asked = f"into {pair[1]}" if pair[0] == "auto" else shown_pair(pair)
+            raise UnservedPairError(f"no model translates {asked}; pairs served: {served}")
         return found
 
     def classifier(self, name: str | None = None) -> TextClassifier:

@@ -60,7 +60,7 @@ def read_keys(path: Path) -> ApiKeys:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise DataError(f"cannot be read: {reason}", path=path) from None
+        raise DataError(f"cannot be read: {reason}; {_REMEDY}", path=path) from None
     hashes: dict[str, bytes] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()

@@ -1,0 +1,85 @@
+"""One connection: how large a request's head may be, and how long it may take to come.
+
+Bodies are limited where they are read (`BodyLimit`); a head is read by uvicorn before anything of
+ours sees the request, and uvicorn with httptools limits neither its size nor its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 10.0
+
+_TOO_LARGE = b"the request's head is too large; send fewer and shorter headers"
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's connection with limits for the heads of its requests.
+
+    A head that is too large is answered with 431, one that does not come in time with nothing:
+    who sends no request reads no answer.
+    """
+
+    head_seconds = HEAD_SECONDS
+
+    def connection_made(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, transport: asyncio.Transport
+    ) -> None:
+        """A client connected, and has a head to send."""
+        super().connection_made(transport)
+        self._head: int | None = 0  # bytes of the head that is being read; None: of none
+        self._timer: asyncio.TimerHandle | None = None
+        self._begin_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; whole heads among them become requests."""
+        if self._head is not None:
+            self._head += len(data)
+        super().data_received(data)
+        if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        if self._head is None:  # else the connection's first, whose bytes are counted already
+            self._head = 0  # what came with the end of the one before is not counted
+        if self._timer is None:
+            self._begin_timer()
+
+    def on_headers_complete(self) -> None:
+        """The last byte of a request's head."""
+        self._head = None
+        self._end_timer()
+        super().on_headers_complete()
+
+    def _begin_timer(self) -> None:
+        self._timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if self.cycle is not None and not self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
+            self._begin_timer()  # it may be us who do not read on, until the one before is answered
+        else:
+            self.transport.close()
+
+    def _refuse(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+            b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+            b"content-length: " + str(len(_TOO_LARGE)).encode() + b"\r\n\r\n" + _TOO_LARGE
+        )
+        self.transport.close()

@@ -1,0 +1,113 @@
+"""Connections by hand: heads that are too large or too slow, clients that go, and probes."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from penstock.serve.connections import GuardedProtocol
+from serving import PlainWorker, plain_app, running, until
+
+
+class Hurried(GuardedProtocol):
+    """Waits for heads for a moment only."""
+
+    head_seconds = 0.3
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 150_000, b"GET /" + b"x" * 900_000],
+    ids=["many headers", "a long path"],
+)
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_large_head_is_refused_before_it_ends(head: bytes, before: bytes) -> None:
+    with running(plain_app(), http=GuardedProtocol) as url, connected(url) as connection:
+        if before:
+            connection.sendall(before)
+            assert answer(connection).startswith(b"HTTP/1.1 200")
+        try:
+            connection.sendall(head)
+            assert answer(connection).startswith(b"HTTP/1.1 431")
+        except ConnectionError:
+            pass  # closed while there was more to send, which may overtake the answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nX: "])
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_slow_head_ends(sent: bytes, before: bytes) -> None:
+    if before and not sent:
+        return  # an idle connection, which may stay
+    with running(plain_app(), http=Hurried) as url, connected(url) as connection:
+        if before:
+            connection.sendall(before)
+            assert answer(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(sent)
+        assert answer(connection) == b""
+
+
+def test_what_takes_time_after_its_head_does_not_end() -> None:
+    worker = PlainWorker()
+    worker.hold = True
+
+    def release() -> None:
+        time.sleep(0.7)
+        worker.hold = False
+
+    body = json.dumps({"q": "der Hund", "source": "de", "target": "en"}).encode()
+    releaser = threading.Thread(target=release)
+    with running(plain_app(worker=worker), http=Hurried) as url, connected(url) as connection:
+        releaser.start()
+        head = "POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        connection.sendall(b"GET /health HTTP/1.1\r\nX")  # a second head, while the first waits
+        assert answer(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(b": y\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer(connection).startswith(b"HTTP/1.1 200")
+    releaser.join(5)
+
+
+def test_a_client_that_goes_before_its_body_ends_is_no_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with running(plain_app()) as url:
+        with connected(url) as connection:
+            head = b"POST /v1/translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            connection.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        said: list[str] = []
+        until(lambda: bool(said.append(capsys.readouterr().err) or "".join(said)))
+    (line,) = "".join(said).splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["status"]) == ("info", 499)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """A whole answer, or what there is of it when the connection ends."""
+    read = b""
+    while block := connection.recv(65_536):
+        read += block
+        head, end, body = read.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        if end and length is not None and len(body) >= int(length[1]):
+            break
+    return read
+
+
+def connected(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=5)
+
+
+def test_probes_answer_head_as_get_without_a_body() -> None:
+    with running(plain_app()) as url:
+        for path in ("/health", "/ready"):
+            asked, got = httpx.head(f"{url}{path}"), httpx.get(f"{url}{path}")
+            assert asked.status_code == got.status_code == 200
+            assert asked.headers["content-length"] == got.headers["content-length"]
+            assert asked.content == b""
