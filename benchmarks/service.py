@@ -34,6 +34,8 @@ from typing import Any
 from penstock.data.streams import read_lines
 
 _PATIENCE = 30.0  # s for one answer; the service itself gives up before
+_SECONDS = re.compile(rb'"seconds":([0-9.e-]+)')
+_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Connection:
         reader, writer = self._streams
         writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", answer)
+        length = _LENGTH.search(answer)
         content = await reader.readexactly(int(length[1])) if length else b""
         if b"connection: close" in answer.lower():
             self.close()
@@ -126,28 +128,29 @@ async def ask(port: int, lines: Sequence[str], clients: int, seconds: float) -> 
     tally = Tally()
     until = time.monotonic() + seconds
     source = random.Random(1)
+    bodies = [json.dumps({"texts": line}).encode() for line in lines]
 
     async def client() -> None:
         connection = Connection(port)
         while time.monotonic() < until:
-            body = json.dumps({"texts": source.choice(lines)}).encode()
             begun = time.monotonic()
             try:
-                async with asyncio.timeout(_PATIENCE):
-                    status, content = await connection.post("/v1/translate", body)
-            except (OSError, EOFError, TimeoutError):
+                status, content = await connection.post("/v1/translate", source.choice(bodies))
+            except (OSError, EOFError):
                 status, content = 0, b""
                 connection.close()
             spent = time.monotonic() - begun
             tally.statuses[status] += 1
             if status == 200:
                 tally.seconds.append(spent)
-                tally.added.append(spent - json.loads(content)["translations"][0]["seconds"])
+                found = _SECONDS.search(content)
+                tally.added.append(spent - float(found[1]) if found else spent)
             else:
                 await asyncio.sleep(0.1)  # a client that was refused waits a little
         connection.close()
 
-    await asyncio.gather(*(client() for _ in range(clients)))
+    async with asyncio.timeout(seconds + _PATIENCE):
+        await asyncio.gather(*(client() for _ in range(clients)))
     return tally
 
 
@@ -336,14 +339,18 @@ def main() -> None:
     parser.add_argument("--clients", type=int, help="default: 64, of overload 512")
     parser.add_argument("--seconds", type=float, help="default: 60; 20; 30; 600")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
-    parser.add_argument("--threads", default="2")
+    parser.add_argument("--threads", help="of each batch; default: the service's")
+    parser.add_argument("--parallel", help="batches at the same time; default: the service's")
     parser.add_argument("--log", type=Path, default=Path("serve.log"), help="the service's log")
     arguments = parser.parse_args()
     run, clients, seconds = _WORKS[arguments.work]
     arguments.clients = clients if arguments.clients is None else arguments.clients
     arguments.seconds = seconds if arguments.seconds is None else arguments.seconds
     lines = [line.text for line in read_lines(arguments.lines) if line.text.strip()]
-    options = ["--precision", arguments.precision, "--threads", arguments.threads]
+    options = ["--precision", arguments.precision]
+    for flag in ("threads", "parallel"):
+        if getattr(arguments, flag) is not None:
+            options += [f"--{flag}", getattr(arguments, flag)]
     with served(arguments.model, options, arguments.log) as server:
         run(server, arguments, lines)
 

@@ -237,6 +237,7 @@ def test_clients_that_were_answered_together_are_expected_together() -> None:
             await asyncio.sleep(0.02)
         await asyncio.gather(*tasks)
         assert time.monotonic() - begun < 0.5, "they are all there: nothing to wait for"
+        await asyncio.sleep(0.05)  # answers go out before the thread looks for work again
         begun = time.monotonic()
         await ask(worker, told, "alone")
         assert time.monotonic() - begun >= 0.9, "the others were expected"
@@ -439,7 +440,7 @@ def test_other_work_is_done_in_the_same_thread() -> None:
     worker = Worker(Settings())
 
     async def body() -> None:
-        assert await worker.call(lambda: threading.current_thread().name) == "inference"
+        assert await worker.call(lambda: threading.current_thread().name) == "inference 0"
         with pytest.raises(ZeroDivisionError):
             await worker.call(lambda: 1 // 0)
         assert await worker.call(lambda: 7) == 7
@@ -465,7 +466,7 @@ def test_others_are_served_between_the_pieces_of_a_stream() -> None:
         return written
 
     assert with_worker(body(), worker) == "abcdef"
-    assert threads == {"inference"}
+    assert threads == {"inference 0"}
 
 
 def test_two_streams_advance_in_turn() -> None:
@@ -537,7 +538,7 @@ def test_draining_finishes_what_was_taken_and_takes_no_more() -> None:
         assert [words(await task) for task in tasks] == [["FIRST"], ["A"], ["B"]]
 
     with_worker(body(), worker)
-    assert not worker._thread.is_alive()
+    assert not any(thread.is_alive() for thread in worker._threads)
 
 
 def test_closing_without_draining_tells_those_who_wait() -> None:
@@ -614,3 +615,54 @@ def test_an_answer_does_not_wait_for_the_others_of_its_batch() -> None:
 
     with_worker(body(), worker)
     assert told.batches == [["before"], ["held", "later"]]
+
+
+# --- several threads ----------------------------------------------------------------------------
+
+
+def test_two_batches_are_computed_at_the_same_time_each_its_share() -> None:
+    told, worker = Told(), Worker(Settings(parallel=2))
+    told.go.clear()
+
+    async def body() -> list[list[Translation]]:
+        tasks = [ask(worker, told, *(f"{request} {n}" for n in range(4))) for request in "ab"]
+        await began(told, 2)  # neither has ended
+        told.go.set()
+        return list(await asyncio.gather(*tasks))
+
+    found = with_worker(body(), worker)
+    assert [words(results) for results in found] == [
+        [f"{request} {n}" for n in range(4)] for request in "AB"
+    ]
+    assert sorted(text for batch in told.batches for text in batch) == sorted(
+        f"{request} {n}" for request in "ab" for n in range(4)
+    )
+    assert max(map(len, told.batches)) <= 4
+
+
+def test_a_single_text_is_computed_while_a_long_batch_is() -> None:
+    told, worker = Told(), Worker(Settings(parallel=2))
+
+    async def body() -> None:
+        long = ask(worker, told, "held", "more")
+        await began(told, 1)
+        assert words(await ask(worker, told, "single")) == ["SINGLE"]
+        assert not long.done()
+        told.hold.set()
+        assert words(await long) == ["HELD", "MORE"]
+
+    with_worker(body(), worker)
+
+
+def test_results_do_not_depend_on_the_threads() -> None:
+    translator = random_translator(GERMAN, ENGLISH)
+    lines = [" ".join(GERMAN[i % 2].split()[: 1 + i % 6]) for i in range(40)]
+    worker = Worker(Settings(parallel=3))
+
+    async def body() -> list[list[Translation]]:
+        asked = [worker.translate(translator, [line], OPTIONS) for line in lines]
+        return list(await asyncio.gather(*asked))
+
+    found = with_worker(body(), worker)
+    alone = [translator.translate([line], OPTIONS)[0] for line in lines]
+    assert [(r.text, r.score) for (r,) in found] == [(r.text, r.score) for r in alone]

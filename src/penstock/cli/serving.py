@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,6 +62,10 @@ def serve(
     max_characters: Annotated[int, _limit("Characters of a text.")] = 5000,
     queue: Annotated[int, _limit("Texts that wait; more: 503.")] = 256,
     batch_tokens: Annotated[int, _limit("Source pieces searched together.")] = 4096,
+    parallel: Annotated[
+        int | None,
+        _limit("Batches searched at a time, of --threads each; default: 2 if cores allow."),
+    ] = None,
     max_wait: Annotated[float, _limit("Seconds that a batch waits to fill.")] = 0.010,
     deadline: Annotated[float, _limit("Seconds of a request; more: 504.")] = 8.0,
     rate: Annotated[float | None, _limit("Requests a minute of a client; more: 429.")] = None,
@@ -86,12 +91,14 @@ def serve(
     from penstock.serve.server import run_server
     from penstock.serve.settings import Settings
 
+    chosen = prepare_device(device, threads)
     settings = Settings(
         max_body=max_body,
         max_texts=max_texts,
         max_characters=max_characters,
         queue=queue,
         batch_tokens=batch_tokens,
+        parallel=_share_cores(chosen, threads, parallel),
         max_wait=max_wait,
         deadline=deadline,
         rate=rate,
@@ -102,12 +109,28 @@ def serve(
     )
     models = Models(
         [parse_model_path(text) for text in model or ()],
-        device=prepare_device(device, threads),
+        device=chosen,
         precision=precision,
     )
     run_server(
         models, settings, host=host, port=port, announce=lambda text: note(f"penstock: {text}")
     )
+
+
+def _share_cores(device: str, threads: int | None, parallel: int | None) -> int:
+    """Batches searched at the same time; the cores are shared among them.
+
+    Two batches of one thread each are done sooner than one after the other with two threads:
+    threads that share an operation wait for each other many times a step.
+    """
+    import torch
+
+    cores = torch.get_num_threads() if threads is None else (os.cpu_count() or 1)
+    if parallel is None:
+        parallel = 1 if device != "cpu" else max(1, min(2, cores // (threads or 1)))
+    if threads is None:
+        torch.set_num_threads(max(1, cores // max(1, parallel)))
+    return parallel
 
 
 def _require_packages() -> None:

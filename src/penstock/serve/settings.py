@@ -24,6 +24,7 @@ class Settings:
         queue: texts that may wait; more are refused with 503 and Retry-After.
         batch_tokens: source pieces, padded, that are searched together by a model's usual beam; of
             a wider search fewer.
+        parallel: batches that are searched at the same time, each in a thread of its own.
         max_wait: seconds that an idle worker waits at most for a batch to fill.
         deadline: seconds that a request may take.
         rate: requests a minute of one client; None: no limit.
@@ -41,6 +42,7 @@ class Settings:
     max_characters: int = 5000
     queue: int = 256
     batch_tokens: int = 4096
+    parallel: int = 1
     max_wait: float = 0.010
     deadline: float = 8.0
     rate: float | None = None
@@ -56,6 +58,7 @@ class Settings:
             ("max_characters", self.max_characters),
             ("queue", self.queue),
             ("batch_tokens", self.batch_tokens),
+            ("parallel", self.parallel),
         ):
             if number < 1:
                 raise UsageError(f"{name} {number}: must be at least 1")

@@ -1,1 +1,1 @@
-"""The thread that computes, and the queue before it."""
+"""The threads that compute, and the queue before them."""

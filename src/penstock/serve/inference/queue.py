@@ -1,4 +1,4 @@
-"""The work that waits, shared by the event loop and the inference thread.
+"""The work that waits, shared by the event loop and the inference threads.
 
 Texts of different requests are searched together when translator and options are equal. A batch
 takes one text of each such request in turn, then a second of each, and so on, until it is full;
@@ -38,8 +38,10 @@ class WorkQueue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._changed = threading.Condition(threading.Lock())
+        self._turn = threading.Lock()  # one thread at a time looks for work
         self._works: deque[Work] = deque()
         self._waiting = 0
+        self._computing = 0
         self._expected = 1
         self._wanted = 1  # works that wake the thread
         self._texts_a_second = math.inf
@@ -93,6 +95,11 @@ class WorkQueue:
             self._changed.notify()
             return left
 
+    def note_done(self, texts: int) -> None:
+        """Tell that so many texts are not computed any more."""
+        with self._changed:
+            self._computing -= texts
+
     def note_speed(self, texts: int, seconds: float) -> None:
         """Tell how fast texts were done, for `retry_after`."""
         rate = texts / max(seconds, 1e-6)
@@ -101,6 +108,10 @@ class WorkQueue:
 
     def take(self) -> Taken | Calling | None:
         """Wait for work and take what is computed next; None when the queue is closed."""
+        with self._turn:
+            return self._take()
+
+    def _take(self) -> Taken | Calling | None:
         while True:
             with self._changed:
                 self._wait()
@@ -141,7 +152,9 @@ class WorkQueue:
 
     def _candidates(self, first: Translating) -> Taken:
         """Texts that may be searched with the first one's, one of each request in turn."""
-        most = first.most_together
+        # its share: a thread that took all would leave crumbs to the others
+        share = math.ceil((self._waiting + self._computing) / self._settings.parallel)
+        most = min(first.most_together, share)
         joined: list[Translating] = []
         for work in self._works:
             if isinstance(work, Translating) and work.joins(first):
@@ -174,10 +187,12 @@ class WorkQueue:
                     self._works.append(work)
                     self._waiting += work.weight
         self._expected = max(1, len(kept))
+        self._computing += len(taken)
         return taken
 
     def _retry_after(self) -> float:
-        return min(max(1.0, self._waiting / self._texts_a_second), _RETRY_AT_MOST)
+        rate = self._texts_a_second * self._settings.parallel
+        return min(max(1.0, self._waiting / rate), _RETRY_AT_MOST)
 
 
 def _fitting(candidates: Taken, budget: int) -> int:

@@ -1,4 +1,4 @@
-"""One inference thread that all requests share, and the batches it makes of their texts."""
+"""The inference threads that all requests share, and the batches they make of their texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Worker:
-    """The inference thread, seen from the event loop.
+    """The inference threads, seen from the event loop.
 
     All methods belong to one event loop. Cancelling a task that awaits one drops what of its work
     is not being computed yet; a search that nobody waits for any more ends at its next step.
@@ -42,8 +42,12 @@ class Worker:
         self._queue = WorkQueue(settings)
         self._unfinished: set[Work] = set()
         self._is_done = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"inference {number}", daemon=True)
+            for number in range(settings.parallel)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def translate(
         self,
@@ -76,7 +80,7 @@ class Worker:
     async def call(
         self, function: Callable[[], T], *, deadline: float | None = None, texts: int = 1
     ) -> T:
-        """Compute something else in the thread, in turn; as `translate` otherwise.
+        """Compute something else in a thread, in turn; as `translate` otherwise.
 
         Args:
             function: what to compute: `lambda: classifier.classify(lines)`.
@@ -93,20 +97,20 @@ class Worker:
         """Pieces of text as they are written, one piece a turn: others are served between.
 
         The queue's limit holds for the start; a stream that began goes on. Closing the async
-        iterator closes the other one, in the thread.
+        iterator closes the other one, in a thread.
 
         Args:
-            start: makes the iterator, in the thread: `lambda: generator.generate(prompt, options)`.
+            start: makes the iterator, in a thread: `lambda: generator.generate(prompt, options)`.
             deadline: seconds for all pieces.
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        pieces = await self.call(start, deadline=deadline)
+        pieces = _Pieces(await self.call(start, deadline=deadline))
         try:
             while True:
                 rest = None if deadline is None else max(0.0, begun + deadline - loop.time())
                 future: asyncio.Future[str | None] = loop.create_future()
-                turn = Calling(lambda: next(pieces, None), future, 0)
+                turn = Calling(pieces.next, future, 0)
                 piece = await self._done(turn, future, rest, is_part=True)
                 if piece is None:
                     return
@@ -127,12 +131,13 @@ class Worker:
             await self._is_done.wait()
 
     async def close(self, *, drain: bool = True) -> None:
-        """End the thread, after what was taken is done, or at once with what is being computed."""
+        """End the threads, after what was taken is done, or at once with what is being computed."""
         if drain:
             await self.drain()
         for work in self._queue.close():
             _fail(work, NotReadyError("the service ends; ask another one, or later"))
-        await asyncio.to_thread(self._thread.join)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     async def _done(
         self,
@@ -166,17 +171,15 @@ class Worker:
             if not self._unfinished:
                 self._is_done.set()
 
-    def _close_later(self, pieces: Iterator[str]) -> None:
-        """Let the thread close an iterator that may be running in it; nobody waits for this."""
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            try:
-                self._queue.put(Calling(close, future, 0), is_part=True)
-            except NotReadyError:
-                return  # the thread has ended
+    def _close_later(self, pieces: _Pieces) -> None:
+        """Let a thread close an iterator that may be running; nobody waits for this."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put(Calling(pieces.close, future, 0), is_part=True)
+        except NotReadyError:
+            return  # the threads have ended
 
-    # --- in the thread --------------------------------------------------------------------------
+    # --- in a thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
         with torch.no_grad():  # for the whole thread: streams enter and leave it in any order
@@ -203,11 +206,15 @@ class Worker:
     def _translate(self, taken: Taken) -> None:
         begun = time.monotonic()
         done: list[Translation] = []
+        left = len(taken)
 
         def tell(number: int, outcome: Outcome) -> None:
             """A text's answer goes out while others of its batch are still searched."""
+            nonlocal left
             if isinstance(outcome, Translation):
                 done.append(outcome)
+            left -= 1
+            self._queue.note_done(1)
             work, place = taken[number]
             _in_loop(work.future, deliver, work, place, outcome, self._queue)
 
@@ -217,9 +224,28 @@ class Worker:
             stopped_when(lambda: all(work.future.done() for work, _ in taken)),
         ):
             translate_batch(taken, tell)
+        self._queue.note_done(left)
         seconds = time.monotonic() - begun
         self._queue.note_speed(len(taken), seconds)
         self.metrics.count_batch(done, seconds)
+
+
+class _Pieces:
+    """An iterator that is closed by one thread while another may still be in it."""
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self._pieces = pieces
+        self._held = threading.Lock()
+
+    def next(self) -> str | None:
+        with self._held:
+            return next(self._pieces, None)
+
+    def close(self) -> None:
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            with self._held:
+                close()
 
 
 def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:
