@@ -513,7 +513,7 @@ def test_a_stream_that_nobody_reads_is_closed_in_the_thread() -> None:
         await asyncio.to_thread(until, lambda: len(closed) == 2)
 
     with_worker(body(), worker)
-    assert closed == ["inference", "inference"]
+    assert closed == ["inference 0", "inference 0"]
 
 
 # --- the end ------------------------------------------------------------------------------------
