@@ -177,7 +177,7 @@ def overload(server: Server, arguments: argparse.Namespace, lines: Sequence[str]
     """Far more clients than can be served, and one client before and after."""
     alone(server, argparse.Namespace(seconds=min(10.0, arguments.seconds)), lines)
     # the first seconds of load fill caches and buffers
-    asyncio.run(ask(server.port, lines, arguments.clients, min(5.0, arguments.seconds)))
+    asyncio.run(ask(server.port, lines, arguments.clients, min(20.0, arguments.seconds)))
     before = server.resident()
     tally = asyncio.run(ask(server.port, lines, arguments.clients, arguments.seconds))
     print(f"{arguments.clients} clients, {arguments.seconds:.0f} s: {_listed(tally.statuses)}")

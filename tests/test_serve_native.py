@@ -301,7 +301,7 @@ def test_a_wrong_request_is_told_what_is_wrong(
     [
         (QueueFullError("full", retry_after=7), 503, "overloaded", "7"),
         (NotReadyError("loading"), 503, "not_ready", "1"),
-        (DeadlineError("late"), 504, "deadline", None),
+        (DeadlineError("late"), 503, "deadline", "1"),
         (RuntimeError("secret"), 500, "internal", None),
     ],
 )

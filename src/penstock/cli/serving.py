@@ -67,7 +67,7 @@ def serve(
         _limit("Batches searched at a time, of --threads each; default: 2 if cores allow."),
     ] = None,
     max_wait: Annotated[float, _limit("Seconds that a batch waits to fill.")] = 0.010,
-    deadline: Annotated[float, _limit("Seconds of a request; more: 504.")] = 8.0,
+    deadline: Annotated[float, _limit("Seconds of a request; more: 503.")] = 8.0,
     rate: Annotated[float | None, _limit("Requests a minute of a client; more: 429.")] = None,
     trusted_proxy: Annotated[
         list[str] | None, _limit("Address of a proxy whose headers are believed; repeatable.")

@@ -137,7 +137,7 @@ def _add_failures(app: FastAPI) -> None:
 
     async def tell(request: Request, error: Exception) -> Response:
         path = request.url.path
-        return error_response(path, as_request_error(error, path) or _BUG)
+        return error_response(path, as_request_error(error) or _BUG)
 
     async def tell_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -31,4 +31,4 @@ class NotReadyError(UnavailableError):
 
 
 class DeadlineError(PenstockError):
-    """The work was not done within its time (504)."""
+    """The work was not done within its time (503)."""

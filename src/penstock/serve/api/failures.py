@@ -37,7 +37,6 @@ _CODES = {
     499: "client_gone",
     500: "internal",
     503: "overloaded",
-    504: "deadline",
 }
 
 
@@ -74,7 +73,7 @@ class ClientGoneError(Exception):
     """The client closed its connection before the answer was ready."""
 
 
-def as_request_error(error: Exception, path: str) -> RequestError | None:
+def as_request_error(error: Exception) -> RequestError | None:
     """What is told of an error that a request or the load brought about; None of a bug of ours."""
     if isinstance(error, RequestError):
         return error
@@ -85,9 +84,7 @@ def as_request_error(error: Exception, path: str) -> RequestError | None:
         return RequestError(503, str(error), code=code, retry_after=error.retry_after)
     if isinstance(error, DeadlineError):
         message = "it took too long; send less at a time, or try again when it is quieter"
-        if path.startswith("/v1/"):
-            return RequestError(504, message)
-        return RequestError(503, message, retry_after=1)
+        return RequestError(503, message, code="deadline", retry_after=1)
     if isinstance(error, UsageError | DataError):
         return RequestError(400, str(error))
     if isinstance(error, ClientGoneError | ClientDisconnect):

@@ -31,7 +31,7 @@ Form = TypeVar("Form", bound=BaseModel)
 
 _STREAM_SECONDS = 60.0  # of a whole text, read as it grows
 _LAST_EVENT = 10**9
-_ERRORS = (400, 403, 408, 413, 429, 503, 504)
+_ERRORS = (400, 403, 408, 413, 429, 503)
 
 
 def add_routes(app: FastAPI, service: Service) -> None:
@@ -236,7 +236,7 @@ async def _events(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
             if piece:
                 yield f"data: {json.dumps({'text': piece}, ensure_ascii=False)}\n\n"
     except Exception as error:
-        refusal = as_request_error(error, "/v1/generate")
+        refusal = as_request_error(error)
         if refusal is None:
             raise
         content = json.dumps(error_content("/v1/generate", refusal), ensure_ascii=False)

@@ -40,7 +40,6 @@ _WHY = {
     413: "The request is too large.",
     429: "Too many requests; wait as long as Retry-After says.",
     503: "Too busy, or not ready yet; try again after a while.",
-    504: "It took too long.",
 }
 
 

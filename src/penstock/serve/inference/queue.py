@@ -68,6 +68,12 @@ class WorkQueue:
                     f"{self._waiting} texts wait, and {self._settings.queue} may; try again later",
                     retry_after=self._retry_after(),
                 )
+            if self._waiting / self._rate > self._settings.deadline and not is_part:
+                raise QueueFullError(
+                    f"{self._waiting} texts wait, for longer than a request may take; try again "
+                    "later",
+                    retry_after=self._retry_after(),
+                )
             self._works.append(work)
             self._waiting += work.weight
             if len(self._works) >= self._wanted:
@@ -191,8 +197,12 @@ class WorkQueue:
         return taken
 
     def _retry_after(self) -> float:
-        rate = self._texts_a_second * self._settings.parallel
-        return min(max(1.0, self._waiting / rate), _RETRY_AT_MOST)
+        return min(max(1.0, self._waiting / self._rate), _RETRY_AT_MOST)
+
+    @property
+    def _rate(self) -> float:
+        """Texts a second of all threads, as of late."""
+        return self._texts_a_second * self._settings.parallel
 
 
 def _fitting(candidates: Taken, budget: int) -> int:
