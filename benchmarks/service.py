@@ -187,8 +187,16 @@ def overload(server: Server, arguments: argparse.Namespace, lines: Sequence[str]
 
 
 def hostile(server: Server, arguments: argparse.Namespace, lines: Sequence[str]) -> None:
-    """Good, malformed, oversized, slow and cut requests together, with requests by the schema."""
-    asyncio.run(ask(server.port, lines, 8, min(10.0, arguments.seconds)))
+    """Good, malformed, oversized, slow and cut requests together, with requests by the schema.
+
+    Memory is compared after a minute of the same, and 12 s of one client behind each.
+    """
+    warm_up = min(60.0, arguments.seconds)
+    first = _fuzz(server.port, warm_up)  # what the largest requests need is needed then
+    asyncio.run(_mixed(server.port, lines, warm_up))
+    if first is not None:
+        first.communicate(timeout=120)
+    asyncio.run(ask(server.port, lines, 1, 12.0))
     before = server.resident()
     fuzz = _fuzz(server.port, arguments.seconds)
     answers, tally = asyncio.run(_mixed(server.port, lines, arguments.seconds))
@@ -197,7 +205,7 @@ def hostile(server: Server, arguments: argparse.Namespace, lines: Sequence[str])
         print("\n".join(output.strip().splitlines()[-25:]))
     print(f"good requests: {_listed(tally.statuses)}; {tally.told()}")
     print(f"hostile requests: {_listed(answers)} (0: cut or closed without an answer)")
-    last = asyncio.run(ask(server.port, lines, 1, 3.0))
+    last = asyncio.run(ask(server.port, lines, 1, 12.0))
     print(f"afterwards one client: {_listed(last.statuses)}; {last.told()}")
     after = server.resident()
     print(f"resident memory {before:.0f} MB before, {after:.0f} MB after ({after / before:.3f})")

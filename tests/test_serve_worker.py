@@ -13,6 +13,7 @@ import pytest
 from penstock.errors import UsageError
 from penstock.nn import InferenceModel
 from penstock.searching import Phrases, SearchKind, SearchOptions
+from penstock.serve.inference.memory import Trimmer
 from penstock.serve.inference.worker import Worker
 from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
@@ -666,3 +667,11 @@ def test_results_do_not_depend_on_the_threads() -> None:
     found = with_worker(body(), worker)
     alone = [translator.translate([line], OPTIONS)[0] for line in lines]
     assert [(r.text, r.score) for (r,) in found] == [(r.text, r.score) for r in alone]
+
+
+def test_freed_memory_is_given_back_now_and_then() -> None:
+    trimmer = Trimmer(seconds=0.05)
+    assert not trimmer.trim_if_due()
+    time.sleep(0.06)
+    assert trimmer.trim_if_due()
+    assert not trimmer.trim_if_due()

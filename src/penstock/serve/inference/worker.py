@@ -14,6 +14,7 @@ import torch
 from penstock.search import SearchStoppedError, stopped_when
 from penstock.searching import SearchOptions
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
+from penstock.serve.inference.memory import Trimmer
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Calling, Taken, Translating, Work
 from penstock.serve.metrics import Metrics
@@ -42,6 +43,7 @@ class Worker:
         self._queue = WorkQueue(settings)
         self._unfinished: set[Work] = set()
         self._is_done = asyncio.Event()
+        self._trimmer = Trimmer()
         self._threads = [
             threading.Thread(target=self._run, name=f"inference {number}", daemon=True)
             for number in range(settings.parallel)
@@ -189,6 +191,7 @@ class Worker:
                 else:
                     self._translate(work)
                 del work  # or its texts would stay until the next
+                self._trimmer.trim_if_due()
 
     def _compute(self, work: Calling) -> None:
         if work.future.done():
