@@ -7,7 +7,7 @@
 
 Each starts `penstock serve` on a free port of 127.0.0.1 and ends it. The clients run in this
 process, on the same cores, over connections that stay open; one is a coroutine that sends a line,
-waits for the answer and sends the next. Lines that blank or empty are not sent.
+waits for the answer and sends the next. Blank lines are not sent.
 """
 
 from __future__ import annotations

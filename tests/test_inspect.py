@@ -174,7 +174,6 @@ def test_a_document_holds_its_data_its_styles_and_its_modules(
     assert text == make_document(hostile, page)
 
 
-@pytest.mark.skipif(not document.PAGE.is_dir(), reason="the page is not there")
 def test_our_own_page_becomes_a_document(hostile: Inspection) -> None:
     script = check_document(make_document(hostile), hostile)
     assert len(script) > 5_000
@@ -375,3 +374,15 @@ def test_another_task_is_refused(classifier_run: Path, capfd: Capture) -> None:
     arguments: list[Any] = ["inspect", "-m", str(classifier_run), SENTENCE]
     assert run(arguments) == 1
     assert "classification" in capfd.readouterr().err
+
+
+def test_the_document_says_of_its_views_what_the_page_says() -> None:
+    def sections(name: str) -> dict[str, str]:
+        text = (document.PAGE / name).read_text(encoding="utf-8")
+        section = r'<section class="figure" aria-labelledby="([\w-]+)">(.*?)</section>'
+        return dict(re.findall(section, text, re.S))
+
+    own, page = sections("inspection.html"), sections("index.html")
+    assert {"attention", "tree", "gates"} <= own.keys()
+    for view in ("attention", "tree", "gates"):
+        assert own[view] == page[view]

@@ -58,7 +58,7 @@ class FrozenStep:
         joined = torch.cat([part.to(self.kind) for part in (*inputs, h)], 1)
         gates = self._products[0](joined).to(wide)
         if self.cell.kind == "rnn":
-            return State(tanh_(gates).to(self.kind)[None])
+            return State(_tanh_(gates).to(self.kind)[None])
         assert before.c is not None
         h, c = _lstm(gates, before.c[0])
         return State(h.to(self.kind)[None], c[None])
@@ -127,13 +127,13 @@ class FrozenRun:
         """Both directions' rows (D, N, ·) one position on."""
         before = h.to(self.kind)
         gates = torch.empty_like(from_x, dtype=h.dtype)
+        gru = self.cell == "gru"  # its candidate's two products are kept apart
         for side, product in enumerate(self._of_states):
-            gru = self.cell == "gru"  # its candidate's two products are kept apart
             gates[side] = product(before[side]) if gru else product.plus(before[side], from_x[side])
-        if self.cell == "gru":
+        if gru:
             return _gru(from_x.to(h.dtype), gates, h), None
         if self.cell == "rnn":
-            return tanh_(gates), None
+            return _tanh_(gates), None
         return _lstm(gates, c)
 
 
@@ -143,7 +143,7 @@ def is_plain(cell: Cell) -> bool:
     return not normed and not (cell.kind == "gru" and cell.gru_form == "before")
 
 
-def tanh_(x: Tensor) -> Tensor:
+def _tanh_(x: Tensor) -> Tensor:
     """tanh, in place, by the logistic function: several times as fast as torch's on a CPU."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
@@ -169,13 +169,13 @@ def _ordered(cell: Cell) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     i, f, o, g = gates.sigmoid_().chunk(4, -1)  # the candidate is 2g - 1
     c = torch.addcmul((f * c).sub_(i), i, g, value=2)
-    return o * tanh_(c.clone()), c
+    return o * _tanh_(c.clone()), c
 
 
 def _gru(from_x: Tensor, from_h: Tensor, h: Tensor) -> Tensor:
     size = h.shape[-1]
     r, z = (from_x[..., : 2 * size] + from_h[..., : 2 * size]).sigmoid_().split(size, -1)
-    n = tanh_(torch.addcmul(from_x[..., 2 * size :], r, from_h[..., 2 * size :]))
+    n = _tanh_(torch.addcmul(from_x[..., 2 * size :], r, from_h[..., 2 * size :]))
     return torch.lerp(n, h.to(n.dtype), z)
 
 
