@@ -25,7 +25,7 @@ from penstock.search import (
     greedy_search,
     sample_search,
 )
-from penstock.search.decoding import decoding_step, start_decoding
+from penstock.search.decoding import decoding_step, start_decoding, warm_up
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MODELS = [
@@ -129,8 +129,31 @@ def test_with_these_kernels_it_is_so_bit_for_bit(index: int) -> None:
         assert [h.score for h in found] == [h.score for h in alone(index, "beam", number)]
 
 
-def test_rows_are_rounded_to_fours() -> None:
-    assert [alike_rows(n) for n in (0, 1, 4, 5, 64, 321)] == [0, 4, 4, 8, 64, 324]
+def test_rows_are_rounded_to_fours_in_few_numbers() -> None:
+    """A product is compiled for each: a service that meets them all must not grow by them."""
+    assert [alike_rows(n) for n in (0, 1, 4, 5, 64, 65, 321)] == [0, 4, 4, 8, 64, 72, 352]
+    rounded = [alike_rows(number) for number in range(1, 1025)]
+    assert all(number % 4 == 0 for number in rounded)
+    assert all(n <= number <= 1.125 * n + 3 for n, number in enumerate(rounded, start=1))
+    assert rounded == [alike_rows(number) for number in rounded]  # what is rounded stays
+    assert len(set(rounded)) == 48
+
+
+def test_a_model_warmed_up_meets_no_new_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: set[int] = set()
+    usual = InferenceModel.step
+
+    def noted(self: InferenceModel, tokens: Tensor, *rest: Any) -> Any:
+        met.add(len(tokens))
+        return usual(self, tokens, *rest)
+
+    monkeypatch.setattr(InferenceModel, "step", noted)
+    warm_up(prepared(1), 40)
+    known = set(met)
+    assert known == set(range(4, 41, 4))
+    search(1, "beam", list(range(8)), 0)
+    assert max(met) == 40
+    assert met == known
 
 
 @pytest.mark.parametrize("index", range(len(MODELS)))

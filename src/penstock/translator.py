@@ -19,6 +19,7 @@ from penstock.errors import UsageError
 from penstock.nn import InferenceModel, Seq2Seq
 from penstock.reserved import EOS_ID, UNK_ID
 from penstock.search import Hypothesis, Watch
+from penstock.search.decoding import warm_up
 from penstock.search.ensemble import mix, shares
 from penstock.searching.demands import demands_of
 from penstock.searching.options import Phrases, SearchKind, SearchOptions
@@ -88,6 +89,16 @@ class Translator:
         return cls(
             bundles[0], device=device, others=bundles[1:], weights=weights, precision=precision
         )
+
+    def warm_up(self, rows: int) -> None:
+        """Make the first batches as fast as later ones, and memory what it will stay.
+
+        Args:
+            rows: hypotheses that a batch will extend together: sentences times beam size.
+        """
+        if self.device.type == "cpu":  # a GPU compiles nothing for a number of rows
+            for model in self._inference():
+                warm_up(model, rows)
 
     def translate(
         self,

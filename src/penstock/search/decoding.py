@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from penstock.nn import InferenceModel, Memory, Seq2Seq, State
 from penstock.nn.inference import Places
 from penstock.nn.products import alike_rows
+from penstock.reserved import BOS_ID, UNK_ID
 from penstock.search.step import Step, StepOutput
 from penstock.search.stopping import stop_if_unwanted
 
@@ -98,6 +99,19 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
         return StepOutput(logits[:count], replace(before, layers=layers), weights)
 
     return step
+
+
+def warm_up(model: InferenceModel, rows: int) -> None:
+    """Take a step with every number of rows that a batch of at most `rows` can come to.
+
+    A CPU's products are compiled when their number of rows is first met (`alike_rows`): what is
+    compiled now delays no later batch, and takes its memory now.
+    """
+    step = decoding_step(model)
+    for count in sorted({alike_rows(number) for number in range(1, rows + 1)}):
+        sources = torch.full((count, 1), UNK_ID, device=model.device)
+        state = start_decoding(model, sources, torch.ones(count, dtype=torch.long))
+        step(torch.full((count,), BOS_ID, device=model.device), state)
 
 
 def _places(sentences: Tensor, count: int) -> Places:

@@ -34,7 +34,7 @@ from penstock.search.ranking import Floats, Ints, Ranking, covered
 from penstock.search.rules import Rules, Track
 from penstock.search.step import J, Step
 
-_MOST_CHILDREN = 4096  # kept a beginning; what falls away enters the bound
+_MOST_CHILDREN = 1024  # kept a beginning; what falls away enters the bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,7 @@ from penstock.translator import Translator
 
 T = TypeVar("T")
 _WARM_UP = "A short text."
+_WARM_ROWS = 512  # larger batches are rare; their products are compiled when one comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Serving:
     def warm_up(self) -> None:
         """Use every model once: what is slow or fails the first time does so now."""
         for translator in self.pairs.values():
+            translator.warm_up(_WARM_ROWS)
             translator.translate([_WARM_UP])
         for classifier in self.classifiers.values():
             classifier.classify([_WARM_UP])
