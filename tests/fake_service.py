@@ -57,19 +57,15 @@ class FakeService:
     failure: tuple[int, str, str] | None = None
     key: str | None = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(
+        default_factory=lambda: [evaluation(update) for update in range(500, 3500, 500)]
+    )
     finished: bool = False
     url: str = ""
 
     def bodies(self, path: str) -> list[Any]:
         """What was asked of one path."""
         return [body for asked, body in self.asked if asked == path]
-
-    def reset(self) -> None:
-        """As it was when it started."""
-        self.delay, self.failure, self.key, self.finished = 0.0, None, None, False
-        self.asked.clear()
-        self.events[:] = [evaluation(update) for update in range(500, 3500, 500)]
 
 
 def evaluation(update: int) -> dict[str, Any]:
@@ -332,12 +328,11 @@ class FakeServer:
 
     def __enter__(self) -> FakeService:
         service = FakeService()
-        service.reset()
         handler = type("Handler", (_Handler,), {"service": service})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         service.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return service
 
     def __exit__(self, *_: object) -> None:

@@ -19,16 +19,10 @@ OUTPUT = "A man is cleaning a window."
 VIEWS = ("attention", "tree", "gates", "what-if", "training")
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[FakeService]:
-    with FakeServer() as service:
-        yield service
-
-
 @pytest.fixture
-def service(running: FakeService) -> FakeService:
-    running.reset()
-    return running
+def service() -> Iterator[FakeService]:
+    with FakeServer() as service:  # its own: what the page of the test before still asks is lost
+        yield service
 
 
 @pytest.fixture
