@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,9 +18,10 @@ from serving import PlainWorker, plain_app, running, until
 
 
 class Hurried(GuardedProtocol):
-    """Waits for heads for a moment only."""
+    """Waits for heads and for readers for a moment only."""
 
     head_seconds = 0.3
+    write_seconds = 0.3
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,41 @@ def test_a_slow_head_ends(sent: bytes, before: bytes) -> None:
             assert answer(connection).startswith(b"HTTP/1.1 200")
         connection.sendall(sent)
         assert answer(connection) == b""
+
+
+@pytest.mark.parametrize(
+    ("request_", "more"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+        (b"POST /v1/translate HTTP/1.1\r\nContent-Type: x/y\r\nContent-Length: 99\r\n\r\n", b"x"),
+    ],
+    ids=["an empty line", "a body that nobody reads"],
+)
+def test_what_belongs_to_no_request_does_not_keep_a_connection(
+    request_: bytes, more: bytes
+) -> None:
+    with running(plain_app(), http=Hurried) as url, connected(url) as connection:
+        connection.sendall(request_)
+        assert answer(connection).startswith(b"HTTP/1.1 ")
+        connection.sendall(more)
+        assert answer(connection) == b""
+
+
+def test_a_client_that_does_not_read_is_cut_off() -> None:
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    with running(plain_app(), http=Hurried) as url:
+        whole = 500 * len(httpx.get(f"{url}/openapi.json").content)  # more than systems buffer
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(5)
+            connection.connect(("127.0.0.1", urlsplit(url).port or 0))
+            connection.sendall(ask * 500)
+            time.sleep(2.0)
+            read = 0
+            with suppress(ConnectionError):
+                while block := connection.recv(65_536):
+                    read += len(block)
+        assert read < whole / 2
 
 
 def test_what_takes_time_after_its_head_does_not_end() -> None:

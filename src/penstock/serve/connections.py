@@ -1,7 +1,8 @@
-"""One connection: how large a request's head may be, and how long it may take to come.
+"""One connection: how large a request's head may be, and how long what comes and goes may take.
 
 Bodies are limited where they are read (`BodyLimit`); a head is read by uvicorn before anything of
-ours sees the request, and uvicorn with httptools limits neither its size nor its time.
+ours sees the request, and uvicorn with httptools limits neither its size nor its time. Nor does it
+give up a client that never reads its answers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
+WRITE_SECONDS = 30.0
 
 _TOO_LARGE = b"the request's head is too large; send fewer and shorter headers"
 
@@ -20,23 +22,28 @@ class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's connection with limits for the heads of its requests.
 
     A head that is too large is answered with 431, one that does not come in time with nothing:
-    who sends no request reads no answer.
+    who sends no request reads no answer. What is sent and belongs to no request counts as a head.
+    Who reads nothing for long while there is something to read is cut off.
     """
 
     head_seconds = HEAD_SECONDS
+    write_seconds = WRITE_SECONDS
 
     def connection_made(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, transport: asyncio.Transport
     ) -> None:
         """A client connected, and has a head to send."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # `pause_writing` when the client lags at all
         self._head: int | None = 0  # bytes of the head that is being read; None: of none
         self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
         self._begin_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
         self._end_timer()
+        self._end_write_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +53,18 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
             self._refuse()
+        elif self._timer is None and not self._is_answering() and not self.transport.is_closing():
+            self._begin_timer()  # uvicorn has ended its own, of idle connections
+
+    def pause_writing(self) -> None:
+        """There is more to read than the client has read."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read everything."""
+        super().resume_writing()
+        self._end_write_timer()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -69,9 +88,17 @@ class GuardedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _end_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
+
     def _give_up(self) -> None:
         self._timer = None
-        if self.cycle is not None and not self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
+        if self._is_answering():
             self._begin_timer()  # it may be us who do not read on, until the one before is answered
         else:
             self.transport.close()
