@@ -37,6 +37,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+def test_of_a_small_file_one_in_ten_is_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "small.tsv"
+    path.write_text("".join(f"source {n}\ttarget {n}\n" for n in range(250)), encoding="utf-8")
+    report = split_corpus(path, tmp_path / "out")
+    assert (report.train_pairs, report.valid_sources, report.test_sources) == (200, 25, 25)
+    fewer = split_corpus(path, tmp_path / "fewer", test=3)
+    assert (fewer.train_pairs, fewer.valid_sources, fewer.test_sources) == (222, 25, 3)
+    with pytest.raises(DataError, match="only 250 distinct sources, and 325 are to be held out"):
+        split_corpus(path, tmp_path / "more", test=300)
+
+
 def test_nothing_crosses_and_nothing_is_lost(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     report = split_corpus(corpus, out, valid=20, test=30)

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -267,6 +268,45 @@ def test_killed_while_writing_a_checkpoint(
     _, said = run_training(config(), tmp_path / "run", resume=True)
     assert re.search(r"going on from update [45]", said)
     assert_same_run(uninterrupted("plain"), tmp_path / "run")
+
+
+def test_killed_after_its_first_model_it_goes_on(config: Config, tmp_path: Path) -> None:
+    """No better model is lost: there is a checkpoint as soon as there is a model."""
+
+    def kill() -> None:
+        raise Killed
+
+    with at_update(UPDATES - 1, kill), pytest.raises(Killed):
+        run_training(config("training.evaluate_every=3"), tmp_path / "run")
+    assert (tmp_path / "run" / "model").is_dir()
+    _, said = run_training(config("training.evaluate_every=3"), tmp_path / "run", resume=True)
+    assert "going on from update 3" in said
+
+
+def test_what_does_not_fit_the_checkpoint_leaves_the_run_as_it_was(
+    config: Config, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with at_update(3, control_c):
+        run_training(config(), run)
+    settled = (run / "config.toml").read_bytes()
+    with pytest.raises(BundleError, match="of another model"):
+        run_training(config("model.hidden_size=24"), run, resume=True)
+    with pytest.raises(PenstockError, match="no such file"):
+        run_training(config(f"data.train={tmp_path / 'absent.tsv'}"), run, resume=True)
+    assert (run / "config.toml").read_bytes() == settled
+    _, said = run_training(config("training.max_updates=5"), run, resume=True)
+    assert "going on from update 3" in said
+    assert b"max_updates = 5" in (run / "config.toml").read_bytes()
+
+
+def test_without_a_checkpoint_it_says_that_it_starts_anew(config: Config, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with at_update(3, control_c):
+        run_training(config(), run)
+    shutil.rmtree(run / "checkpoints")
+    _, said = run_training(config("training.max_updates=2"), run, resume=True)
+    assert "no checkpoint to go on from: starting at update 0" in " ".join(said.split())
 
 
 def test_interrupted_at_every_update(config: Config, uninterrupted: Any, tmp_path: Path) -> None:

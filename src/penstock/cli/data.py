@@ -76,8 +76,13 @@ def check(
 def split(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three files.")],
-    valid: Annotated[int, typer.Option(min=0, help="Sentences in valid.jsonl.")] = 1000,
-    test: Annotated[int, typer.Option(min=0, help="Sentences in test.jsonl.")] = 1000,
+    valid: Annotated[
+        int | None,
+        typer.Option(min=0, help="Sentences in valid.jsonl. Default: 1000, at most one in ten."),
+    ] = None,
+    test: Annotated[
+        int | None, typer.Option(min=0, help="Sentences in test.jsonl. Default: as many.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed holds out others.")] = 1,
     keep_shared_targets: Annotated[
         bool,

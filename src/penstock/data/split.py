@@ -25,6 +25,7 @@ from penstock.files import place
 
 TRAIN, VALID, TEST = "train.tsv", "valid.jsonl", "test.jsonl"
 
+_USUAL = 1000  # sentences held out for each purpose, where nothing is asked for
 _BUCKET_PAIRS = 500_000
 _MAX_BUCKETS = 200  # open files
 _BREAKS = re.compile("[\t\n\r]+")
@@ -59,8 +60,8 @@ def split_corpus(
     source: Source,
     out: str | Path,
     *,
-    valid: int = 1000,
-    test: int = 1000,
+    valid: int | None = None,
+    test: int | None = None,
     seed: int = 1,
     keep_shared_targets: bool = False,
     overwrite: bool = False,
@@ -75,8 +76,9 @@ def split_corpus(
     Args:
         source: one file of pairs, or two line-parallel files; not standard input.
         out: the folder, made if need be.
-        valid: distinct sources in the validation file; 0 for none.
-        test: distinct sources in the test file; 0 for none.
+        valid: distinct sources in the validation file; 0 for none. Default: 1,000, and of a file
+            with fewer than 10,000 one in ten.
+        test: distinct sources in the test file; as `valid`.
         seed: another seed holds out other sentences.
         keep_shared_targets: leave pairs in training whose target is also a held-out one; right for
             labels and pronunciations, where different sources share their targets.
@@ -90,7 +92,17 @@ def split_corpus(
     out = Path(out)
     _check_call(source, out, valid, test, overwrite)
     options = options or ReadOptions()
-    chosen, rows = _choose(source, options, valid + test, seed)
+    wanted = 10 * _USUAL if None in (valid, test) else 0
+    chosen, rows = _choose(source, options, max(wanted, (valid or 0) + (test or 0)), seed)
+    usual = max(1, min(_USUAL, len(chosen) // 10))
+    valid, test = usual if valid is None else valid, usual if test is None else test
+    if len(chosen) < valid + test:
+        raise DataError(
+            f"only {len(chosen)} distinct sources, and {valid + test} are to be held out; hold out "
+            "fewer by --valid and --test",
+            path=_name(source),
+        )
+    chosen = chosen[: valid + test]
     quiet = replace(options, report=_silent)  # what there is to tell was told in the first reading
     held = _gather(source, quiet, chosen, seed)
     targets = {fold(target) for _, texts in held.values() for target in texts}
@@ -125,11 +137,13 @@ def _silent(_: str) -> None:
     pass
 
 
-def _check_call(source: Source, out: Path, valid: int, test: int, overwrite: bool) -> None:
+def _check_call(
+    source: Source, out: Path, valid: int | None, test: int | None, overwrite: bool
+) -> None:
     paths = [source] if isinstance(source, str | Path) else list(source)
     if any(str(path) == STDIN or Path(path).is_fifo() for path in paths):
         raise UsageError("a split reads its data three times; save the stream to a file first")
-    if valid < 0 or test < 0 or valid + test == 0:
+    if min(valid or 0, test or 0) < 0 or (valid == 0 and test == 0):
         raise UsageError(f"valid {valid}, test {test}: at least one must be above 0, none below")
     files = [out / name for name in (TRAIN, VALID, TEST)]
     there = [str(file) for file in files if file.exists()]
@@ -150,7 +164,7 @@ def _key(text: str, seed: int) -> int:
 
 
 def _choose(source: Source, options: ReadOptions, count: int, seed: int) -> tuple[list[int], int]:
-    """The smallest `count` distinct hashes, and how many pairs were read."""
+    """The smallest hashes, at most `count` distinct ones, and how many pairs were read."""
     heap: list[int] = []  # negated: its first is the largest of those kept
     kept: set[int] = set()
     rows = 0
@@ -164,12 +178,6 @@ def _choose(source: Source, options: ReadOptions, count: int, seed: int) -> tupl
             heapq.heappush(heap, -key)
         else:
             kept.discard(-heapq.heapreplace(heap, -key))
-    if len(heap) < count:
-        raise DataError(
-            f"only {len(heap)} distinct sources, and {count} are to be held out; "
-            "hold out fewer by --valid and --test",
-            path=_name(source),
-        )
     return sorted(kept), rows
 
 

@@ -43,7 +43,7 @@ def sole_run(run: Path) -> Generator[None]:
 
 
 def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
-    """Resolve what depends on the machine, and claim the run directory.
+    """Resolve what depends on the machine, and that the run directory may be this run's.
 
     Raises:
         UsageError: the directory holds a run already and `resume` is off, or no such device.
@@ -70,10 +70,14 @@ def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig,
     config = config.model_copy(
         update={"training": config.training.model_copy(update={"precision": precision})}
     )
+    return config, device
+
+
+def write_config(config: RunConfig, run: Path) -> None:
+    """Keep the settings in the run directory, as `--resume` reads them."""
     # where the data lies from anywhere, so that the run can be resumed from any directory
     found_anywhere = {"data": _absolute(config.data), "model": _absolute_model(config.model)}
-    atomic_write(existing, dump_toml(config.model_copy(update=found_anywhere)))
-    return config, device
+    atomic_write(run / CONFIG, dump_toml(config.model_copy(update=found_anywhere)))
 
 
 def _absolute(data: DataConfig) -> DataConfig:

@@ -28,7 +28,7 @@ from penstock.training.checkpoint import (
     require_same_transformer,
     save_checkpoint,
 )
-from penstock.training.claiming import claim_run, sole_run
+from penstock.training.claiming import claim_run, sole_run, write_config
 from penstock.training.learner import HeldOutScores
 from penstock.training.learning import prepare_learner
 from penstock.training.precision import mixed
@@ -85,6 +85,8 @@ def train(
 
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = claim_run(config, run, resume=resume)
+    if not resume:
+        write_config(config, run)  # at once: what is interrupted here can be resumed
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
@@ -104,6 +106,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     if done:
         require_same_transformer(done[0], progress, config)
         progress, learner.carried = done
+    if resume:
+        write_config(config, run)  # not before: settings that do not fit replace none that do
     log = RunLog(run, until_update=progress.update if done else None)
     display = Display(console, settings.max_updates)
     parameters = sum(p.numel() for p in model.parameters())
@@ -113,12 +117,13 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         + (f" ({frozen / 1e6:.1f} M frozen)" if frozen else "")
         + f", {settings.precision} on {device}"
         + (f"; going on from update {progress.update:,}" if done else "")
+        + ("; no checkpoint to go on from: starting at update 0" if resume and not done else "")
     )
     if progress.data != learner.fingerprint:
         display.say("warning: the training data is not what it was when the run was interrupted")
         progress.data = learner.fingerprint
     started = time.monotonic() - progress.seconds
-    last_checkpoint = time.monotonic()
+    last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
     def evaluate() -> str:
         """Score, keep the model if it is the best, tell; the reason to give up, if any."""
@@ -187,10 +192,11 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             elif must_evaluate:
                 reason = evaluate() or reason
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
-            if reason or due:
+            # from the first model on there is a checkpoint too: a run that is killed can go on
+            if reason or due or (must_evaluate and not has_checkpoint):
                 progress.seconds = time.monotonic() - started
                 save_checkpoint(checkpoints, progress, model, optimizer, averaged, learner.carried)
-                last_checkpoint = time.monotonic()
+                last_checkpoint, has_checkpoint = time.monotonic(), True
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
     display.say(
