@@ -93,6 +93,12 @@ def test_interrupted_and_resumed_is_uninterrupted(texts: Path, tmp_path: Path) -
     assert_resumes_exactly("cloze", texts, tmp_path)
 
 
+def test_a_file_of_pairs_is_no_text(texts: Path, tmp_path: Path) -> None:
+    config = task_config("cloze", texts, "data.train='pairs.jsonl.gz'")
+    with pytest.raises(UsageError, match="reads plain text, and this is a file of pairs"):
+        train(config, tmp_path / "run", console=quiet_console())
+
+
 def test_two_files_are_no_text(texts: Path, tmp_path: Path) -> None:
     path = str(texts / "lines.txt")
     config = task_config("cloze", texts, f'data.train=["{path}", "{path}"]')
@@ -236,6 +242,9 @@ def test_wrong_calls(filler: BlankFiller) -> None:
         filler.fill(["a"], blank=" ")
     with pytest.raises(UsageError, match="n_best 0: must be at least 1"):
         filler.fill(["a ___"], n_best=0)
+    for line in ("a ____ b", "a _____", "a ___ b ____"):
+        with pytest.raises(DataError, match="line 1: a blank of another length than ___ in 'a "):
+            filler.fill([line])
     with pytest.raises(DataError, match="line 2: no blank in 'no gap'; write ___ where a word"):
         filler.fill(["a ___", "no gap"])
 

@@ -283,6 +283,7 @@ def test_a_run_is_read_on(tmp_path: Path) -> None:
         ({"texts": []}, "invalid", "texts: an empty list"),
         ({"texts": "a" * 5001}, "too_long", "texts: 5,001 characters; send at most 5,000"),
         ({"texts": ["a"] * 51}, "too_many", "texts: 51 texts; send at most 50 at a time"),
+        ({"source": "it", "target": None}, "unserved_pair", "no model translates from it; pairs"),
         ({"target": "xx"}, "unserved_pair", "no model translates de-xx; pairs served: de-en"),
     ],
 )

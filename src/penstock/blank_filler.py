@@ -99,7 +99,8 @@ class BlankFiller:
             n_best: candidates that are kept for each blank.
 
         Raises:
-            DataError: a line without a blank; `line` is its number, from 1.
+            DataError: a line without a blank, or with one of four or five underscores; `line` is
+                its number, from 1.
             UsageError: a string instead of a list of lines, an empty mark, `n_best` below 1.
         """
         if isinstance(lines, str):
@@ -164,6 +165,12 @@ class BlankFiller:
         if len(segments) == 1:
             raise DataError(
                 f"no blank in {line[:60]!r}; write {blank} where a word is missing", line=place + 1
+            )
+        if blank == BLANK and any(segment.startswith("_") for segment in segments[1:]):
+            raise DataError(
+                f"a blank of another length than {BLANK} in {line[:60]!r}; write {BLANK} once for "
+                "each missing word",
+                line=place + 1,
             )
         last = len(segments) - 1
         texts = [self._segment(s, i > 0, i < last) for i, s in enumerate(segments)]

@@ -277,6 +277,8 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
         if path.exists() and not path.is_file():
             raise BundleError(f"{path}: not a plain file; do not use this bundle")
         content = path.read_bytes()
+    except PermissionError:
+        raise BundleError(f"{path}: may not be read by this user; change its permissions") from None
     except OSError as error:
         raise BundleError(
             f"{path}: missing from the bundle ({error.strerror}); copy the whole directory"

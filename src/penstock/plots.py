@@ -43,6 +43,8 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
 
 def _evaluations(run: Path) -> list[dict[str, Any]]:
     events = [event for event in read_log(run) if event["event"] == "evaluation"]
+    if not run.is_dir():
+        raise DataError("no such directory; give a run directory of 'penstock train'", path=run)
     if not events:
         raise DataError(
             f"no evaluation in {LOG} yet; is this a run directory of 'penstock train'?", path=run

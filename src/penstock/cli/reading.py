@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from penstock.errors import UsageError
@@ -60,6 +61,10 @@ class Reading:
         if len(self.data) != 1:
             raise UsageError(
                 f"{len(self.data)} files: this model reads one file of text; join them"
+            )
+        if ".jsonl" in Path(self.data[0]).suffixes[-2:]:
+            raise UsageError(
+                f"{self.data[0]}: this model reads plain text; this is a file of pairs"
             )
         texts = (line.text for line in read_lines(self.data[0]))
         return islice(texts, self.after, None if self.first is None else self.after + self.first)

@@ -123,6 +123,7 @@ class _Process:
             )
         )
         self._stop = asyncio.Event()
+        self._has_served = False
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self, announce: Callable[[str], None]) -> None:
@@ -135,6 +136,7 @@ class _Process:
             await self._first_of(asyncio.create_task(self._load()), serving)
             if not self._stop.is_set() and not serving.done():
                 where = address_of(self._listener)
+                self._has_served = True
                 announce(f"serving {self._models.current.summary()} on {where}")
                 logs.write("ready", pairs=self._models.current.summary())
                 await self._first_of(serving)
@@ -143,7 +145,8 @@ class _Process:
             self._server.should_exit = True
             await serving
             await self._worker.close(drain=False)
-            logs.write("stopped")
+            if self._has_served:
+                logs.write("stopped")
 
     async def _load(self) -> None:
         await asyncio.to_thread(self._models.load)

@@ -194,13 +194,16 @@ def one_text(name: str | list[str]) -> str:
     """The file of a task that has one text.
 
     Raises:
-        ConfigError: several files.
+        ConfigError: several files, or one of pairs.
     """
     if isinstance(name, list) and len(name) != 1:
         raise ConfigError(
             f"{len(name)} files ({', '.join(name)}): this task reads one file of text; join them"
         )
-    return name if isinstance(name, str) else name[0]
+    path = name if isinstance(name, str) else name[0]
+    if ".jsonl" in Path(path).suffixes[-2:]:
+        raise ConfigError(f"{path}: this task reads plain text, and this is a file of pairs")
+    return path
 
 
 def _require_labels(training: Iterator[Pair], data: DataConfig) -> None:

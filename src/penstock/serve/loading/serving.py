@@ -53,7 +53,9 @@ class Serving:
                     "no model that translates is served; start the server with -m RUN"
                 )
             served = ", ".join(map(shown_pair, self.pairs))
-            asked = f"into {pair[1]}" if pair[0] == "auto" else shown_pair(pair)
+            asked = shown_pair(pair)
+            if "auto" in pair:
+                asked = f"into {pair[1]}" if pair[0] == "auto" else f"from {pair[0]}"
             raise UnservedPairError(f"no model translates {asked}; pairs served: {served}")
         return found
 
