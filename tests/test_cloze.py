@@ -19,6 +19,7 @@ from penstock.config import parse_config
 from penstock.errors import DataError, UsageError
 from penstock.nn import Cloze
 from penstock.reserved import EOS_ID, PAD_ID, RESERVED
+from penstock.search import SearchStoppedError, stopped_when
 from penstock.training.loop import train
 
 Capture = pytest.CaptureFixture[str]
@@ -242,6 +243,8 @@ def test_wrong_calls(filler: BlankFiller) -> None:
         filler.fill(["a"], blank=" ")
     with pytest.raises(UsageError, match="n_best 0: must be at least 1"):
         filler.fill(["a ___"], n_best=0)
+    with stopped_when(lambda: True), pytest.raises(SearchStoppedError):
+        filler.fill(["a ___"])
     for line in ("a ____ b", "a _____", "a ___ b ____"):
         with pytest.raises(DataError, match="line 1: a blank of another length than ___ in 'a "):
             filler.fill([line])

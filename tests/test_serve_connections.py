@@ -76,18 +76,68 @@ def test_what_belongs_to_no_request_does_not_keep_a_connection(
 def test_a_client_that_does_not_read_is_cut_off() -> None:
     ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
     with running(plain_app(), http=Hurried) as url:
-        whole = 500 * len(httpx.get(f"{url}/openapi.json").content)  # more than systems buffer
+        whole = 200 * len(httpx.get(f"{url}/openapi.json").content)  # more than systems buffer
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.settimeout(5)
             connection.connect(("127.0.0.1", urlsplit(url).port or 0))
-            connection.sendall(ask * 500)
+            connection.sendall(ask * 200)
             time.sleep(2.0)
             read = 0
             with suppress(ConnectionError):
                 while block := connection.recv(65_536):
                     read += len(block)
         assert read < whole / 2
+
+
+def test_a_client_that_reads_slowly_gets_all() -> None:
+    with running(plain_app(), http=Hurried) as url:
+        whole = len(httpx.get(f"{url}/openapi.json").content)
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(5)
+            connection.connect(("127.0.0.1", urlsplit(url).port or 0))
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 30)
+            read = 0
+            while read < 30 * whole:
+                block = connection.recv(65_536)
+                assert block
+                read += len(block)
+                time.sleep(0.005)
+
+
+def test_an_upgrade_is_ignored() -> None:
+    body = json.dumps({"q": "der Hund", "source": "de", "target": "en"})
+    headers = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA",
+        "Content-Type": "application/json",
+    }
+    with running(plain_app(), http=GuardedProtocol) as url, httpx.Client() as client:
+        for _ in range(2):
+            found = client.post(f"{url}/translate", content=body, headers=headers)
+            assert found.status_code == 200
+
+
+def test_a_large_head_behind_a_request_waits_for_its_answer() -> None:
+    worker = PlainWorker()
+    worker.hold = True
+
+    def release() -> None:
+        time.sleep(0.5)
+        worker.hold = False
+
+    body = json.dumps({"q": "der Hund", "source": "de", "target": "en"}).encode()
+    releaser = threading.Thread(target=release)
+    with running(plain_app(worker=worker), http=GuardedProtocol) as url, connected(url) as link:
+        releaser.start()
+        head = "POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        time.sleep(0.1)
+        link.sendall(b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 15_000)
+        assert answer(link).startswith(b"HTTP/1.1 200")
+    releaser.join(5)
 
 
 def test_what_takes_time_after_its_head_does_not_end() -> None:

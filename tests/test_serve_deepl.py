@@ -74,6 +74,14 @@ def test_the_source_language_is_detected(client: deepl.DeepLClient) -> None:
     assert (result.detected_source_lang, result.text) == ("FR", translated(text, "fr"))
 
 
+def test_languages_and_usage_are_told_by_post_too() -> None:
+    client = client_of(plain_app())
+    for path in ("/v2/languages", "/v2/usage"):
+        assert client.post(path).json() == client.get(path).json()
+    targets = client.post("/v2/languages", data={"type": "target"}).json()
+    assert [each["language"] for each in targets] == ["DE", "EN-GB", "EN-US"]
+
+
 def test_usage_counts_the_characters_of_the_key(client: deepl.DeepLClient) -> None:
     before = client.get_usage()
     client.translate_text([GERMAN[0], "Hund"], source_lang="DE", target_lang="EN-US")

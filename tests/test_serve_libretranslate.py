@@ -11,6 +11,7 @@ import pytest
 from libretranslatepy import LibreTranslateAPI
 
 from penstock.searching import SearchOptions
+from penstock.serve.loading.serving import Serving
 from penstock.serve.middleware.keys import new_key
 from penstock.serve.refusals import DeadlineError, QueueFullError
 from penstock.serve.settings import Settings
@@ -103,6 +104,12 @@ def test_auto_says_what_it_detected_for_each_text() -> None:
     status, answer = ask(asked(q=texts[1], source="auto"))
     assert answer["detectedLanguage"]["language"] == "fr"
     assert answer["translatedText"] == translated(texts[1], "fr")
+
+
+def test_alternatives_of_a_server_without_translators_are_refused() -> None:
+    idle = client_of(plain_app(serving=Serving())).post("/translate", json=asked(alternatives=2))
+    assert idle.status_code == 400
+    assert idle.json()["error"].startswith("no model that translates is served")
 
 
 def test_alternatives_are_others_by_falling_score() -> None:

@@ -17,6 +17,7 @@ from penstock.errors import DataError, UsageError
 from penstock.nn import Cloze
 from penstock.reserved import EOS_ID, RESERVED, UNK_ID
 from penstock.scores import TextScores
+from penstock.search.stopping import stop_if_unwanted
 from penstock.sentences import SentenceBatch, Sentences, in_batches
 from penstock.text import letters_only
 from penstock.text.lines import is_blank
@@ -115,6 +116,7 @@ class BlankFiller:
         ]
         remaining = gapped
         while remaining:
+            stop_if_unwanted()
             self._fill_surest(remaining, n_best)
             remaining = [line for line in remaining if line.open]
         for line in gapped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,6 +87,7 @@ def serve(
         return
     if not model and run is None:
         raise UsageError("nothing to serve; give a model with -m RUN, or --run RUN for its curves")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes too early ends nothing
     from penstock.serve.loading.model_paths import parse_model_path
     from penstock.serve.loading.models import Models
     from penstock.serve.server import run_server

@@ -8,6 +8,8 @@ give up a client that never reads its answers.
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +17,8 @@ HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 
+_SEND_BYTES = 128 * 1024
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _TOO_LARGE = b"the request's head is too large; send fewer and shorter headers"
 
 
@@ -35,6 +39,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """A client connected, and has a head to send."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # `pause_writing` when the client lags at all
+        # the system keeps little for who does not read, and shows soon that one reads slowly
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
+        )
         self._head: int | None = 0  # bytes of the head that is being read; None: of none
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -50,6 +58,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Bytes came; whole heads among them become requests."""
         if self._head is not None:
             self._head += len(data)
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
             self._refuse()
@@ -59,7 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """There is more to read than the client has read."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self.write_seconds, self.transport.abort)
+        self._watch_reader(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """It has read everything."""
@@ -69,8 +78,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        if self._head is None:  # else the connection's first, whose bytes are counted already
-            self._head = 0  # what came with the end of the one before is not counted
         if self._timer is None:
             self._begin_timer()
 
@@ -80,6 +87,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._end_timer()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """The last byte of a request: what comes now is the next one's head."""
+        super().on_message_complete()
+        self._head = 0
+
     def _begin_timer(self) -> None:
         self._timer = self.loop.call_later(self.head_seconds, self._give_up)
 
@@ -87,6 +99,16 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _watch_reader(self, waiting: int) -> None:
+        self._write_timer = self.loop.call_later(self.write_seconds, self._check_reader, waiting)
+
+    def _check_reader(self, waited: int) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting < waited:  # slowly, but it reads
+            self._watch_reader(waiting)
+        else:
+            self.transport.abort()
 
     def _end_write_timer(self) -> None:
         if self._write_timer is not None:
@@ -104,9 +126,21 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self) -> None:
+        if self._is_answering():
+            self.flow.pause_reading()  # the answer to the request before comes first
+            return
         self.transport.write(
             b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
             b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
             b"content-length: " + str(len(_TOO_LARGE)).encode() + b"\r\n\r\n" + _TOO_LARGE
         )
         self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """A head without the wish to speak another protocol, which would end the reading of this one.
+
+    HTTP lets a server ignore it (RFC 9110, 7.8). Some clients send it with every first request.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nX-grade:", head) + end + rest

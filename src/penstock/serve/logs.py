@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
 import sys
+import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
+
+_SECONDS_BETWEEN = 1.0
 
 Level = Literal["info", "warning", "error"]
 
@@ -35,16 +40,30 @@ def write_failure(event: str, error: BaseException) -> None:
 
 
 class _Quiet(logging.Handler):
-    """Another library's log records as ours: the message without what was put into it."""
+    """Another library's log records as ours: the message without what was put into it.
+
+    The same one again and again, as when no more files may be open, is written once a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[type, str], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record."""
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, asyncio.CancelledError):
+            return  # the service ends
+        message = str(record.msg).split("\n")[0]
+        kind, now = (type(error), message), time.monotonic()
+        if now - self._told.get(kind, -math.inf) < _SECONDS_BETWEEN:
+            return
+        self._told = {kind: now}
         if error is not None:
             write_failure("unexpected", error)
             return
         level: Level = "error" if record.levelno >= logging.ERROR else "warning"
-        write("library", level=level, library=record.name, message=str(record.msg).split("\n")[0])
+        write("library", level=level, library=record.name, message=message)
 
 
 def take_over(name: str) -> None:

@@ -30,6 +30,7 @@ from penstock.serve.loading.models import Models
 from penstock.serve.settings import Settings
 
 _BACKLOG = 2048
+_ACCEPTS = 64  # connections taken at a time; as many tries fail when no more files may be open
 _IDLE_SECONDS = 75  # that a connection is kept: longer than proxies keep theirs
 
 
@@ -117,7 +118,7 @@ class _Process:
                 ws="none",
                 proxy_headers=False,  # the app trusts those that are listed
                 server_header=False,
-                backlog=_BACKLOG,
+                backlog=_ACCEPTS,
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
             )
@@ -137,6 +138,7 @@ class _Process:
             if not self._stop.is_set() and not serving.done():
                 where = address_of(self._listener)
                 self._has_served = True
+                self._listener.listen(_BACKLOG)  # asyncio has set it to what it takes at a time
                 announce(f"serving {self._models.current.summary()} on {where}")
                 logs.write("ready", pairs=self._models.current.summary())
                 await self._first_of(serving)

@@ -130,6 +130,9 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/v2/usage": Operation(usage, "Characters translated", answer=Usage),
     }.items():
         add_operation(app, path, operation, tag="DeepL", failure=Failure)
+    for path, handle in (("/v2/languages", languages), ("/v2/usage", usage)):
+        # as some clients ask
+        app.add_api_route(path, handle, methods=["POST"], include_in_schema=False)
 
 
 async def _translate(

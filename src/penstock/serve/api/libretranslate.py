@@ -157,7 +157,7 @@ def _options(service: Service, alternatives: int) -> SearchOptions:
         return SearchOptions()
     wanted = alternatives + 1
     sizes = [t.bundle.config.search.beam_size for t in service.models.current.pairs.values()]
-    return SearchOptions(n_best=wanted, beam_size=max(wanted, *sizes))
+    return SearchOptions(n_best=wanted, beam_size=max([wanted, *sizes]))
 
 
 def _guess(result: TextResult) -> dict[str, Any]:

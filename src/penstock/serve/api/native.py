@@ -159,7 +159,8 @@ class _Native:
     async def run(self, request: Request) -> Response:
         self._service.admit(request)
         after = request.query_params.get("after", "0")
-        if not (after.isascii() and after.isdigit() and int(after[:20]) <= _LAST_EVENT):
+        is_number = after.isascii() and after.isdigit() and len(after) <= len(str(_LAST_EVENT))
+        if not (is_number and int(after) <= _LAST_EVENT):
             raise RequestError(
                 400, f"after = {after[:20]!r}: must be a number from 0 to {_LAST_EVENT:,}"
             )

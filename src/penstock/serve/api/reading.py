@@ -123,11 +123,11 @@ _LONG = "a number has too many digits"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _JsonError(f"{_shown(twice)} comes twice; keep one")
+    value: dict[str, Any] = {}
+    for name, content in pairs:
+        if name in value:
+            raise _JsonError(f"{_shown(name)} comes twice; keep one")
+        value[name] = content
     return value
 
 

@@ -24,6 +24,7 @@ from penstock.translation import Translation
 from penstock.translator import Translator
 
 T = TypeVar("T")
+_PATIENCE = 5.0  # s that the end of the service waits for what is being computed
 
 
 class Worker:
@@ -139,7 +140,7 @@ class Worker:
         for work in self._queue.close():
             _fail(work, NotReadyError("the service ends; ask another one, or later"))
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join, None if drain else _PATIENCE)
 
     async def _done(
         self,
