@@ -158,6 +158,7 @@ def test_resuming_what_is_no_run(penstock: Run, tmp_path: Path) -> None:
         (["info", "missing"], "missing: no such directory"),
         (["info", "x" * 5000], "File name too long"),
         (["plot", "."], "no evaluation in log.jsonl yet"),
+        (["plot", "absent"], "absent: no such directory; give a run directory"),
     ],
 )
 def test_failed(

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -15,6 +16,12 @@ import pytest
 
 from penstock.serve.connections import GuardedProtocol
 from serving import PlainWorker, plain_app, running, until
+
+_BODY = json.dumps({"q": "der Hund", "source": "de", "target": "en"}).encode()
+TRANSLATE = (
+    b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+)
 
 
 class Hurried(GuardedProtocol):
@@ -107,7 +114,6 @@ def test_a_client_that_reads_slowly_gets_all() -> None:
 
 
 def test_an_upgrade_is_ignored() -> None:
-    body = json.dumps({"q": "der Hund", "source": "de", "target": "en"})
     headers = {
         "Connection": "Upgrade, HTTP2-Settings",
         "Upgrade": "h2c",
@@ -116,31 +122,13 @@ def test_an_upgrade_is_ignored() -> None:
     }
     with running(plain_app(), http=GuardedProtocol) as url, httpx.Client() as client:
         for _ in range(2):
-            found = client.post(f"{url}/translate", content=body, headers=headers)
+            found = client.post(f"{url}/translate", content=_BODY, headers=headers)
             assert found.status_code == 200
 
 
-def test_a_large_head_behind_a_request_waits_for_its_answer() -> None:
-    worker = PlainWorker()
-    worker.hold = True
-
-    def release() -> None:
-        time.sleep(0.5)
-        worker.hold = False
-
-    body = json.dumps({"q": "der Hund", "source": "de", "target": "en"}).encode()
-    releaser = threading.Thread(target=release)
-    with running(plain_app(worker=worker), http=GuardedProtocol) as url, connected(url) as link:
-        releaser.start()
-        head = "POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        time.sleep(0.1)
-        link.sendall(b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 15_000)
-        assert answer(link).startswith(b"HTTP/1.1 200")
-    releaser.join(5)
-
-
-def test_what_takes_time_after_its_head_does_not_end() -> None:
+@pytest.fixture
+def late() -> Iterator[PlainWorker]:
+    """A worker whose answers come late."""
     worker = PlainWorker()
     worker.hold = True
 
@@ -148,17 +136,27 @@ def test_what_takes_time_after_its_head_does_not_end() -> None:
         time.sleep(0.7)
         worker.hold = False
 
-    body = json.dumps({"q": "der Hund", "source": "de", "target": "en"}).encode()
     releaser = threading.Thread(target=release)
-    with running(plain_app(worker=worker), http=Hurried) as url, connected(url) as connection:
-        releaser.start()
-        head = "POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    releaser.start()
+    yield worker
+    releaser.join(5)
+
+
+def test_a_large_head_behind_a_request_waits_for_its_answer(late: PlainWorker) -> None:
+    with running(plain_app(worker=late), http=GuardedProtocol) as url, connected(url) as connection:
+        connection.sendall(TRANSLATE)
+        time.sleep(0.1)
+        connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 15_000)
+        assert answer(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_what_takes_time_after_its_head_does_not_end(late: PlainWorker) -> None:
+    with running(plain_app(worker=late), http=Hurried) as url, connected(url) as connection:
+        connection.sendall(TRANSLATE)
         connection.sendall(b"GET /health HTTP/1.1\r\nX")  # a second head, while the first waits
         assert answer(connection).startswith(b"HTTP/1.1 200")
         connection.sendall(b": y\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert answer(connection).startswith(b"HTTP/1.1 200")
-    releaser.join(5)
 
 
 def test_a_client_that_goes_before_its_body_ends_is_no_error(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from penstock.errors import UsageError
@@ -48,9 +47,10 @@ class Reading:
         """The chosen lines of a text.
 
         Raises:
-            UsageError: several files, columns, or lines to skip.
+            UsageError: several files or one of pairs, columns, or lines to skip.
         """
         from penstock.data.streams import read_lines
+        from penstock.training.corpus import one_text
 
         if self.columns is not None:
             raise UsageError("--columns: this model reads plain text, which has none; leave it out")
@@ -58,13 +58,5 @@ class Reading:
             raise UsageError(
                 "--on-error skip: this model reads a text whole; mend the lines that are unusable"
             )
-        if len(self.data) != 1:
-            raise UsageError(
-                f"{len(self.data)} files: this model reads one file of text; join them"
-            )
-        if ".jsonl" in Path(self.data[0]).suffixes[-2:]:
-            raise UsageError(
-                f"{self.data[0]}: this model reads plain text; this is a file of pairs"
-            )
-        texts = (line.text for line in read_lines(self.data[0]))
+        texts = (line.text for line in read_lines(one_text(self.data)))
         return islice(texts, self.after, None if self.first is None else self.after + self.first)

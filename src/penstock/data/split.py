@@ -92,17 +92,8 @@ def split_corpus(
     out = Path(out)
     _check_call(source, out, valid, test, overwrite)
     options = options or ReadOptions()
-    wanted = 10 * _USUAL if None in (valid, test) else 0
-    chosen, rows = _choose(source, options, max(wanted, (valid or 0) + (test or 0)), seed)
-    usual = max(1, min(_USUAL, len(chosen) // 10))
-    valid, test = usual if valid is None else valid, usual if test is None else test
-    if len(chosen) < valid + test:
-        raise DataError(
-            f"only {len(chosen)} distinct sources, and {valid + test} are to be held out; hold out "
-            "fewer by --valid and --test",
-            path=_name(source),
-        )
-    chosen = chosen[: valid + test]
+    for_valid, for_test, rows = _choose(source, options, valid, test, seed)
+    chosen = [*for_valid, *for_test]
     quiet = replace(options, report=_silent)  # what there is to tell was told in the first reading
     held = _gather(source, quiet, chosen, seed)
     targets = {fold(target) for _, texts in held.values() for target in texts}
@@ -114,9 +105,9 @@ def split_corpus(
             buckets = min(1 + rows // _BUCKET_PAIRS, _MAX_BUCKETS)
             work.write(read_pairs(source, quiet), made / TRAIN, buckets)
             _check_training(work, source)
-            _write_held_out([held[key] for key in chosen[:valid]], made / VALID)
-            _write_held_out([held[key] for key in chosen[valid:]], made / TEST)
-            names = [TRAIN, *([VALID] if valid else []), *([TEST] if test else [])]
+            _write_held_out([held[key] for key in for_valid], made / VALID)
+            _write_held_out([held[key] for key in for_test], made / TEST)
+            names = [TRAIN, *([VALID] if for_valid else []), *([TEST] if for_test else [])]
             for name in names:
                 place(made / name, out / name)
             for name in {VALID, TEST}.difference(names):
@@ -125,8 +116,8 @@ def split_corpus(
         raise DataError(f"cannot be written: {error.strerror or error}", path=out) from None
     return SplitReport(
         train_pairs=work.written,
-        valid_sources=valid,
-        test_sources=test,
+        valid_sources=len(for_valid),
+        test_sources=len(for_test),
         dropped_pairs=work.dropped,
         cleaned_texts=work.cleaned,
         files=tuple(str(out / name) for name in names),
@@ -163,7 +154,24 @@ def _key(text: str, seed: int) -> int:
     return stable_hash(fold(text), seed)
 
 
-def _choose(source: Source, options: ReadOptions, count: int, seed: int) -> tuple[list[int], int]:
+def _choose(
+    source: Source, options: ReadOptions, valid: int | None, test: int | None, seed: int
+) -> tuple[list[int], list[int], int]:
+    """The hashes of the sources held out for each purpose, and how many pairs were read."""
+    enough = 10 * _USUAL if None in (valid, test) else 0  # to know whether one in ten is fewer
+    smallest, rows = _smallest(source, options, max(enough, (valid or 0) + (test or 0)), seed)
+    usual = max(1, min(_USUAL, len(smallest) // 10))
+    valid, test = usual if valid is None else valid, usual if test is None else test
+    if len(smallest) < valid + test:
+        raise DataError(
+            f"only {len(smallest)} distinct sources, and {valid + test} are to be held out; hold "
+            "out fewer by --valid and --test",
+            path=_name(source),
+        )
+    return smallest[:valid], smallest[valid : valid + test], rows
+
+
+def _smallest(source: Source, options: ReadOptions, count: int, seed: int) -> tuple[list[int], int]:
     """The smallest hashes, at most `count` distinct ones, and how many pairs were read."""
     heap: list[int] = []  # negated: its first is the largest of those kept
     kept: set[int] = set()

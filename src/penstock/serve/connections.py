@@ -17,7 +17,7 @@ HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 
-_SEND_BYTES = 128 * 1024
+_SEND_BYTES = 128 * 1024  # that the system keeps of what a client has not read
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _TOO_LARGE = b"the request's head is too large; send fewer and shorter headers"
 
@@ -39,7 +39,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """A client connected, and has a head to send."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # `pause_writing` when the client lags at all
-        # the system keeps little for who does not read, and shows soon that one reads slowly
+        # little, so that what waits here shows soon that one reads slowly
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
         )
