@@ -43,7 +43,7 @@ def sole_run(run: Path) -> Generator[None]:
 
 
 def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
-    """Resolve what depends on the machine, and that the run directory may be this run's.
+    """Refuse a directory that holds another run, and resolve what depends on the machine.
 
     Raises:
         UsageError: the directory holds a run already and `resume` is off, or no such device.
