@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from penstock.bundle import Bundle, load_bundle
-from penstock.data.streams import read_lines
+from penstock.data.formats.input_lines import read_lines
 from penstock.errors import PenstockError
-from penstock.nn import Cloze, LanguageModel
-from penstock.reserved import EOS_ID, RESERVED
-from penstock.sentences import Sentences, in_batches
+from penstock.special_tokens import EOS_ID, RESERVED
+from penstock.tasks.cloze.network import Cloze
+from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks.sentence_encoder import Sentences, in_batches
 
 
 @dataclass

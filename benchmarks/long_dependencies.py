@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from penstock.errors import PenstockError
-from penstock.figures import empty_figure, save_figure
+from penstock.figure import empty_figure, save_figure
 from penstock.nn.cells import Cell
 from penstock.nn.initialization import initialize
 from penstock.nn.recurrent import Recurrent

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock.data.stream import characters, read_form
+from penstock.baselines.ngram import perplexity_behind_first
+from penstock.data.token_stream import characters, read_form
 from penstock.errors import UsageError
-from penstock.ngram import perplexity_behind_first
-from penstock.reserved import EOS_ID
-from penstock.text_generator import TextGenerator
-from penstock.training.running_text import training_stream
+from penstock.special_tokens import EOS_ID
+from penstock.tasks.language_model.running_text import training_stream
+from penstock.tasks.language_model.text_generator import TextGenerator
 
 
 def main() -> None:

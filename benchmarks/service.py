@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from penstock.data.streams import read_lines
+from penstock.data.formats.input_lines import read_lines
 
 _PATIENCE = 30.0  # s for one answer; the service itself gives up before
 _SECONDS = re.compile(rb'"seconds":([0-9.e-]+)')

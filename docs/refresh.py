@@ -10,7 +10,8 @@ A page has the command in a comment and its output in the block after it:
 The command is a script or begins with `penstock`. With `--out FILE` in it, it draws
 a figure too. `figure of:` instead, before an image, is for a command whose output is not shown.
 `measured output of:` says that the output has times or trained weights in it, which differ from
-machine to machine; the others are compared by `tests/test_docs.py`. Each command runs once, from
+machine to machine; the others are compared by
+`tests/docs/test_docs.py`. Each command runs once, from
 the repository's root, and fills its block on every page, whatever the language.
 
     python docs/refresh.py [--remember FILE] [WORD …]

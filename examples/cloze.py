@@ -11,10 +11,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from penstock.blank_filler import BlankFiller
 from penstock.config import parse_config
 from penstock.data.grammar import generate_pairs
-from penstock.embedder import Embedder
+from penstock.tasks.cloze.blank_filler import BlankFiller
+from penstock.tasks.embedder import Embedder
 from penstock.training.loop import train
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from penstock.errors import PenstockError
-from penstock.figures import empty_figure, save_figure
+from penstock.figure import empty_figure, save_figure
 from penstock.nn.cells import Cell
 from penstock.nn.initialization import initialize
 from penstock.nn.state import State

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from penstock.nn.exchange import to_torch
 from penstock.nn.recurrent import Recurrent
+from penstock.nn.torch_weights import to_torch
 
 TEXT = """
 a penstock is a gate that controls a flow of water. the water comes down from the lake and wants to

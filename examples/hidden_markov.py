@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from penstock.hmm import HiddenMarkov
+from penstock.baselines.hmm import HiddenMarkov
 
 TAGGED = """
 I/pronoun am/verb happy/adjective ./end

@@ -14,9 +14,9 @@ from pathlib import Path
 from penstock.config import parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.data.windows import WindowSampler
-from penstock.text_generator import TextGenerator, WritingOptions
+from penstock.tasks.language_model.running_text import training_stream
+from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
 from penstock.training.loop import train
-from penstock.training.running_text import training_stream
 
 
 def configuration(text: Path, updates: int) -> dict[str, object]:

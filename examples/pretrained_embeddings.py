@@ -21,9 +21,9 @@ from rich.console import Console
 
 from penstock.config import parse_config
 from penstock.data.grammar import builtin_split
-from penstock.data.vectors import read_vectors
+from penstock.data.word_vectors.initial_vectors import read_vectors
+from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.text import preprocess
-from penstock.text_classifier import TextClassifier
 from penstock.training.loop import train
 
 SIZE = 32

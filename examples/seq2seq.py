@@ -23,8 +23,8 @@ from penstock.data.pair import Pair
 from penstock.data.store import PairStore, write_store
 from penstock.metrics import bleu, score_corpus
 from penstock.nn import Seq2Seq
+from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.search import Limits, greedy_search
-from penstock.search.decoding import decoding_step, start_decoding
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, preprocess
 
 

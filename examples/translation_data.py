@@ -11,7 +11,7 @@ from pathlib import Path
 
 from penstock.config import TokenizerConfig
 from penstock.data.batches import EpochSampler, collate
-from penstock.data.readers import ReadOptions, read_pairs
+from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.data.store import write_store
 from penstock.text import EOS_ID, RESERVED, Tokenizer, preprocess
 

@@ -16,22 +16,22 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from penstock.blank_filler import BlankFiller
 from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig, parse_config
-from penstock.nn.network import build_network
-from penstock.searching import SearchOptions
 from penstock.serve.app import create_app
 from penstock.serve.inference.worker import Worker
-from penstock.serve.loading.models import Models
-from penstock.serve.loading.serving import Serving
-from penstock.serve.metrics import Metrics
+from penstock.serve.models.model_set import Models
+from penstock.serve.models.served_models import Serving
+from penstock.serve.prometheus import Metrics
 from penstock.serve.settings import Settings
+from penstock.tasks.classification.text_classifier import TextClassifier
+from penstock.tasks.cloze.blank_filler import BlankFiller
+from penstock.tasks.language_model.text_generator import TextGenerator
+from penstock.tasks.networks import build_network
+from penstock.tasks.translation.result import Translation
+from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.translator import Translator
 from penstock.text import Tokenizer
-from penstock.text_classifier import TextClassifier
-from penstock.text_generator import TextGenerator
-from penstock.translation import Translation
-from penstock.translator import Translator
 
 T = TypeVar("T")
 

@@ -11,18 +11,16 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
-    **dict.fromkeys(("errors", "config", "files", "parsed", "reserved", "tasks", "version"), 0),
-    **dict.fromkeys(("text", "nn", "metrics", "hmm", "ngram", "device", "dependencies"), 1),
-    **dict.fromkeys(("data", "search", "transformer"), 2),
-    **dict.fromkeys(("bundle", "searching", "translation", "scores", "figures"), 3),
-    "sentences": 4,
-    **dict.fromkeys(
-        ("translator", "text_generator", "text_classifier", "blank_filler", "embedder"), 5
-    ),
-    "training": 6,
-    **dict.fromkeys(("plots", "diagram", "demo", "bench", "insight"), 7),
-    "serve": 8,
-    "cli": 9,
+    **dict.fromkeys(("errors", "files", "json_types", "special_tokens", "version", "figure"), 0),
+    **dict.fromkeys(("config", "tasks.task_table"), 0),
+    **dict.fromkeys(("text", "nn", "metrics", "baselines"), 1),
+    **dict.fromkeys(("data", "search"), 2),
+    **dict.fromkeys(("bundle", "runtime"), 3),
+    "training": 4,
+    "tasks": 5,
+    **dict.fromkeys(("insight", "bench"), 6),
+    "serve": 7,
+    "cli": 8,
 }
 
 

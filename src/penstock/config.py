@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
-from penstock.parsed import is_object
+from penstock.json_types import is_object
 from penstock.tasks import (
     DEFAULTS,
     METRICS,

@@ -10,19 +10,19 @@ from typing import Any, cast
 import typer
 
 from penstock.cli import (
+    annotate,
     bench,
     corpora,
     data,
     draw,
-    generating,
-    inform,
-    inspecting,
+    evaluate,
+    generate,
+    info,
+    inspect,
     plot,
-    scoring,
-    sentences,
-    serving,
-    training,
-    translating,
+    serve,
+    train,
+    translate,
 )
 from penstock.cli.console import note
 from penstock.errors import PenstockError
@@ -38,16 +38,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for register in (
-    training,
-    translating,
-    scoring,
-    generating,
-    sentences,
-    inspecting,
-    serving,
+    train,
+    translate,
+    evaluate,
+    generate,
+    annotate,
+    inspect,
+    serve,
     plot,
     draw,
-    inform,
+    info,
 ):
     register.register(app)
 app.add_typer(data.app, name="data")

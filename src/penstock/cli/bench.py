@@ -33,7 +33,7 @@ def train(
     """Training speed in target tokens/s, beside the limit of the model's matrix products."""
     import torch
 
-    from penstock.bench.training import measure_training
+    from penstock.bench.training_speed import measure_training
     from penstock.config import load_config, parse_config
 
     if threads is not None:
@@ -88,7 +88,7 @@ def translate(
     """Decoding speed by search and precision, beside the limit of its matrix products."""
     import torch
 
-    from penstock.bench.decoding import decoding_work, measure_decoding, profile_decoding
+    from penstock.bench.decoding_speed import decoding_work, measure_decoding, profile_decoding
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -137,7 +137,7 @@ def memory(
     as_json: AsJson = False,
 ) -> None:
     """Peak resident memory of tokenising and training, on corpora of several sizes."""
-    from penstock.bench.memory import measure_memory
+    from penstock.bench.peak_memory import measure_memory
     from penstock.errors import UsageError
 
     try:
@@ -196,7 +196,7 @@ def hmm(
     """Forward-backward of a hidden Markov model, beside its matrix products alone."""
     import torch
 
-    from penstock.bench.hmm import measure_hmm
+    from penstock.bench.hmm_speed import measure_hmm
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -12,8 +12,8 @@ import typer
 from penstock.cli.data import app
 
 if TYPE_CHECKING:
-    from penstock.data.catalogue import Corpus
-    from penstock.data.download import Progress
+    from penstock.data.corpora.catalogue import Corpus
+    from penstock.data.corpora.download import Progress
 
 
 @app.command("list")
@@ -22,7 +22,7 @@ def list_corpora(
 ) -> None:
     """List the corpora that penstock knows by name."""
     from penstock.cli.console import write_json, write_line
-    from penstock.data.catalogue import CATALOGUE
+    from penstock.data.corpora.catalogue import CATALOGUE
 
     rows = [_describe(corpus) for corpus in CATALOGUE]
     if json:
@@ -49,7 +49,7 @@ def get(
 ) -> None:
     """Fetch a corpus, verify it, and print the path of the placed file."""
     from penstock.cli.console import note, write_line
-    from penstock.data.catalogue import corpus_path, get_corpus, place_local
+    from penstock.data.corpora.catalogue import corpus_path, get_corpus, place_local
     from penstock.errors import UsageError
 
     if file and url:
@@ -66,7 +66,7 @@ def get(
 
 
 def _describe(corpus: Corpus) -> dict[str, str | bool | None]:
-    from penstock.data.catalogue import corpus_path
+    from penstock.data.corpora.catalogue import corpus_path
 
     remote = corpus.remote
     path = corpus_path(corpus.name) if remote else None

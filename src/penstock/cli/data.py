@@ -13,7 +13,7 @@ from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.data.check import CorpusReport, Finding
-    from penstock.data.readers import ReadOptions
+    from penstock.data.formats.readers import ReadOptions
     from penstock.data.split import SplitReport
     from penstock.data.stats import CorpusStats, SideStats
 
@@ -184,8 +184,8 @@ def stats(
 
 def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
     """The reader's options from the command line's."""
-    from penstock.data.readers import ReadOptions
-    from penstock.data.records import Columns
+    from penstock.data.formats.readers import ReadOptions
+    from penstock.data.formats.records import Columns
 
     picked = None
     if columns is not None:

@@ -22,7 +22,7 @@ def plot(
     ] = None,
 ) -> None:
     """Draw loss and scores over training time, from the runs' logs."""
-    from penstock.plots import draw_curves
+    from penstock.insight.training_curves import draw_curves
 
     target = out or runs[0] / "curves.svg"
     draw_curves(runs, target)

@@ -11,8 +11,8 @@ from penstock.errors import DataError
 
 if TYPE_CHECKING:
     from penstock.data.pair import Pair
-    from penstock.searching import SearchOptions
-    from penstock.translator import Translator
+    from penstock.tasks.translation.search_options import SearchOptions
+    from penstock.tasks.translation.translator import Translator
 
 
 def report_searches(
@@ -23,8 +23,8 @@ def report_searches(
     Budgets are 1,000, 5,000 and 20,000 beginnings, those up to `options.budget` where it is set
     otherwise than by default.
     """
-    from penstock.bench.searches import BUDGETS, compare_searches
-    from penstock.searching import SearchOptions
+    from penstock.bench.search_comparison import BUDGETS, compare_searches
+    from penstock.tasks.translation.search_options import SearchOptions
 
     if not pairs:
         raise DataError("no pairs to compare searches on; give at least one")

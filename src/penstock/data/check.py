@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.data.keys import fold
+from penstock.data.formats.input_lines import BadLineError
+from penstock.data.formats.readers import ReadOptions, Source, read_records
+from penstock.data.formats.records import EmptySideError
 from penstock.data.pair import Pair
-from penstock.data.readers import ReadOptions, Source, read_records
-from penstock.data.records import EmptySideError
-from penstock.data.streams import BadLineError
+from penstock.data.source_keys import fold
 
 LISTED = 10
 OUTLIER_SPREADS = 5.0  # in robust standard deviations of the logarithm

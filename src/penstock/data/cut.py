@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from penstock.data.streams import STDIN, read_lines
+from penstock.data.formats.input_lines import STDIN, read_lines
 from penstock.errors import DataError, UsageError
 from penstock.files import replacing
 

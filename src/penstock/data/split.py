@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penstock.data.keys import fold, stable_hash
+from penstock.data.formats.input_lines import STDIN
+from penstock.data.formats.readers import ReadOptions, Source, read_pairs
 from penstock.data.pair import Pair
-from penstock.data.readers import ReadOptions, Source, read_pairs
-from penstock.data.streams import STDIN
+from penstock.data.source_keys import fold, stable_hash
 from penstock.errors import DataError, UsageError
 from penstock.files import place
 

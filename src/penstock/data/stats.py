@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.data.formats.readers import ReadOptions, Source, read_pairs
 from penstock.data.pair import Pair
-from penstock.data.readers import ReadOptions, Source, read_pairs
 from penstock.errors import DataError, MissingExtraError, UsageError
 
 Tokenize = Callable[[str], list[str]]

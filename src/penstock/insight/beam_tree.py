@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock.insight.inspection import Node, NodeState, Tree
-from penstock.reserved import BOS_ID, EOS_ID
 from penstock.search import Candidate, Hypothesis
+from penstock.special_tokens import BOS_ID, EOS_ID
 
 
 def make_tree(

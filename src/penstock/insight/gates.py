@@ -17,7 +17,7 @@ from penstock.insight.inspection import Layer, Signal
 from penstock.nn import Seq2Seq, State
 from penstock.nn.cells import Cell
 from penstock.nn.recurrent import Recurrent
-from penstock.reserved import BOS_ID
+from penstock.special_tokens import BOS_ID
 
 _SIGNED = ("candidate", "cell", "hidden")  # can be negative: their mean would say little
 

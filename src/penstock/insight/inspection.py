@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from penstock.nn.cells import CellKind
 from penstock.search.ranking import Normalization
-from penstock.translation import Status
+from penstock.tasks.translation.result import Status
 
 NodeState = Literal["kept", "pruned", "finished", "best", "unseen"]
 

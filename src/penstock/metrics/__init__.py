@@ -1,7 +1,7 @@
 """Metrics: the chapter's sentence BLEU, and scores of a corpus."""
 
 from penstock.metrics.bleu import bleu, ngram_precisions
-from penstock.metrics.corpus import CORPUS_METRICS, CorpusScores, score_corpus
+from penstock.metrics.corpus_scores import CORPUS_METRICS, CorpusScores, score_corpus
 from penstock.metrics.error_rates import (
     edit_distance,
     exact_match,

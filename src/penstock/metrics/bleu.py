@@ -4,7 +4,7 @@ r"""The chapter's BLEU of one sentence.
 
 where p_n is the share of the prediction's n-grams that the label has too, each at most as often as
 the label has it (d2l.ai, 'Evaluation of Predicted Sequences'; after Papineni et al. 2002,
-https://aclanthology.org/P02-1040). Corpora are scored by `penstock.metrics.corpus`.
+https://aclanthology.org/P02-1040). Corpora are scored by `penstock.metrics.corpus_scores`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from penstock.reserved import RESERVED, UNK_ID
+from penstock.special_tokens import RESERVED, UNK_ID
 
 
 class Dropout(nn.Module):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from penstock.reserved import UNK_ID
+from penstock.special_tokens import UNK_ID
 
 
 class TokenEmbedding(nn.Embedding):

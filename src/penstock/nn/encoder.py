@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from penstock.config import ModelConfig
 from penstock.nn.dropout import Dropout
+from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
-from penstock.nn.transformer import FrozenTransformer
 
 
 class Encoder(nn.Module):

@@ -11,10 +11,10 @@ from penstock.nn.bridge import Bridge
 from penstock.nn.decoder import Decoder
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
+from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
 from penstock.nn.state import Memory, State
-from penstock.nn.transformer import FrozenTransformer
 
 
 class Seq2Seq(nn.Module):

@@ -14,13 +14,13 @@ from __future__ import annotations
 import torch
 
 from penstock.errors import UsageError
-from penstock.search.beginnings import Beginnings
+from penstock.search.beam_state import Beginnings
 from penstock.search.hypothesis import Hypothesis, Tell, require_found
 from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking
 from penstock.search.rules import Rules
 from penstock.search.step import S, Step
-from penstock.search.watching import Watch
+from penstock.search.trace import Watch
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from penstock.search.hypothesis import Hypothesis, Tell
 from penstock.search.limits import Limits
 from penstock.search.ranking import PLAIN, Ranking
-from penstock.search.rowwise import decode_rows
+from penstock.search.row_decoder import decode_rows
 from penstock.search.step import S, Step
 from penstock.search.top import top_tokens
 

@@ -19,7 +19,7 @@ from penstock.errors import UsageError
 from penstock.search.hypothesis import Hypothesis
 from penstock.search.limits import Limits
 from penstock.search.ranking import PLAIN, Ranking
-from penstock.search.rowwise import decode_rows
+from penstock.search.row_decoder import decode_rows
 from penstock.search.step import S, Step
 
 

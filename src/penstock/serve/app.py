@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from penstock.errors import PenstockError
 from penstock.serve.api import deepl, libretranslate, native
-from penstock.serve.api.failures import (
+from penstock.serve.api.error_responses import (
     ClientGoneError,
     RequestError,
     as_request_error,
@@ -24,14 +24,14 @@ from penstock.serve.api.failures import (
 from penstock.serve.api.openapi import Operation, add_operation, describe_served
 from penstock.serve.api.service import Service
 from penstock.serve.inference.worker import Worker
-from penstock.serve.loading.models import Models
-from penstock.serve.metrics import CONTENT_TYPE
+from penstock.serve.middleware.api_keys import read_keys
 from penstock.serve.middleware.body_limit import BodyLimit
-from penstock.serve.middleware.keys import read_keys
-from penstock.serve.middleware.observing import Observed
 from penstock.serve.middleware.rate_limit import RateLimit, TokenBuckets
+from penstock.serve.middleware.request_log import Observed
 from penstock.serve.middleware.security_headers import SecurityHeaders
-from penstock.serve.page import add_page, load_page
+from penstock.serve.models.model_set import Models
+from penstock.serve.page_files import add_page, load_page
+from penstock.serve.prometheus import CONTENT_TYPE
 from penstock.serve.settings import Settings
 from penstock.version import __version__
 

@@ -21,12 +21,12 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.errors import PenstockError, UsageError
-from penstock.serve import logs
-from penstock.serve.api.routing import rank_languages
+from penstock.serve import json_log
+from penstock.serve.api.model_router import rank_languages
 from penstock.serve.app import create_app
 from penstock.serve.connections import GuardedProtocol
 from penstock.serve.inference.worker import Worker
-from penstock.serve.loading.models import Models
+from penstock.serve.models.model_set import Models
 from penstock.serve.settings import Settings
 
 _BACKLOG = 2048
@@ -104,9 +104,9 @@ class _Process:
         self._listener = listener
         self._worker = Worker(settings)
         for library in ("uvicorn.error", "asyncio"):
-            logs.take_over(library)
+            json_log.take_over(library)
         # it quotes what a client sent, who is told the same
-        logs.silence("python_multipart")
+        json_log.silence("python_multipart")
         app = _closing_connections(create_app(models, self._worker, settings), models)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -140,7 +140,7 @@ class _Process:
                 self._has_served = True
                 self._listener.listen(_BACKLOG)  # asyncio has set it to what it takes at a time
                 announce(f"serving {self._models.current.summary()} on {where}")
-                logs.write("ready", pairs=self._models.current.summary())
+                json_log.write("ready", pairs=self._models.current.summary())
                 await self._first_of(serving)
             await self._drain()
         finally:
@@ -148,7 +148,7 @@ class _Process:
             await serving
             await self._worker.close(drain=False)
             if self._has_served:
-                logs.write("stopped")
+                json_log.write("stopped")
 
     async def _load(self) -> None:
         await asyncio.to_thread(self._models.load)
@@ -172,7 +172,7 @@ class _Process:
     async def _drain(self) -> None:
         """Listen on, so that `/ready` is heard to say no, until what was taken is done."""
         self._models.draining = True
-        logs.write("draining", texts=self._worker.waiting)
+        json_log.write("draining", texts=self._worker.waiting)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.deadline):
                 await self._worker.drain()

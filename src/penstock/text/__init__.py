@@ -1,6 +1,6 @@
 """Text and token ids: normalisation and tokenizers."""
 
-from penstock.reserved import BOS_ID, EOS_ID, PAD_ID, RESERVED, UNK_ID
+from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, RESERVED, UNK_ID
 from penstock.text.normalize import letters_only, preprocess, rejoin
 from penstock.text.tokenizer import Tokenizer
 

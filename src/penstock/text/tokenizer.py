@@ -22,8 +22,7 @@ from tokenizers import Tokenizer as LibraryTokenizer
 
 from penstock.config import TokenizerConfig
 from penstock.errors import BundleError
-from penstock.reserved import RESERVED, UNK_ID
-from penstock.text.learning import learn_bpe, learn_symbols, learn_unigram
+from penstock.special_tokens import RESERVED, UNK_ID
 from penstock.text.normalize import preprocess, rejoin
 from penstock.text.pieces import (
     BYTE_LEVEL,
@@ -31,8 +30,9 @@ from penstock.text.pieces import (
     byte_alphabet,
     require_characters,
 )
-from penstock.text.pretrained import PretrainedTokens
-from penstock.text.stored import Stored, build, read_json, write_json
+from penstock.text.pretrained_tokenizer import PretrainedTokens
+from penstock.text.serialization import Stored, build, read_json, write_json
+from penstock.text.trainers import learn_bpe, learn_symbols, learn_unigram
 
 # ends every stored symbol that came from text: none can equal a reserved token, none is empty
 _SYMBOL_END = " "

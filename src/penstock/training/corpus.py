@@ -17,18 +17,18 @@ from typing import Literal
 
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
 from penstock.data.batches import EpochSampler
+from penstock.data.formats.input_lines import read_lines
+from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.data.grammar import Split, builtin_split
-from penstock.data.keys import fold, stable_hash
 from penstock.data.pair import Pair
-from penstock.data.readers import ReadOptions, read_pairs
+from penstock.data.source_keys import fold, stable_hash
 from penstock.data.store import PairStore, content_key, store_exists, write_store
-from penstock.data.streams import read_lines
 from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write
-from penstock.reserved import RESERVED
+from penstock.special_tokens import RESERVED
+from penstock.tasks.classification.text_classifier import unseen_label
 from penstock.text import Tokenizer, letters_only
 from penstock.text.lines import is_blank
-from penstock.text_classifier import unseen_label
 
 BUILTIN, REST = "builtin", "rest"
 # Tokenizers learn from at most about this many pairs, evenly spread: more changes nothing that

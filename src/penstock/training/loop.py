@@ -17,10 +17,10 @@ from rich.console import Console
 from torch import nn
 
 from penstock.bundle import Bundle, save_bundle
+from penstock.bundle.pretrained_encoder import fingerprint
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError
-from penstock.nn import source_embedding
-from penstock.training.averaging import WeightAverage
+from penstock.tasks.networks import source_embedding
 from penstock.training.checkpoint import (
     Progress,
     checkpoint_exists,
@@ -28,14 +28,14 @@ from penstock.training.checkpoint import (
     require_same_transformer,
     save_checkpoint,
 )
-from penstock.training.claiming import claim_run, sole_run, write_config
 from penstock.training.learner import HeldOutScores
-from penstock.training.learning import prepare_learner
+from penstock.training.learner_setup import prepare_learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
+from penstock.training.run_directory import claim_run, sole_run, write_config
 from penstock.training.schedule import learning_rate
-from penstock.training.stopping import evaluation_is_due, give_up, limit_reached, note_scores
-from penstock.transformer import fingerprint
+from penstock.training.stop_criteria import evaluation_is_due, give_up, limit_reached, note_scores
+from penstock.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True)

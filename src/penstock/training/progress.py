@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from penstock.files import atomic_write
-from penstock.parsed import is_object
+from penstock.json_types import is_object
 from penstock.tasks import Metric
 from penstock.training.learner import HeldOutScores
 

@@ -15,16 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from penstock.insight import as_json, inspect_sentence
-from penstock.serve.api import native_requests as forms
-from penstock.serve.api.failures import RequestError, as_request_error, error_content, json_response
+from penstock.serve.api import native_types as forms
+from penstock.serve.api.disconnects import unless_gone
+from penstock.serve.api.error_responses import (
+    RequestError,
+    as_request_error,
+    error_content,
+    json_response,
+)
+from penstock.serve.api.model_router import route, served_code
 from penstock.serve.api.openapi import Operation, Parameter, add_operation
-from penstock.serve.api.reading import read_json, validated
-from penstock.serve.api.routing import route, served_code
+from penstock.serve.api.request_body import read_json, validated
 from penstock.serve.api.run_log import read_events
 from penstock.serve.api.service import Service, TextResult, translate_texts
-from penstock.serve.api.waiting import unless_gone
-from penstock.serve.loading.serving import Serving
-from penstock.translation import as_json_object
+from penstock.serve.models.served_models import Serving
+from penstock.tasks.translation.result import as_json_object
 
 T = TypeVar("T")
 Form = TypeVar("Form", bound=BaseModel)

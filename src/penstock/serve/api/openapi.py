@@ -15,9 +15,9 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.parsed import is_array
-from penstock.serve.api.reading import JSON
-from penstock.serve.loading.serving import Serving
+from penstock.json_types import is_array
+from penstock.serve.api.request_body import JSON
+from penstock.serve.models.served_models import Serving
 from penstock.serve.settings import Settings
 
 _KEYS = {

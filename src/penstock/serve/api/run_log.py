@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import DataError
-from penstock.parsed import is_object
+from penstock.json_types import is_object
 
 _MOST_EVENTS = 2000  # in one answer
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from penstock.searching import SearchOptions
-from penstock.serve.api.detection import Detected
-from penstock.serve.api.failures import RequestError
-from penstock.serve.api.lines import Text, join_translations, split_lines
-from penstock.serve.api.routing import Route, route
-from penstock.serve.api.waiting import unless_gone
+from penstock.serve.api.disconnects import unless_gone
+from penstock.serve.api.error_responses import RequestError
+from penstock.serve.api.language_detection import Detected
+from penstock.serve.api.model_router import Route, route
+from penstock.serve.api.text_layout import Text, join_translations, split_lines
 from penstock.serve.inference.worker import Worker
-from penstock.serve.loading.models import Models
-from penstock.serve.middleware.keys import ApiKeys, key_in_header
-from penstock.serve.middleware.observing import note_texts
+from penstock.serve.middleware.api_keys import ApiKeys, key_in_header
+from penstock.serve.middleware.request_log import note_texts
+from penstock.serve.models.model_set import Models
 from penstock.serve.settings import Settings
-from penstock.translation import Translation
+from penstock.tasks.translation.result import Translation
+from penstock.tasks.translation.search_options import SearchOptions
 
 _LINES_A_TEXT = 20  # of so many texts as a request may have
 

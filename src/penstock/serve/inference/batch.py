@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from penstock.errors import PenstockError
 from penstock.search import SearchStoppedError
-from penstock.serve import logs
+from penstock.serve import json_log
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Taken, Translating
-from penstock.translation import Translation
+from penstock.tasks.translation.result import Translation
 
 Outcome = Translation | Exception
 
@@ -53,7 +53,7 @@ def _translated(work: Translating, place: int) -> Outcome:
         raise
     except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
         if not isinstance(error, PenstockError):
-            logs.write_failure("translation_failed", error)
+            json_log.write_failure("translation_failed", error)
         return error
 
 

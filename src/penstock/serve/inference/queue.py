@@ -14,7 +14,7 @@ import time
 from collections import deque
 
 from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size, widening
-from penstock.serve.refusals import NotReadyError, QueueFullError
+from penstock.serve.service_errors import NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 
 _RECENT = 10  # times `max_wait`: who was answered longer ago is not expected back

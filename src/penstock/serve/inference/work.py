@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.config import SearchConfig
-from penstock.searching import SearchOptions
-from penstock.translation import Translation
-from penstock.translator import Translator
+from penstock.tasks.translation.result import Translation
+from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.translator import Translator
 
 # a text may take seconds, most of it work that texts do not share
 _LONE = ("exact", "exhaustive", "mbr")

@@ -12,16 +12,16 @@ from typing import Any, TypeVar
 import torch
 
 from penstock.search import SearchStoppedError, stopped_when
-from penstock.searching import SearchOptions
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
-from penstock.serve.inference.memory import Trimmer
+from penstock.serve.inference.freed_memory import Trimmer
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Calling, Taken, Translating, Work
-from penstock.serve.metrics import Metrics
-from penstock.serve.refusals import DeadlineError, NotReadyError, QueueFullError
+from penstock.serve.prometheus import Metrics
+from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
-from penstock.translation import Translation
-from penstock.translator import Translator
+from penstock.tasks.translation.result import Translation
+from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.translator import Translator
 
 T = TypeVar("T")
 _PATIENCE = 5.0  # s that the end of the service waits for what is being computed

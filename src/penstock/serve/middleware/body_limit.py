@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.serve.api.failures import RequestError, error_response
+from penstock.serve.api.error_responses import RequestError, error_response
 
 _BODY_SECONDS = 10.0  # in which a whole body must arrive
 _DRAINED = 2**20  # bytes of a too large body that are still read, so that its sender hears why

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from penstock.serve.api.failures import RequestError, error_response
-from penstock.serve.middleware.keys import ApiKeys, key_in_header
+from penstock.serve.api.error_responses import RequestError, error_response
+from penstock.serve.middleware.api_keys import ApiKeys, key_in_header
 
 _MOST_CLIENTS = 10_000
 # probes and the page's files: a page must not use up its reader's requests

@@ -1,0 +1,1 @@
+"""Baselines: n-gram models and hidden Markov models."""

@@ -1,0 +1,166 @@
+"""Training speed beside the matrix-product limit of the same model, in one run."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+import torch
+from torch import nn
+
+from penstock.bench.matrix_limit import seconds_of, training_products
+from penstock.config import ModelConfig, Precision
+from penstock.data.batches import Batch, collate
+from penstock.nn import Seq2Seq
+from penstock.nn.loss import cross_entropy_sum
+from penstock.text import EOS_ID
+from penstock.training.precision import choose_precision, mixed
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """What `measure_training` found.
+
+    Attributes:
+        tokens_per_second: real target tokens, medians over rounds.
+        limit_fp32, limit_bf16: target tokens a second of the matrix products alone.
+        ratio_bf16: speed over the bf16 limit, the median of the rounds' own ratios.
+        seconds_by_part: of one update.
+    """
+
+    parameters: int
+    precision: Precision
+    threads: int
+    batch_tokens: int
+    tokens_per_second: float
+    limit_fp32: float
+    limit_bf16: float
+    ratio_bf16: float
+    seconds_by_part: dict[str, float] = field(default_factory=dict)
+
+
+def measure_training(
+    config: ModelConfig,
+    *,
+    vocab_size: int = 8000,
+    batch_tokens: int = 1000,
+    precision: Precision = "auto",
+    rounds: int = 5,
+    updates: int = 6,
+) -> TrainingSpeed:
+    """Train on random sentences of Multi30k's lengths; speed and limits turn about in one run.
+
+    Args:
+        config: the model.
+        vocab_size: V of both sides.
+        batch_tokens: target positions a batch.
+        precision: as in training.
+        rounds: of speed, then limit; their medians are reported.
+        updates: in each round.
+    """
+    device = torch.device("cpu")
+    precision = choose_precision(precision, device)
+    torch.manual_seed(1)
+    model = Seq2Seq(config, source_size=vocab_size, target_size=vocab_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    batches = _random_batches(vocab_size, batch_tokens, count=updates)
+    source_tokens = int(sum(int(b.src_lengths.sum()) for b in batches) / len(batches))
+    target_tokens = int(sum(int(b.tgt_lengths.sum()) for b in batches) / len(batches))
+    products = training_products(
+        config, vocab_size=vocab_size, source_tokens=source_tokens, target_tokens=target_tokens
+    )
+    speeds, fp32, bf16 = [], [], []
+    for number in range(rounds + 1):
+        start = time.perf_counter()
+        for batch in batches:
+            _update(model, optimizer, batch, precision, device, _Clock())
+        spent = (time.perf_counter() - start) / len(batches)
+        if number == 0:
+            continue  # warm-up
+        speeds.append(target_tokens / spent)
+        fp32.append(target_tokens / seconds_of(products, torch.float32, repeats=1))
+        bf16.append(target_tokens / seconds_of(products, torch.bfloat16, repeats=3))
+    clock = _Clock()
+    for batch in batches:
+        _update(model, optimizer, batch, precision, device, clock)
+    return TrainingSpeed(
+        parameters=sum(p.numel() for p in model.parameters()),
+        precision=precision,
+        threads=torch.get_num_threads(),
+        batch_tokens=batch_tokens,
+        tokens_per_second=median(speeds),
+        limit_fp32=median(fp32),
+        limit_bf16=median(bf16),
+        ratio_bf16=median(s / limit for s, limit in zip(speeds, bf16, strict=True)),
+        seconds_by_part={part: t / len(batches) for part, t in clock.seconds.items()},
+    )
+
+
+class _Clock:
+    """Adds up seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - start
+
+
+def _update(
+    model: Seq2Seq,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    precision: Precision,
+    device: torch.device,
+    clock: _Clock,
+) -> None:
+    """One update as the training loop makes it, its parts timed."""
+    with mixed(precision, device):
+        with clock.part("encoder"):
+            memory, state = model.encode(batch.src, batch.src_lengths)
+        with clock.part("decoder"):
+            features = model.decoder.features(batch.tgt_in, state, memory).values
+        with clock.part("output and loss, with their gradient"):
+            positions = torch.arange(batch.tgt_in.shape[1])
+            real = (positions < batch.tgt_lengths[:, None]).flatten().nonzero().squeeze(1)
+            loss = cross_entropy_sum(
+                features.flatten(0, 1).index_select(0, real),
+                model.decoder.output.weight,
+                model.decoder.output.bias,
+                batch.tgt_out.flatten().index_select(0, real),
+                label_smoothing=0.1,
+            )
+    with clock.part("backward of the rest"):
+        (loss / len(real)).backward()
+    with clock.part("clipping and optimizer"):
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def _random_batches(vocab_size: int, batch_tokens: int, *, count: int) -> list[Batch]:
+    """Batches of like target length, as the sampler makes them; lengths as in Multi30k."""
+    random = np.random.default_rng(1)
+    batches = []
+    for tgt in np.linspace(9, 21, count).round().astype(int):
+        rows = max(1, batch_tokens // int(tgt))
+        src = np.clip(tgt + random.integers(-2, 3, rows), 2, None)
+        batches.append(
+            collate(
+                [_sentence(random, int(n), vocab_size) for n in src],
+                [_sentence(random, int(tgt), vocab_size) for _ in range(rows)],
+            )
+        )
+    return batches
+
+
+def _sentence(random: np.random.Generator, length: int, vocab_size: int) -> np.ndarray:
+    return np.append(random.integers(EOS_ID + 1, vocab_size, length - 1), EOS_ID)

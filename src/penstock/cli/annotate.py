@@ -1,0 +1,145 @@
+"""`penstock classify`, `fill` and `embed`: a line in, one result out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from penstock.cli.console import as_row
+from penstock.cli.line_output import (
+    Device,
+    Input,
+    Model,
+    Output,
+    Threads,
+    prepare_device,
+    transform_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+    from penstock.tasks.classification.text_classifier import Label
+    from penstock.tasks.cloze.blank_filler import Filled
+    from penstock.tasks.embedder import Embedding
+
+Format = Literal["text", "json", "tsv"]
+Layout = Annotated[Format, typer.Option("--format", help="text, one JSON object a line, or TSV.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(short_help="Give each line a label.")(classify)
+    app.command(short_help="Fill the blanks of lines from both sides.")(fill)
+    app.command(short_help="Give each token a contextual vector.")(embed)
+
+
+def classify(
+    model: Model,
+    source: Input = "-",
+    output: Output = "-",
+    layout: Layout = "text",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Label lines; TSV gives label, probability and line, JSON all probabilities."""
+    from penstock.tasks.classification.text_classifier import TextClassifier
+
+    classifier = TextClassifier.load(model, device=prepare_device(device, threads))
+
+    def shown(result: Label) -> str:
+        if layout == "json":
+            return _json(
+                source=result.source,
+                label=result.label,
+                probability=result.probability,
+                probabilities=result.probabilities,
+                status=result.status,
+            )
+        if layout == "tsv":
+            return as_row([result.label, f"{result.probability:.4f}", result.source])
+        return result.label
+
+    transform_lines(source, output, classifier.classify, shown)
+
+
+def fill(
+    model: Model,
+    source: Input = "-",
+    output: Output = "-",
+    blank: Annotated[str, typer.Option(help="What stands for a missing word.")] = "___",
+    n_best: Annotated[
+        int, typer.Option(min=1, help="Candidates a blank; shown with --format json or tsv.")
+    ] = 5,
+    layout: Layout = "text",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Fill the blanks of lines: what stands at ___ is guessed from both sides."""
+
+    from penstock.tasks.cloze.blank_filler import BlankFiller
+
+    filler = BlankFiller.load(model, device=prepare_device(device, threads))
+
+    def filled(lines: Sequence[str]) -> Iterable[Filled]:
+        return filler.fill(lines, blank=blank, n_best=n_best)
+
+    def shown(result: Filled) -> str:
+        candidates = [
+            [{"token": c.token, "probability": c.probability} for c in blank]
+            for blank in result.blanks
+        ]
+        if layout == "json":
+            return _json(
+                source=result.source, text=result.text, blanks=candidates, status=result.status
+            )
+        if layout == "tsv":
+            cells = [
+                " ".join(f"{c.token}:{c.probability:.3f}" for c in blank) for blank in result.blanks
+            ]
+            return as_row([result.text, *cells])
+        return result.text
+
+    transform_lines(source, output, filled, shown)
+
+
+def embed(
+    model: Model,
+    source: Input = "-",
+    output: Output = "-",
+    mean: Annotated[
+        bool, typer.Option("--mean", help="One vector a line, the mean, instead of one a token.")
+    ] = False,
+    digits: Annotated[int, typer.Option(min=1, max=9, help="Of each number.")] = 5,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Contextual vectors of lines, from a model of any task: one JSON object a line."""
+    from penstock.tasks.embedder import Embedder
+
+    embedder = Embedder.load(model, device=prepare_device(device, threads))
+
+    def rounded(vector: Tensor) -> list[float]:
+        values: list[float] = vector.tolist()  # pyright: ignore[reportUnknownVariableType]
+        return [float(f"{value:.{digits}g}") for value in values]
+
+    def shown(result: Embedding) -> str:
+        if mean:
+            vector = rounded(result.mean)
+            return _json(source=result.source, vector=vector, status=result.status)
+        return _json(
+            source=result.source,
+            tokens=result.tokens,
+            vectors=[rounded(row) for row in result.vectors],
+            status=result.status,
+        )
+
+    transform_lines(source, output, embedder.embed, shown, told_by="status")
+
+
+def _json(**values: object) -> str:
+    return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,62 @@
+"""The data that a model is scored on, as the command line names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from penstock.data.pair import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which examples to read, and how.
+
+    Attributes:
+        data: a file, or two line-parallel files.
+        columns: of source and target, as the user wrote them.
+        on_error: `stop` or `skip`.
+        first: only so many; None for all.
+        after: not the first so many, nor their sources elsewhere.
+    """
+
+    data: list[str]
+    columns: str | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+    first: int | None = None
+    after: int = 0
+
+    def pairs(self) -> Iterator[Pair]:
+        """The chosen pairs, one at a time."""
+        from penstock.cli.data import read_options, source_of
+        from penstock.data.formats.readers import read_pairs
+        from penstock.data.source_keys import fold
+
+        pairs = read_pairs(source_of(self.data), read_options(self.columns, self.on_error))
+        before = {fold(pair.source) for pair in islice(pairs, self.after)}
+        rest = (pair for pair in pairs if fold(pair.source) not in before)
+        return islice(rest, self.first)
+
+    def lines(self) -> Iterator[str]:
+        """The chosen lines of a text.
+
+        Raises:
+            UsageError: several files or one of pairs, columns, or lines to skip.
+        """
+        from penstock.data.formats.input_lines import read_lines
+        from penstock.training.corpus import one_text
+
+        if self.columns is not None:
+            raise UsageError("--columns: this model reads plain text, which has none; leave it out")
+        if self.on_error == "skip":
+            raise UsageError(
+                "--on-error skip: this model reads a text whole; mend the lines that are unusable"
+            )
+        texts = (line.text for line in read_lines(one_text(self.data)))
+        return islice(texts, self.after, None if self.first is None else self.after + self.first)

@@ -1,0 +1,130 @@
+"""`penstock info` and `penstock doctor`: what a model is, and whether this machine is fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.console import write_json, write_line
+from penstock.json_types import is_object
+from penstock.version import __version__
+
+if TYPE_CHECKING:
+    from penstock.bundle import Bundle
+    from penstock.text import Tokenizer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(short_help="Say what a model is and how it scored.")(info)
+    app.command(short_help="Check this machine.")(doctor)
+
+
+def info(
+    model: Annotated[Path, typer.Argument(help="Run directory or bundle.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a model is: sizes, tokenizers, training, held-out scores."""
+    from penstock.bundle import find_bundle, load_bundle
+
+    bundle = load_bundle(model)
+    config = bundle.config
+    size = sum(path.stat().st_size for path in find_bundle(model).iterdir())
+    held_out = bundle.record.get("held_out")
+    values = {
+        "task": config.task,
+        "languages": _languages(config.data.source_language, config.data.target_language),
+        "parameters": sum(p.numel() for p in bundle.model.parameters()),
+        "megabytes": round(size / 1e6, 1),
+        "cell": config.model.cell,
+        **_encoder(bundle),
+        **_vocabularies(bundle),
+        "update": bundle.record.get("update"),
+        "training_data": bundle.record.get("data"),
+        **{
+            f"held_out_{name}": value
+            for name, value in (held_out if is_object(held_out) else {}).items()
+        },
+    }
+    if as_json:
+        write_json(values)
+        return
+    for name, value in values.items():
+        write_line(f"{name}\t{round(value, 3) if isinstance(value, float) else value}")
+
+
+def _encoder(bundle: Bundle) -> dict[str, str]:
+    """The frozen encoder, where the model has one: its weights are not among the parameters."""
+    from penstock.nn.frozen_transformer import FrozenTransformer
+    from penstock.tasks.networks import source_embedding
+
+    embedding = source_embedding(bundle.model)
+    return {"encoder": embedding.summary} if isinstance(embedding, FrozenTransformer) else {}
+
+
+def _vocabularies(bundle: Bundle) -> dict[str, str]:
+    def size(tokenizer: Tokenizer) -> str:
+        return f"{tokenizer.kind} {tokenizer.vocab_size}"
+
+    task, source, target = bundle.config.task, bundle.source_tokenizer, bundle.target_tokenizer
+    if task == "translation":
+        attention = bundle.config.model.attention
+        return {
+            "attention": attention,
+            "source_vocabulary": size(source),
+            "target_vocabulary": size(target),
+        }
+    labels = {"labels": ", ".join(bundle.labels)} if task == "classification" else {}
+    return {"vocabulary": size(source), **labels}
+
+
+def _languages(source: str | None, target: str | None) -> str:
+    if source is None and target is None:
+        return "unknown"
+    return f"{source or 'unknown'} → {target or 'unknown'}"
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check this machine: versions, threads, fast arithmetic, optional packages, the cache."""
+    import importlib.metadata
+    import os
+    import platform
+    import sys
+
+    import torch
+
+    from penstock.data.corpora.catalogue import cache_folder
+    from penstock.training.precision import choose_precision
+
+    def version(package: str) -> str:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return "not installed"
+
+    cache = cache_folder()
+    parent = next(p for p in (cache, *cache.parents) if p.exists())
+    cuda = torch.cuda.is_available()
+    values = {
+        "penstock": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "tokenizers", "pyarrow")},
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if cuda else "none",
+        "precision": choose_precision("auto", torch.device("cuda" if cuda else "cpu")),
+        "plots": version("matplotlib"),
+        "tensorboard": version("tensorboard"),
+        "transformers": version("transformers"),
+        "cache": f"{cache} ({'writable' if os.access(parent, os.W_OK) else 'NOT writable'})",
+        "stdout_encoding": sys.stdout.encoding,
+    }
+    if as_json:
+        write_json(values)
+        return
+    for name, value in values.items():
+        write_line(f"{name}\t{value}")

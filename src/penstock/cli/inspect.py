@@ -1,0 +1,115 @@
+"""`penstock inspect`: what a model does with one sentence, as a page, a figure or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from penstock.cli.console import write_json, write_line
+from penstock.cli.line_output import Device, Model, Threads, prepare_device
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.insight import Inspection
+    from penstock.insight.inspection_figure import View
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="inspect", short_help="Show what a model does with one sentence.")(inspect)
+
+
+def inspect(
+    model: Model,
+    text: Annotated[str, typer.Argument(metavar="SENTENCE", help="What is translated.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", help="A page (.html), a figure (.svg, .png, .pdf); - JSON."),
+    ] = "-",
+    view: Annotated[
+        Literal["attention", "alignment", "tree", "gates"] | None,
+        typer.Option(help="Of a figure; default: attention."),
+    ] = None,
+    beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
+    normalization: Annotated[
+        Literal["none", "average", "book", "gnmt"], typer.Option(help="By length.")
+    ] = "book",
+    length_penalty: Annotated[float | None, typer.Option(help="α of book and gnmt.")] = None,
+    prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="A target piece that the translation begins with; repeatable."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Search for the best output there is, too.")
+    ] = False,
+    budget: Annotated[int | None, typer.Option(help="Beginnings for --exact; 5000.")] = None,
+    units: Annotated[
+        bool | None, typer.Option(help="Single units of the gates; default: in a page.")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Show what a model does with one sentence: attention, the beam's tree, gates over time."""
+    from penstock.tasks.translation.search_options import SearchOptions
+
+    form = _form(out)
+    if view is not None and form != "figure":
+        raise UsageError("--view: a page and JSON hold every view; leave it out, or draw a figure")
+    if budget is not None and not exact:
+        raise UsageError("--budget is of exact search: add --exact, or leave it out")
+    options = SearchOptions(
+        beam_size=beam_size,
+        normalization=normalization,
+        length_penalty=length_penalty,
+    )
+    if budget is not None:
+        options = replace(options, budget=budget)
+    from penstock.insight import inspect_sentence
+    from penstock.tasks.translation.translator import Translator
+
+    translator = Translator.load(model, device=prepare_device(device, threads))
+    inspection = inspect_sentence(
+        translator,
+        text,
+        options,
+        prefix=prefix or (),
+        exact=exact,
+        units=form == "page" if units is None else units,
+    )
+    _write(inspection, out, form, view or "attention")
+
+
+def _form(out: str) -> Literal["json", "page", "figure"]:
+    if out == "-":
+        return "json"
+    if Path(out).suffix.lower() == ".html":
+        return "page"
+    from penstock.data.stats import FIGURE_SUFFIXES
+
+    if Path(out).suffix.lower() not in FIGURE_SUFFIXES:
+        raise UsageError(
+            f"{out}: a page ends in .html, a figure in {', '.join(FIGURE_SUFFIXES)}; leave --out "
+            "away for JSON"
+        )
+    return "figure"
+
+
+def _write(inspection: Inspection, out: str, form: str, view: View) -> None:
+    if form == "json":
+        from penstock.insight import as_json
+
+        write_json(as_json(inspection))
+        return
+    if form == "page":
+        from penstock.files import atomic_write
+        from penstock.insight.html_document import make_document
+
+        atomic_write(out, make_document(inspection))
+    else:
+        from penstock.insight.inspection_figure import draw_inspection
+
+        draw_inspection(inspection, Path(out), view)
+    write_line(out)

@@ -1,0 +1,91 @@
+"""Lines in, one result a line out: what the verbs that read lines share."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Annotated, Protocol, TypeVar
+
+import typer
+
+from penstock.cli.console import note
+
+Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
+Input = Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")]
+Output = Annotated[str, typer.Option("--output", "-o", help="Result file; - is stdout.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
+
+
+class Result(Protocol):
+    """A result with a status."""
+
+    @property
+    def status(self) -> str:
+        """`ok`, `empty`, or what happened to the line."""
+        ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+def transform_lines(
+    source: str,
+    output: str,
+    transform: Callable[[Sequence[str]], Iterable[R]],
+    shown: Callable[[R], str],
+    *,
+    told_by: str = "--format json",
+) -> None:
+    """Read lines in buffers, write a line for each, tell at the end what was not `ok`.
+
+    From a terminal each line is answered at once. An error names the line of the file. `told_by`
+    is what says the status of each line.
+    """
+    from penstock.data.formats.input_lines import read_lines
+    from penstock.errors import DataError
+    from penstock.files import replacing
+    from penstock.text.lines import in_buffers
+
+    interactive = source == "-" and sys.stdin.isatty()
+    texts = (line.text for line in read_lines(source))
+    buffers = in_buffers(texts, most=1) if interactive else in_buffers(texts)
+    statuses: Counter[str] = Counter()
+    with ExitStack() as stack:
+        if output == "-":
+            stream: IO[bytes] = sys.stdout.buffer
+        else:
+            stream = stack.enter_context(stack.enter_context(replacing(output)).open("wb"))
+        for buffer in buffers:
+            try:
+                results = transform(buffer)
+            except DataError as error:
+                if error.line is None or error.path is not None:
+                    raise
+                message = str(error).partition(": ")[2]
+                line = error.line + statuses.total()
+                raise DataError(message, path=source, line=line) from None
+            for result in results:
+                statuses[result.status] += 1
+                stream.write((shown(result) + "\n").encode("utf-8", "replace"))
+            stream.flush()
+    odd = {status: n for status, n in statuses.items() if status not in ("ok", "empty")}
+    if odd:
+        listed = ", ".join(f"{n:,} {status}" for status, n in sorted(odd.items()))
+        total = statuses.total()
+        lines = "1 line" if total == 1 else f"{total:,} lines"
+        note(f"of {lines}: {listed} ({told_by} says which)")
+
+
+def prepare_device(device: str, threads: int | None) -> str:
+    """Set the threads and choose the device, by name."""
+    import torch
+
+    from penstock.runtime.device import choose_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return str(choose_device(device))

@@ -1,0 +1,193 @@
+"""`penstock train` and `penstock demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from penstock.cli.console import note, write_line
+from penstock.errors import PenstockError, UsageError
+from penstock.tasks import Task
+
+if TYPE_CHECKING:
+    from penstock.config import RunConfig
+
+
+HELD_OUT = "held-out.jsonl"
+TRIALS: dict[Task, str] = {
+    "translation": "echo TEXT | penstock translate",
+    "language-model": "penstock generate",
+    "classification": "echo TEXT | penstock classify",
+    "cloze": "echo 'A ___ TEXT' | penstock fill",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(short_help="Train a model from a configuration or a file.")(train)
+    app.command(short_help="Train, evaluate and translate on the built-in corpus.")(demo)
+
+
+def train(
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="A configuration (.toml), a file of pairs, two line-parallel files, or 'builtin'.",
+            show_default=False,
+        ),
+    ] = None,
+    valid: Annotated[
+        str | None,
+        typer.Option(help="Held-out pairs; two parallel files as A,B. Default: hold some out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory. Default: runs/NAME.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Source and target column: 1,2 or names in the first row.")
+    ] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: --set model.cell=gru")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
+) -> None:
+    """Train a model from a configuration or straight from a file of pairs."""
+    from penstock.training.loop import train as run_training
+
+    config, name = _config(
+        data or [], _flags(valid, columns, on_error), overrides or [], out if resume else None
+    )
+    run = out or Path("runs") / name
+    result = run_training(config, run, resume=resume)
+    if result.interrupted:
+        note(f"to go on: penstock train --resume --out {run}")
+        raise typer.Exit(130)
+    note(f"model: {run / 'model'}   try: {TRIALS[config.task]} -m {run}")
+    write_line(str(run))
+
+
+def _flags(valid: str | None, columns: str | None, on_error: str | None) -> list[str]:
+    """Flags as overrides: they are applied after those of `--set`."""
+    return [
+        *([] if valid is None else [f"data.valid={_toml(_one_or_two(valid))}"]),
+        *([] if columns is None else [f"data.columns={_columns(columns)}"]),
+        *([] if on_error is None else [f"data.on_error={on_error}"]),
+    ]
+
+
+def _config(
+    data: list[str], flags: list[str], overrides: list[str], resumed: Path | None
+) -> tuple[RunConfig, str]:
+    """The run's configuration and a name for it."""
+    from penstock.config import load_config, parse_config
+
+    if not data:
+        if resumed is None:
+            raise UsageError(
+                "give a configuration or a file of pairs, for example: penstock train pairs.tsv; "
+                "to go on with a run: penstock train --resume --out RUN"
+            )
+        if not (resumed / "config.toml").is_file():
+            raise UsageError(f"{resumed}: no run to go on with (it has no config.toml)")
+        return load_config(resumed / "config.toml", [*overrides, *flags]), resumed.name
+    if data[0].endswith(".toml"):
+        if len(data) > 1:
+            raise UsageError(f"{data[1]!r}: a configuration names its data itself")
+        return load_config(data[0], [*overrides, *flags]), Path(data[0]).stem
+    if len(data) > 2:
+        raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
+    pairs = [f"data.train={_toml(data)}"]
+    name = Path(data[0]).name.split(".")[0] if data[0] != "-" else "stdin"
+    return parse_config({}, [*overrides, *pairs, *flags], place="command line"), name
+
+
+def _columns(text: str) -> str:
+    import json
+
+    from penstock.cli.data import read_options
+
+    return json.dumps(read_options(text, "stop").columns)
+
+
+def _one_or_two(name: str) -> list[str]:
+    return [name] if Path(name).exists() else name.split(",")
+
+
+def _toml(paths: list[str]) -> str:
+    import json
+
+    # TOML has JSON's strings, but for escaped surrogate pairs
+    return json.dumps(paths[0] if len(paths) == 1 else paths, ensure_ascii=False)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/demo"),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key of the demo's configuration.")
+    ] = None,
+) -> None:
+    """Train on the built-in corpus, evaluate on unseen sentences, translate some: minutes."""
+    import json
+
+    from penstock.config import parse_config
+    from penstock.data.grammar import builtin_split
+    from penstock.files import atomic_write
+    from penstock.metrics import score_corpus
+    from penstock.tasks.translation.demo import DEMO
+    from penstock.tasks.translation.translator import Translator
+    from penstock.training.loop import train as run_training
+
+    config = parse_config(DEMO, overrides or [], place="demo")
+    _remove_demo(out)
+    unseen = builtin_split(train=config.data.max_pairs or 30_000).test
+    lines = [
+        json.dumps({"source": p.source, "targets": list(p.targets)}, ensure_ascii=False)
+        for p in unseen
+    ]
+    atomic_write(out / HELD_OUT, "\n".join(lines) + "\n")
+    result = run_training(config, out)
+    if result.interrupted:
+        note(
+            f"to go on: penstock train --resume --out {out}   then: penstock evaluate -m {out} "
+            f"{out / HELD_OUT}"
+        )
+        raise typer.Exit(130)
+    note(f"translating {len(unseen):,} unseen sentences …")
+    texts = [t.text for t in Translator.load(out).translate([p.source for p in unseen])]
+    scores = score_corpus(texts, [p.targets for p in unseen])
+    if not result.progress.update or scores.bleu is None:
+        raise PenstockError("the demo trained nothing")
+    for pair, text in list(zip(unseen, texts, strict=True))[:12]:
+        mark = "=" if text in pair.targets else "≠"
+        write_line(f"{pair.source}\t{text}\t{mark}")
+    write_line(
+        f"BLEU {scores.bleu:.1f}  chrF {scores.chrf:.1f}  exact {scores.exact_match:.1f}%  on "
+        f"{scores.sentences:,} unseen sentences  {scores.signature}"
+    )
+    note(f"now try: echo 'She does not see them.' | penstock translate -m {out}")
+
+
+def _remove_demo(out: Path) -> None:
+    """An earlier demo leaves nothing that cannot be made again; what else is there stays.
+
+    Raises:
+        UsageError: another run stands there.
+    """
+    import shutil
+
+    from penstock.config import load_config
+
+    kept = out / "config.toml"
+    if not kept.is_file():
+        return
+    if not (out / HELD_OUT).is_file() or load_config(kept).data.train != "builtin":
+        raise UsageError(f"{out}: holds a run already that is no demo; choose another --out")
+    for name in ("config.toml", "log.jsonl", HELD_OUT, "curves.svg"):
+        (out / name).unlink(missing_ok=True)
+    for name in ("data", "checkpoints", "model", "tensorboard"):
+        shutil.rmtree(out / name, ignore_errors=True)

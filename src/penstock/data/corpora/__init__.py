@@ -1,0 +1,1 @@
+"""Corpora to download: catalogue, verified downloads, archives."""

@@ -1,0 +1,1 @@
+"""File formats: lines, tables and JSON lines as sentence pairs."""

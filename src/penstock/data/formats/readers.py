@@ -1,0 +1,143 @@
+"""Pairs from TSV, CSV, JSONL, line-parallel files or standard input, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+from penstock.data.formats.input_lines import COMPRESSIONS, STDIN, BadLineError, scan_lines
+from penstock.data.formats.records import (
+    Columns,
+    Record,
+    check_columns,
+    csv_rows,
+    make_pair,
+    read_jsonl,
+    read_table,
+    tsv_rows,
+)
+from penstock.data.pair import Pair
+from penstock.errors import DataError, UsageError
+
+Source = str | Path | Sequence[str | Path]
+
+_LISTED = 10
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How to read pairs.
+
+    Args:
+        columns: source and target column, each a 1-based number or a name. A name makes the first
+            row a header; in JSONL it is the key. Default: the first two, `source` and `target`.
+        on_error: `stop` at the first unusable line, or `skip` such lines and report them.
+        max_pairs: read exactly this many pairs, if there are as many.
+        report: told in one sentence of what was ignored or left out.
+    """
+
+    columns: Columns | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+    max_pairs: int | None = None
+    report: Callable[[str], None] = _silent
+
+    def __post_init__(self) -> None:
+        if self.max_pairs is not None and self.max_pairs < 1:
+            raise UsageError(f"max_pairs {self.max_pairs}: must be at least 1")
+        if self.on_error not in ("stop", "skip"):
+            raise UsageError(f"on_error {self.on_error!r}: choose stop or skip")
+        if self.columns is not None:
+            check_columns(self.columns)
+
+
+def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[Pair]:
+    """Read pairs in order, in bounded memory.
+
+    Args:
+        source: one path, its format told by the suffix before `.gz`, `.xz` or `.zst`: `.csv`;
+            `.jsonl`, `.ndjson` or `.json` (an object a line); anything else, and `-` for standard
+            input, is TSV. Or two paths: line-parallel files.
+        options: see `ReadOptions`.
+
+    Raises:
+        DataError: an unreadable or damaged file, unequal parallel files, a header without the
+            wanted name; with `on_error="stop"` the first unusable line.
+        UsageError: more or fewer than two parallel files, columns that the format cannot have.
+    """
+    options = options or ReadOptions()
+    return _judge(read_records(source, options), options)
+
+
+def _judge(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
+    """Apply `on_error` and `max_pairs`."""
+    read, skipped = 0, 0
+    first: list[str] = []
+    for record in records:
+        if isinstance(record, BadLineError):
+            if options.on_error == "stop":
+                raise record
+            skipped += 1
+            if len(first) < _LISTED:
+                first.append(str(record))
+            continue
+        yield record
+        read += 1
+        if read == options.max_pairs:
+            break
+    if skipped:
+        more = [f"and {skipped - _LISTED} more"] if skipped > _LISTED else []
+        lines = "line" if skipped == 1 else "lines"
+        options.report("\n  ".join([f"skipped {skipped} {lines}:", *first, *more]))
+
+
+def read_records(source: Source, options: ReadOptions) -> Iterator[Record]:
+    """As `read_pairs`, with each unusable line as an error value in its place, and no end set."""
+    if not isinstance(source, str | Path):
+        return _parallel(source, options)
+    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    kind = suffixes[-1] if suffixes and str(source) != STDIN else ""
+    if kind in (".jsonl", ".ndjson", ".json"):
+        return read_jsonl(source, options.columns, options.report)
+    if kind == ".csv":
+        return read_table(source, csv_rows(source), "comma", options.columns, options.report)
+    return read_table(source, tsv_rows(source), "tab", options.columns, options.report)
+
+
+def _parallel(paths: Sequence[str | Path], options: ReadOptions) -> Iterator[Record]:
+    if len(paths) != 2:
+        raise UsageError(f"line-parallel data are two files, source and target; got {len(paths)}")
+    if str(paths[0]) == STDIN == str(paths[1]):
+        raise UsageError("standard input cannot be both sides of line-parallel data")
+    if options.columns is not None:
+        raise UsageError("line-parallel files have no columns; leave the columns out")
+    return _parallel_pairs(paths[0], paths[1])
+
+
+def _parallel_pairs(source_path: str | Path, target_path: str | Path) -> Iterator[Record]:
+    sources, targets = scan_lines(source_path), scan_lines(target_path)
+    for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
+        if source is None or target is None:
+            short, long = (source_path, target_path)[:: 1 if source is None else -1]
+            count = number + sum(1 for _ in (targets if source is None else sources))
+            raise DataError(
+                f"the file ends here, and {long} has {count} lines; line-parallel files must "
+                "have equally many, line for line",
+                path=short,
+                line=number - 1,
+            )
+        if isinstance(source, BadLineError):
+            yield source
+        elif isinstance(target, BadLineError):
+            yield target
+        else:
+            sides = (source_path, target_path)
+            yield make_pair(source.text, (target.text,), sides, number)

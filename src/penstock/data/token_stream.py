@@ -1,0 +1,183 @@
+"""A text as one long row of tokens: read in parts by position, tokenised once, mapped from disk.
+
+A language model reads running text, not examples. Lines end with EOS, so that the text can be
+written again as it was; or, in running prose whose lines were broken to fit a page, they are
+joined by spaces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from penstock.data.formats.input_lines import read_lines
+from penstock.errors import DataError
+from penstock.files import atomic_write, replacing
+from penstock.special_tokens import EOS_ID, UNK_ID
+from penstock.text import Tokenizer, letters_only
+
+_BLOCK_LINES = 8192
+_ID_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """How the lines of a file become text.
+
+    Attributes:
+        letters: only a to z (see `letters_only`); blank lines go.
+        joined: line ends are spaces; blank lines go.
+    """
+
+    letters: bool = False
+    joined: bool = False
+
+    def lines(self, texts: Iterable[str]) -> Iterator[str]:
+        """The lines in this form."""
+        for text in texts:
+            line = letters_only(text) if self.letters else text
+            if line.strip() or not (self.letters or self.joined):
+                yield line
+
+    def encode(self, lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[int]]:
+        """The ids of each line; with EOS at its end, or with the space that joins it."""
+        remaining = iter(lines)
+        first = True
+        while block := list(islice(remaining, _BLOCK_LINES)):
+            if self.joined and tokenizer.kind == "char":  # of other kinds the space is implied
+                block = [line if first and i == 0 else f" {line}" for i, line in enumerate(block)]
+            first = False
+            for ids in tokenizer.encode_batch(block):
+                yield ids if self.joined else [*ids, EOS_ID]
+
+    def encode_begun(self, text: str, tokenizer: Tokenizer) -> list[int]:
+        """The ids of a text whose last line goes on.
+
+        White space at its end is kept where the tokenizer has a token for it.
+        """
+        *ended, last = text.split("\n")
+        ended = list(self.lines(ended))
+        if self.letters and last:
+            goes_on = letters_only(last[-1]) != ""
+            last = letters_only(last)
+            last = last if goes_on or not last else f"{last} "
+        if self.joined:
+            joiner = tokenizer.separator if tokenizer.kind == "separator" else " "
+            last, ended = joiner.join([*ended, last]), []
+        if tokenizer.kind == "separator":
+            last = last.removesuffix(tokenizer.separator)
+        return [i for row in self.encode(ended, tokenizer) for i in row] + tokenizer.encode(last)
+
+    def decode(self, ids: list[int], tokenizer: Tokenizer) -> str:
+        """The text of ids; EOS is a line end."""
+        lines: list[list[int]] = [[]]
+        for token in ids:
+            if token == EOS_ID:
+                lines.append([])
+            else:
+                lines[-1].append(token)
+        return "\n".join(tokenizer.decode(line) for line in lines)
+
+
+def read_form(path: str | Path, form: TextForm) -> Iterator[str]:
+    """The lines of a file in this form, one at a time (see `read_lines` for errors)."""
+    return form.lines(line.text for line in read_lines(path))
+
+
+def characters(lines: Iterable[str]) -> int:
+    """How many characters the lines have, a line end counted as one."""
+    return sum(len(line) + 1 for line in lines)
+
+
+def between(lines: Iterable[str], begin: int, end: int | None = None) -> Iterator[str]:
+    """The characters `begin` to `end` of the lines, as lines; not a line end alone at the begin."""
+    position = 0
+    for line in lines:
+        first, last = position, position + len(line) + 1
+        position = last
+        if end is not None and first >= end:
+            return
+        if last <= begin:
+            continue
+        part = line[max(begin - first, 0) : None if end is None else max(end - first, 0)]
+        if part or first >= begin:
+            yield part
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCounts:
+    """What a stream holds; unknown tokens are counted and said."""
+
+    tokens: int = 0
+    characters: int = 0
+    unknown: int = 0
+
+
+class TokenStream:
+    """Read access to a tokenised text, (N,) ids; the first is EOS, as if a line ended before.
+
+    Attributes:
+        counts: of the tokens behind that first one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.counts = StreamCounts(**json.loads(_counts_path(self.path).read_text("utf-8")))
+
+    def __len__(self) -> int:
+        return self.counts.tokens + 1
+
+    def ids(self) -> np.ndarray:
+        """The ids, (N,) int32, mapped from the file."""
+        return np.memmap(self.path, dtype="<i4", mode="r")
+
+
+def write_stream(
+    path: str | Path, lines: Iterable[str], tokenizer: Tokenizer, form: TextForm
+) -> TokenStream:
+    """Tokenise lines and write them at `path`, streaming.
+
+    Raises:
+        DataError: there is no token at all.
+    """
+    path = Path(path)
+    counts = {"tokens": 0, "characters": 0, "unknown": 0}
+
+    def counted() -> Iterator[str]:
+        for line in lines:
+            counts["characters"] += len(line) + 1
+            yield line
+
+    with replacing(path) as partial:
+        with partial.open("wb") as file:
+            file.write(np.array([EOS_ID], dtype="<i4").tobytes())
+            encoded = form.encode(counted(), tokenizer)
+            while block := list(islice(encoded, _BLOCK_LINES)):
+                ids = np.fromiter((i for row in block for i in row), dtype="<i4")
+                counts["tokens"] += len(ids)
+                counts["unknown"] += int((ids == UNK_ID).sum())
+                file.write(ids.tobytes())
+        if not counts["tokens"]:
+            raise DataError("no text: every line is blank; give a file with text")
+        _counts_path(path).unlink(missing_ok=True)
+    stream_counts = StreamCounts(**counts)
+    # the counts come last: a stream without them was never finished
+    atomic_write(_counts_path(path), json.dumps(asdict(stream_counts)))
+    return TokenStream(path)
+
+
+def stream_exists(path: str | Path) -> bool:
+    """Whether a finished stream stands at `path`; a damaged one is none."""
+    try:
+        return Path(path).stat().st_size == _ID_BYTES * len(TokenStream(path))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _counts_path(path: Path) -> Path:
+    return path.with_suffix(".json")

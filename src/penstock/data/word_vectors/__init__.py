@@ -1,0 +1,1 @@
+"""Pretrained word vectors: word2vec, GloVe and fastText files."""

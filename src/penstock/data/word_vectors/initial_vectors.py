@@ -1,0 +1,170 @@
+"""Pretrained word vectors for a vocabulary, from the files that people share.
+
+Mikolov et al. 2013 (https://arxiv.org/abs/1301.3781), Pennington et al. 2014 (GloVe), Bojanowski
+et al. 2017 (fastText). `vector_files.py` says which formats are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from penstock.data.formats.input_lines import STDIN
+from penstock.data.word_vectors.fasttext import read_fasttext
+from penstock.data.word_vectors.vector_formats import (
+    Harvest,
+    Vector,
+    read_text,
+    read_word2vec,
+    sniff,
+)
+from penstock.errors import DataError
+from penstock.text import BOS_ID, EOS_ID, PAD_ID, RESERVED
+
+Match = Literal["exact", "lower", "ngrams"]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a vocabulary, and of a text, has vectors.
+
+    Attributes:
+        found, types: tokens of the vocabulary with a vector, and all.
+        found_running, running: the same, each token as often as it stands in the text.
+    """
+
+    found: int
+    types: int
+    found_running: int
+    running: int
+
+    def __str__(self) -> str:
+        by_type = f"{self.found:,} of {self.types:,} tokens of the vocabulary"
+        by_type += f" ({self.found / max(self.types, 1):.1%})"
+        return f"{by_type}, {self.found_running / max(self.running, 1):.1%} of the running text"
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The vectors that a file has for a vocabulary.
+
+    Attributes:
+        name: the file's.
+        index: (F,) the ids of the tokens found, ascending.
+        matrix: (F, E) their vectors.
+        matches: for each how: `exact`, in `lower` case, or composed from character `ngrams`.
+        notes: what was left out, to be told.
+    """
+
+    name: str
+    index: NDArray[np.int64]
+    matrix: NDArray[np.float32]
+    matches: tuple[Match, ...]
+    notes: tuple[str, ...]
+
+    def coverage(self, counts: ArrayLike) -> Coverage:
+        """The part of the vocabulary and of the text that has vectors.
+
+        Args:
+            counts: how often each token id stands in the text. Of the reserved ids only unknown
+                tokens are text.
+        """
+        running = np.array(counts, np.int64)
+        running[[PAD_ID, BOS_ID, EOS_ID]] = 0
+        return Coverage(
+            found=len(self.index),
+            types=len(running) - len(RESERVED),
+            found_running=int(running[self.index].sum()),
+            running=int(running.sum()),
+        )
+
+    @property
+    def ways(self) -> str:
+        """How the words were found, in a few words."""
+        ways: dict[Match, str] = {
+            "exact": "exactly",
+            "lower": "in lower case",
+            "ngrams": "from character n-grams",
+        }
+        counts = Counter(self.matches)
+        found = [f"{counts[match]:,} {words}" for match, words in ways.items() if counts[match]]
+        return ", ".join(found)
+
+
+def read_vectors(path: str | Path, words: Sequence[str | None], *, size: int) -> WordVectors:
+    """Look the words of a vocabulary up in a file of vectors.
+
+    A word is taken as it stands, else in lower case, else, from a fastText model, from its
+    character n-grams. Memory grows with the vocabulary, not with the file.
+
+    Args:
+        path: word2vec text or binary, fastText `.vec` or `.bin`, GloVe; plain or `.gz`, `.xz`,
+            `.zst`.
+        words: what each token id stands for, as `Tokenizer.words` has it; None for no word.
+        size: numbers a vector, the model's `embedding_size`.
+
+    Raises:
+        DataError: an unreadable or damaged file, vectors of another width, or not one word found.
+    """
+    if str(path) == STDIN:
+        raise DataError("vectors are read from a file; give its path", path=path)
+    forms = {form for word in words if word for form in (word, word.lower())}
+    head = sniff(path)
+    if head.kind == "fasttext":
+        harvest = read_fasttext(path, forms, {word for word in words if word}, size)
+    elif head.kind == "word2vec":
+        harvest = read_word2vec(path, head, forms, size)
+    else:
+        harvest = read_text(path, head, forms, size)
+    index: list[int] = []
+    matrix: list[Vector] = []
+    matches: list[Match] = []
+    for token, word in enumerate(words):
+        match = None if word is None else _match(word, harvest)
+        if match is not None:
+            index.append(token)
+            matrix.append(match[1])
+            matches.append(match[0])
+    if not index:
+        raise DataError(
+            f"none of the {sum(word is not None for word in words):,} words of the vocabulary is "
+            "in it; check the file's language, and that the tokens are words "
+            "(text.source.kind = 'word')",
+            path=path,
+        )
+    return WordVectors(
+        Path(path).name,
+        np.array(index, np.int64),
+        np.stack(matrix),
+        tuple(matches),
+        tuple(_notes(harvest, Path(path).name)),
+    )
+
+
+def _match(word: str, harvest: Harvest) -> tuple[Match, Vector] | None:
+    if (vector := harvest.vectors.get(word)) is not None:
+        return "exact", vector
+    if (vector := harvest.vectors.get(word.lower())) is not None:
+        return "lower", vector
+    vector = harvest.composed.get(word)
+    return None if vector is None else ("ngrams", vector)
+
+
+def _notes(harvest: Harvest, name: str) -> list[str]:
+    notes: list[str] = []
+    if harvest.duplicates:
+        notes.append(
+            f"{name}: {harvest.duplicates:,} words of the vocabulary stand in it again; the first "
+            "vector of each counts"
+        )
+    if harvest.unreadable:
+        notes.append(
+            f"{name}: {harvest.unreadable:,} of its words are not UTF-8 text and were left out"
+        )
+    return notes

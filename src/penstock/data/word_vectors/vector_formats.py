@@ -1,0 +1,379 @@
+"""Files of word vectors, read as streams: only the wanted words' vectors are kept.
+
+| format | a word's entry | first line |
+|---|---|---|
+| word2vec text, fastText `.vec` | the word, a space, its numbers, on one line | `count size` |
+| GloVe | the same; a token may hold spaces | an entry |
+| word2vec binary | the word, a space, its numbers as little-endian float32 | `count size` |
+| fastText model | see `fasttext.py` | magic number 793712314 |
+
+What a file is shows in its first bytes, whatever its name is. The number of fields is checked on
+every line; the numbers themselves only where the word is wanted, since reading two million vectors
+to keep eight thousand would take minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.data.formats.input_lines import BadLineError, Line, reading, scan_lines
+from penstock.errors import DataError
+
+FileKind = Literal["text", "word2vec", "fasttext"]
+Vector = NDArray[np.float32]
+
+FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
+MAX_WORD_BYTES = 2**16
+
+_HEAD_BYTES = 2**16
+_CHUNK_BYTES = 2**20
+_HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?")
+_NUMERIC = frozenset(b"0123456789+-.eE \t\r")
+_EXPECTED = (
+    "expected 'count size' or a word and its numbers (word2vec, fastText or GloVe, as text or "
+    "binary)"
+)
+_NOT_VECTORS = {
+    b"\x93NUMPY": "a NumPy array: it has no words",
+    b"PK\x03\x04": "a zip archive; unpack it first",
+    b"\x1f\x8b": "gzip data; unpack it, or give the file the suffix .gz",
+    b"\xfd7zXZ": "xz data; unpack it, or give the file the suffix .xz",
+    b"\x28\xb5\x2f\xfd": "zstandard data; unpack it, or give the file the suffix .zst",
+    **{
+        bytes([0x80, protocol]): "a pickle, which is never read: it can run any code; in gensim, "
+        "save the vectors by save_word2vec_format"
+        for protocol in range(2, 6)
+    },
+}
+
+
+@dataclass
+class Harvest:
+    """What a reader brings home.
+
+    Attributes:
+        vectors: of wanted words, by the word; of several for one word the first.
+        composed: of wanted words that the file lacks, made from their character n-grams.
+        duplicates: entries of wanted words that came after the first.
+        unreadable: entries whose word is not UTF-8.
+    """
+
+    vectors: dict[str, Vector] = field(default_factory=dict[str, Vector])
+    composed: dict[str, Vector] = field(default_factory=dict[str, Vector])
+    duplicates: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileHead:
+    """What the first bytes say: the kind, and the header's numbers where there is one."""
+
+    kind: FileKind
+    count: int | None = None
+    size: int | None = None
+
+
+def sniff(path: str | Path) -> FileHead:
+    """Tell the format by the content.
+
+    Raises:
+        DataError: the file cannot be read, or cannot be one of word vectors.
+    """
+    with reading(path) as stream:
+        head = stream.read(_HEAD_BYTES)
+    if head.startswith(FASTTEXT_MAGIC):
+        return FileHead("fasttext")
+    for start, what in _NOT_VECTORS.items():
+        if head.startswith(start):
+            raise DataError(f"this is {what}", path=path)
+    first, newline, rest = head.partition(b"\n")
+    header = _HEADER.fullmatch(first) if newline else None
+    if header is None:
+        return FileHead("text")
+    count, size = int(header[1]), int(header[2])
+    if not count or not size:
+        raise DataError(
+            f"the header says {count} words of {size} numbers: nothing to read; {_EXPECTED}",
+            path=path,
+            line=1,
+        )
+    return FileHead("text" if _is_text(rest) else "word2vec", count, size)
+
+
+def _is_text(entries: bytes) -> bool:
+    """Whether what follows a header is text: numbers after the word, or text at all."""
+    numbers = entries.partition(b" ")[2].partition(b"\n")[0]
+    if numbers and _NUMERIC.issuperset(numbers):
+        return True
+    sample = entries[:1024]
+    if any(byte < 0x20 and byte not in b"\t\n\r" for byte in sample):
+        return False
+    try:
+        sample.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(sample) - 4  # a character cut by the sample's end
+    return True
+
+
+def require_size(found: int, size: int, path: str | Path, line: int | None = None) -> None:
+    """Refuse vectors of another width than the model's.
+
+    Raises:
+        DataError: naming both widths.
+    """
+    if found != size:
+        raise DataError(
+            f"vectors of {found} numbers, but model.embedding_size is {size}; set "
+            f"model.embedding_size = {found}",
+            path=path,
+            line=line,
+        )
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: int) -> Harvest:
+    """Read word2vec text, fastText `.vec` or GloVe.
+
+    Args:
+        path: the file.
+        head: what `sniff` found.
+        wanted: the words whose vectors to keep.
+        size: numbers a vector.
+
+    Raises:
+        DataError: another width, a broken line, a header that lies.
+    """
+    harvest = Harvest()
+    entries = 0
+    for line in scan_lines(path):
+        if not entries and head.size is None:
+            line = _first_entry(line, size, path)
+        elif isinstance(line, Line) and line.number == 1:
+            require_size(head.size or 0, size, path, line=1)
+            continue
+        entries += 1
+        if isinstance(line, BadLineError):
+            harvest.unreadable += 1
+            continue
+        word, numbers = _entry(line, size, path)
+        if word not in wanted:
+            continue
+        if word in harvest.vectors:
+            harvest.duplicates += 1
+        else:
+            harvest.vectors[word] = _numbers(numbers, word, line.number, path)
+    if head.count is not None and entries != head.count:
+        _say_header_lies(head.count, entries, path)
+    if not entries:
+        raise DataError(f"the file is empty; {_EXPECTED}", path=path)
+    return harvest
+
+
+def _first_entry(line: Line | BadLineError, size: int, path: str | Path) -> Line:
+    """Without a header, the first line tells what the file is and how wide its vectors are."""
+    if isinstance(line, BadLineError):
+        raise DataError(f"not a file of word vectors; {_EXPECTED}", path=path, line=1)
+    fields = line.text.split()
+    width = 0
+    while width < len(fields) - 1 and _is_number(fields[-1 - width]):
+        width += 1
+    if not width:
+        shown = line.text[:40] + ("…" if len(line.text) > 40 else "")
+        raise DataError(
+            f"not a file of word vectors: found {shown!r}; {_EXPECTED}", path=path, line=1
+        )
+    require_size(width, size, path, line=1)
+    return line
+
+
+def _entry(line: Line, size: int, path: str | Path) -> tuple[str, str]:
+    """The word and its numbers, still as text."""
+    text = line.text.rstrip(" \t\r")
+    if "\t" in text:
+        text = text.replace("\t", " ")
+    if text.count(" ") == size:
+        word, _, numbers = text.partition(" ")
+        return word, numbers
+    fields = [part for part in text.split(" ") if part]
+    # GloVe has tokens with spaces; a number too many is something else
+    if len(fields) <= size or (len(fields) > size + 1 and _is_number(fields[-1 - size])):
+        raise DataError(
+            f"expected a word and {size} numbers, found {max(len(fields) - 1, 0)}; the file is "
+            "damaged: fetch or make it again, or correct this line",
+            path=path,
+            line=line.number,
+        )
+    return " ".join(fields[:-size]), " ".join(fields[-size:])
+
+
+def _numbers(text: str, word: str, line: int, path: str | Path) -> Vector:
+    fields = text.split(" ")
+    for part in fields:
+        if not _is_number(part):
+            raise DataError(
+                f"{part!r} in the vector of {word!r} is not a number; fetch or make the file "
+                "again, or correct this line",
+                path=path,
+                line=line,
+            )
+    return require_finite(np.array([float(part) for part in fields]), word, path=path, line=line)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a field reads as a number; Python's `1_0` and digits of other scripts are none."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and "_" not in text
+
+
+def require_finite(
+    values: NDArray[np.floating], word: str, *, path: str | Path, line: int | None = None
+) -> Vector:
+    """The values as float32.
+
+    Raises:
+        DataError: one is NaN or infinite, or too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        vector = values.astype(np.float32)
+    bad = ~np.isfinite(vector)
+    if bad.any():
+        place = int(bad.argmax())
+        raise DataError(
+            f"the vector of {word!r} has {values[place]} as its number {place + 1}; remove the "
+            "word from the file, or make the file again",
+            path=path,
+            line=line,
+        )
+    return vector
+
+
+def _say_header_lies(said: int, found: int, path: str | Path) -> None:
+    what = "the file is cut short" if found < said else "more follow"
+    raise DataError(
+        f"the header says {said:,} words, found {found:,}: {what}; fetch or make the file again, "
+        "or correct its first line",
+        path=path,
+    )
+
+
+# --- binary -------------------------------------------------------------------------------------
+
+
+class ByteReader:
+    """Reads a binary file piece by piece, and says where it ends too early."""
+
+    def __init__(self, stream: IO[bytes], path: str | Path) -> None:
+        self._stream = stream
+        self._path = path
+        self._buffer = b""
+        self._next = 0  # within the buffer
+        self._before = 0  # bytes of the file before the buffer
+
+    @property
+    def offset(self) -> int:
+        """Bytes read so far."""
+        return self._before + self._next
+
+    def exactly(self, count: int, what: str) -> bytes:
+        """The next `count` bytes.
+
+        Raises:
+            DataError: the file ends before; the message says that `what` is cut.
+        """
+        while len(self._buffer) - self._next < count:
+            if not self._fill(count):
+                raise self.cut(what)
+        start = self._next
+        self._next += count
+        return self._buffer[start : self._next]
+
+    def until(self, end: bytes, what: str) -> bytes:
+        """Bytes up to the byte `end`, which is read too.
+
+        Raises:
+            DataError: the file ends before, or no such byte comes in `MAX_WORD_BYTES`.
+        """
+        while (found := self._buffer.find(end, self._next)) < 0:
+            if len(self._buffer) - self._next > MAX_WORD_BYTES:
+                break
+            if not self._fill(1):
+                raise self.cut(what)
+        if found - self._next > MAX_WORD_BYTES or found < 0:
+            raise DataError(
+                f"{what} at byte {self.offset:,} is longer than {MAX_WORD_BYTES:,} bytes: the "
+                "file is damaged; fetch or make it again",
+                path=self._path,
+            )
+        start, self._next = self._next, found + 1
+        return self._buffer[start:found]
+
+    def rest(self, most: int) -> bytes:
+        """Up to `most` of the bytes that follow."""
+        while len(self._buffer) - self._next < most and self._fill(most):
+            pass
+        start = self._next
+        self._next = min(start + most, len(self._buffer))
+        return self._buffer[start : self._next]
+
+    def cut(self, what: str) -> DataError:
+        """The error of a file that ends in the middle of `what`."""
+        end = self._before + len(self._buffer)
+        return DataError(
+            f"the file ends at byte {end:,} inside {what}: it is cut short; fetch or make it again",
+            path=self._path,
+        )
+
+    def _fill(self, wanted: int) -> bool:
+        """Read on; False at the end of the file."""
+        more = self._stream.read(max(_CHUNK_BYTES, min(wanted, 16 * _CHUNK_BYTES)))
+        self._before += self._next
+        self._buffer = self._buffer[self._next :] + more
+        self._next = 0
+        return bool(more)
+
+
+def read_word2vec(path: str | Path, head: FileHead, wanted: Collection[str], size: int) -> Harvest:
+    """Read word2vec's binary format; arguments and errors as `read_text`."""
+    assert head.count is not None
+    assert head.size is not None
+    require_size(head.size, size, path, line=1)
+    harvest = Harvest()
+    with reading(path) as stream:
+        source = ByteReader(stream, path)
+        source.until(b"\n", "the header")
+        for number in range(1, head.count + 1):
+            what = f"word {number:,} of {head.count:,}"
+            # word2vec ends an entry by a newline, gensim does not
+            raw = source.until(b" ", what).lstrip(b"\n")
+            content = source.exactly(4 * size, what)
+            try:
+                word = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                harvest.unreadable += 1
+                continue
+            if word not in wanted:
+                continue
+            if word in harvest.vectors:
+                harvest.duplicates += 1
+            else:
+                values = np.frombuffer(content, "<f4")
+                harvest.vectors[word] = require_finite(values, word, path=path)
+        if source.rest(2).strip(b"\r\n"):
+            raise DataError(
+                f"the header says {head.count:,} words, more follow; correct its first line, or "
+                "fetch or make the file again",
+                path=path,
+            )
+    return harvest

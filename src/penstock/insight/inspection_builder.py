@@ -1,0 +1,122 @@
+"""From a sentence to all that its translation can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from penstock.errors import UsageError
+from penstock.insight.beam_tree import make_tree
+from penstock.insight.forced_decoding import attention_of, choices_of, read_output
+from penstock.insight.gates import gates_of
+from penstock.insight.inspection import Inspection, Optimum, Search
+from penstock.insight.target_prefix import prefix_ids
+from penstock.search import Candidate, Hypothesis
+from penstock.special_tokens import BOS_ID, EOS_ID
+from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.segment_search import Part, limits_of
+from penstock.tasks.translation.translator import Translator
+
+
+def inspect_sentence(
+    translator: Translator,
+    text: str,
+    options: SearchOptions | None = None,
+    *,
+    prefix: Sequence[str] = (),
+    exact: bool = False,
+    units: bool = False,
+) -> Inspection:
+    """Translate one sentence by beam search and show how that came about.
+
+    Tokens, scores and attention are those that `translator.translate` gives with the same options.
+
+    Args:
+        translator: of one model.
+        text: a sentence.
+        options: how to search.
+        prefix: target pieces that the translation begins with, as `target_tokens` shows them.
+        exact: search for the optimum too, with `options.budget`.
+        units: give single units of the gates, not only their mean.
+
+    Raises:
+        UsageError: several models, another search than a single beam, a blank or long text, a
+            piece that cannot be written.
+    """
+    options = options or SearchOptions()
+    _require_one_beam(translator, options)
+    bundle, model = translator.bundle, translator.models[0]
+    config = bundle.config.search
+    vocabulary = bundle.target_tokenizer.vocabulary()
+    part = translator.part(text, options)
+    limits = limits_of([part], options, config)
+    if prefix:
+        ids = prefix_ids(prefix, vocabulary, limits.blocked)
+        part = replace(part, demands=replace(part.demands, prefix=ids))
+    steps: list[Sequence[Candidate]] = []
+    (best, *_), translation = translator.search(part, options, watch=steps.append)
+    optimum = _optimum(translator, part, options) if exact else None
+    output = [*best.tokens, EOS_ID]
+    target_tokens = [vocabulary[token] for token in output]
+    with bundle.evaluating():
+        logits, weights = read_output(model, part.ids[0], output)
+        gates = gates_of(
+            model,
+            part.ids[0],
+            output,
+            translation.source_tokens,
+            [vocabulary[BOS_ID], *target_tokens[:-1]],
+            units=units,
+        )
+    ranking = options.ranking(config)
+    return Inspection(
+        source=text,
+        text=translation.text,
+        status=translation.status,
+        score=translation.score,
+        log_probability=translation.log_probability,
+        search=Search(options.beam(config), ranking.normalization, ranking.alpha),
+        prefix=list(prefix),
+        source_tokens=translation.source_tokens,
+        target_tokens=target_tokens,
+        token_log_probabilities=best.token_log_probabilities,
+        attention=None if weights is None else attention_of(weights),
+        choices=choices_of(limits.allowed(logits), output, vocabulary),
+        tree=make_tree(steps, best, None if optimum is None else optimum[0], vocabulary),
+        exact=None if optimum is None else optimum[1],
+        gates=gates,
+    )
+
+
+def _optimum(
+    translator: Translator, part: Part, options: SearchOptions
+) -> tuple[Hypothesis, Optimum]:
+    """The best output under the same ranking and limits, as far as the budget goes."""
+    (best, *_), translation = translator.search(part, replace(options, search="exact", n_best=1))
+    assert best.certified is not None
+    assert best.bound is not None
+    assert best.extended is not None
+    optimum = Optimum(
+        text=translation.text,
+        tokens=translator.bundle.target_tokenizer.tokens([*best.tokens, EOS_ID]),
+        score=best.score,
+        log_probability=best.log_probability,
+        certified=best.certified,
+        bound=best.bound,
+        extended=best.extended,
+    )
+    return best, optimum
+
+
+def _require_one_beam(translator: Translator, options: SearchOptions) -> None:
+    if len(translator.models) > 1:
+        raise UsageError(
+            f"{len(translator.models)} models: an inspection shows one; load a single model"
+        )
+    if options.search != "beam":
+        raise UsageError(
+            f"search {options.search!r}: an inspection shows a beam search; leave it out (a beam "
+            "of size 1 is greedy search)"
+        )
+    if options.groups > 1:
+        raise UsageError(f"groups {options.groups}: an inspection shows one beam; leave them out")

@@ -1,0 +1,227 @@
+"""A request's body as plain data, whatever was sent: JSON or a form, well made or not."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from python_multipart import parse_form
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, File
+from starlette.requests import Request
+
+from penstock.json_types import is_object
+from penstock.serve.api.error_responses import RequestError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+JSON = "application/json"
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+_MOST_FIELDS = 1000
+_SHOWN = 60  # characters of a wrong value that a message repeats
+
+
+def content_type(request: Request) -> str:
+    """The body's type without its parameters; empty when the request names none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body's JSON object.
+
+    Raises:
+        RequestError: 400, the body is of another type or no JSON object.
+    """
+    kind = content_type(request)
+    if kind != JSON:
+        raise RequestError(400, f"content-type: found {_found(kind)}; send {JSON}")
+    return parse_json(await request.body())
+
+
+async def read_fields(request: Request, *, lists: Iterable[str]) -> tuple[dict[str, Any], bool]:
+    """The fields of a JSON object or of a form, and whether it was JSON.
+
+    Args:
+        request: its body is read whole.
+        lists: fields that a form may repeat: they are a list when they come more than once. Of
+            others the last counts.
+
+    Raises:
+        RequestError: 400, the body is none of these.
+    """
+    kind = content_type(request)
+    if kind == JSON:
+        return parse_json(await request.body()), True
+    if kind == URLENCODED:
+        pairs = _urlencoded(await request.body())
+    elif kind == MULTIPART:
+        pairs = _multipart(request.headers["content-type"], await request.body())
+    else:
+        raise RequestError(
+            400, f"content-type: found {_found(kind)}; send {JSON}, {URLENCODED} or {MULTIPART}"
+        )
+    fields: dict[str, Any] = {}
+    repeated = frozenset(lists)
+    for name, value in pairs:
+        if name in repeated:
+            fields.setdefault(name, []).append(value)
+        else:
+            fields[name] = value
+    for name in repeated & fields.keys():
+        if len(fields[name]) == 1:
+            fields[name] = fields[name][0]
+    return fields, False
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """A JSON object as strictly as RFC 8259 has it, each name once.
+
+    Raises:
+        RequestError: 400, something else; the message says what and where.
+    """
+    try:
+        value: object = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_once,
+            parse_constant=_no_constant,
+            parse_float=_number,
+        )
+        if rb"\u" in body:  # only an escape can name half a character
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            400, f"body: byte {error.start} is not UTF-8; send UTF-8", code="not_utf8"
+        ) from None
+    except UnicodeEncodeError:
+        raise RequestError(
+            400,
+            r"body: a lone surrogate (\ud800 to \udfff) is no character; send whole pairs or UTF-8",
+            code="not_utf8",
+        ) from None
+    except RecursionError:
+        raise RequestError(400, "body: nested too deeply; send one flat object") from None
+    except ValueError as error:  # also an integer of thousands of digits
+        reason = str(error) if isinstance(error, json.JSONDecodeError | _JsonError) else _LONG
+        raise RequestError(400, f"body: not JSON: {reason}", code="not_json") from None
+    if not is_object(value):
+        raise RequestError(400, f"body: found {_shown(value)}; send a JSON object")
+    return value
+
+
+class _JsonError(ValueError):
+    """What Python's parser lets pass and JSON does not."""
+
+
+_LONG = "a number has too many digits"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for name, content in pairs:
+        if name in value:
+            raise _JsonError(f"{_shown(name)} comes twice; keep one")
+        value[name] = content
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise _JsonError(f"{name} is no JSON number; send a finite number")
+
+
+def _number(text: str) -> float:
+    """A finite number; a whole one as an integer, as JSON Schema counts 2.0 among them."""
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise _JsonError(f"{_shown(text)} is too large; send a smaller number")
+    return int(value) if value.is_integer() else value
+
+
+def _urlencoded(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except UnicodeDecodeError:
+        raise RequestError(400, "body: not UTF-8; send UTF-8", code="not_utf8") from None
+    except ValueError:
+        raise RequestError(400, f"body: more than {_MOST_FIELDS:,} form fields") from None
+
+
+def _multipart(header: str, body: bytes) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+
+    def add(field: Field) -> None:
+        if len(pairs) >= _MOST_FIELDS:
+            raise RequestError(400, f"body: more than {_MOST_FIELDS:,} form fields")
+        pairs.append(((field.field_name or b"").decode(), (field.value or b"").decode()))
+
+    def refuse(_: File) -> None:
+        raise RequestError(400, "body: found a file; send text fields only")
+
+    try:
+        parse_form({"Content-Type": header.encode("latin-1")}, io.BytesIO(body), add, refuse)
+    except FormParserError as error:
+        raise RequestError(400, f"body: not {MULTIPART}: {error}") from None
+    except UnicodeDecodeError:
+        raise RequestError(400, "body: not UTF-8; send UTF-8", code="not_utf8") from None
+    return pairs
+
+
+def validated(
+    model: type[Model], fields: Mapping[str, Any], *, strict: bool = True, refuse: bool = False
+) -> Model:
+    """The fields as a request, checked.
+
+    Args:
+        model: what they should be.
+        fields: from `read_json` or `read_fields`.
+        strict: no number for a text or text for a number, as JSON can tell them apart.
+        refuse: an unknown field is an error; else it is ignored.
+
+    Raises:
+        RequestError: 400, with place, value and remedy.
+    """
+    if refuse:
+        _refuse_unknown(fields, model)
+    try:
+        return model.model_validate(fields, strict=strict)
+    except ValidationError as error:
+        raise RequestError(400, _first_problem(error)) from None
+
+
+def _refuse_unknown(fields: Mapping[str, Any], model: type[BaseModel]) -> None:
+    known = model.model_fields
+    for name in fields:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            raise RequestError(400, f"unknown field {_shown(name)}; {remedy}", code="unknown_field")
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{place}: missing; give it"
+    shown = "" if is_object(problem["input"]) else f" = {_shown(problem['input'])}"
+    return f"{place}{shown}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _found(kind: str) -> str:
+    return _shown(kind) if kind else "none"

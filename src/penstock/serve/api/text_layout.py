@@ -1,0 +1,97 @@
+"""A text with several lines as lines to translate, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from penstock.tasks.translation.result import Alternative, Status, Translation
+from penstock.text.lines import is_blank
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+# the gravest last, as `Translation` documents it
+_GRAVITY: tuple[Status, ...] = (
+    "empty", "ok", "split", "unknown-heavy", "repeated", "length-capped", "truncated",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text cut at its line ends.
+
+    Attributes:
+        lines: without their ends; one more than there are ends.
+        ends: what ends each line but the last.
+    """
+
+    lines: list[str]
+    ends: list[str]
+
+    @property
+    def written(self) -> list[str]:
+        """The lines that are not blank."""
+        return [line for line in self.lines if not is_blank(line)]
+
+    def with_lines(self, lines: Sequence[str]) -> str:
+        """The text with others in place of the lines that are not blank."""
+        given = iter(lines)
+        filled = [line if is_blank(line) else next(given) for line in self.lines]
+        return "".join(map("".join, zip(filled, [*self.ends, ""], strict=True)))
+
+
+def split_lines(text: str) -> Text:
+    """Cut a text at `\\n`, `\\r\\n` and `\\r`, and nowhere else."""
+    return Text(_LINE_END.split(text), _LINE_END.findall(text))
+
+
+def join_translations(source: str, text: Text, found: Sequence[Translation]) -> Translation:
+    """One result for a text, its line ends, blank lines and outer white space as they were.
+
+    Of one line it is that line's result. Of several, as of a long line in parts: scores are sums,
+    the status is the gravest (`split` when all went well), and alternatives and pieces, which
+    belong to a line, are left out.
+
+    Args:
+        source: the text as given.
+        text: its lines.
+        found: a result for each of `text.written`.
+    """
+    whole = text.with_lines([result.text for result in found])
+    if not found:
+        return Translation(source, whole, "empty", [], [], 0.0, 0.0, 0, 0.0)
+    if len(found) == 1:
+        return replace(found[0], source=source, text=whole)
+    statuses: list[Status] = ["split", *(result.status for result in found)]
+    return Translation(
+        source=source,
+        text=whole,
+        status=max(statuses, key=_GRAVITY.index),
+        source_tokens=[token for result in found for token in result.source_tokens],
+        alternatives=[],
+        score=sum(result.score for result in found),
+        log_probability=sum(result.log_probability for result in found),
+        parts=sum(result.parts for result in found),
+        seconds=sum(result.seconds for result in found),
+    )
+
+
+def alternative_texts(text: Text, found: Sequence[Translation], count: int) -> list[str]:
+    """Other translations of a text, the best first, none twice and none the translation itself.
+
+    The k-th takes the k-th of each line, or the line's best where it has no k-th.
+    """
+    most = max((len(result.alternatives) for result in found), default=0)
+    texts = [text.with_lines([_nth(result, number) for result in found]) for number in range(most)]
+    best = text.with_lines([result.text for result in found])
+    return [each for each in dict.fromkeys(texts) if each != best][:count]
+
+
+def _nth(result: Translation, number: int) -> str:
+    if not 0 < number < len(result.alternatives):
+        return result.text
+    chosen: Alternative = result.alternatives[number]
+    core = result.alternatives[0].text
+    # an alternative has not the line's outer white space; the line's text has
+    before, found, behind = result.text.partition(core)
+    return f"{before}{chosen.text}{behind}" if found and core else chosen.text

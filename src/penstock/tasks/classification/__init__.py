@@ -1,0 +1,1 @@
+"""Classification: a sentence to one of the labels it was trained with."""

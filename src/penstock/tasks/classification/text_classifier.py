@@ -1,0 +1,113 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
+"""A trained classifier ready to label sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.errors import DataError, UsageError
+from penstock.special_tokens import UNK_ID
+from penstock.tasks.classification.network import Classifier
+from penstock.tasks.sentence_encoder import Sentences, in_batches
+from penstock.text.lines import is_blank
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a classifier says of one line.
+
+    Attributes:
+        source: the line as given.
+        label: the likeliest label; empty for a blank line.
+        probability: of that label; 0 for a blank line.
+        probabilities: of all labels, the likeliest first; empty for a blank line.
+        status: `ok`; `empty` for a blank line; `truncated` when the line is longer than the model
+            reads; `unknown-heavy` when more than half of it is unknown, or the model's form of
+            it is empty. Of several, the one named last here.
+    """
+
+    source: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    status: Literal["ok", "empty", "truncated", "unknown-heavy"]
+
+
+class TextClassifier:
+    """A classifier with its tokenizer and labels.
+
+    `TextClassifier.load("runs/reviews").classify(["A fine film."])[0].label`
+
+    Args:
+        bundle: of task `classification`.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        assert isinstance(bundle.model, Classifier)
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self.labels = bundle.labels
+        self._model = bundle.model
+        self._sentences = Sentences(bundle)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextClassifier:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device, task="classification"), device=device)
+
+    def classify(self, lines: Sequence[str]) -> list[Label]:
+        """Label lines, one result each, in order; a blank line gets no label.
+
+        Raises:
+            UsageError: a string instead of a list of lines.
+        """
+        if isinstance(lines, str):
+            raise UsageError("classify takes a list of lines: classify(['A fine film.'])")
+        results: list[Label] = [Label(line, "", 0.0, {}, "empty") for line in lines]
+        places = [i for i, line in enumerate(lines) if not is_blank(line)]
+        rows = self._sentences.encode([lines[i] for i in places])
+        with self.bundle.evaluating():
+            for batch in in_batches([row.ids for row in rows]):
+                logits = self._model(batch.ids.to(self.device), batch.lengths)
+                probabilities: list[list[float]] = logits.float().softmax(-1).tolist()
+                for index, values in zip(batch.rows, probabilities, strict=True):
+                    row, place = rows[index], places[index]
+                    results[place] = self._label(lines[place], values, row.cut, row.ids)
+        return results
+
+    def label_ids(self, labels: Sequence[str]) -> list[int]:
+        """The classes of given labels, in the order of `labels`.
+
+        Raises:
+            DataError: a label that was not in the training data.
+        """
+        index = {label: i for i, label in enumerate(self.labels)}
+        for label in labels:
+            if label not in index:
+                raise DataError(unseen_label(label, self.labels))
+        return [index[label] for label in labels]
+
+    def _label(self, line: str, values: list[float], cut: bool, ids: list[int]) -> Label:
+        ranked = sorted(zip(values, self.labels, strict=True), key=lambda pair: -pair[0])
+        tokens = len(ids) - 1  # EOS is none
+        unknown = 2 * ids.count(UNK_ID) > tokens or not tokens
+        status = "unknown-heavy" if unknown else "truncated" if cut else "ok"
+        probability, label = ranked[0]
+        return Label(line, label, probability, {name: p for p, name in ranked}, status)
+
+
+def unseen_label(label: str, labels: Sequence[str]) -> str:
+    """The message about a label that training did not see."""
+    shown = ", ".join(map(repr, labels[:10])) + (", …" if len(labels) > 10 else "")
+    return (
+        f"label {label!r} was not in the training data, which has {shown}; correct it, or train "
+        "with examples of it"
+    )

@@ -1,0 +1,1 @@
+"""Cloze: masked tokens predicted from both sides."""

@@ -1,0 +1,243 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
+"""A trained cloze model ready to fill blanks in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.errors import DataError, UsageError
+from penstock.metrics.text_scores import TextScores
+from penstock.search.cancellation import stop_if_unwanted
+from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
+from penstock.tasks.cloze.network import Cloze
+from penstock.tasks.sentence_encoder import SentenceBatch, Sentences, in_batches
+from penstock.text import letters_only
+from penstock.text.lines import is_blank
+
+BLANK = "___"
+
+_POSITIONS = 512  # whose scores over the vocabulary are held at once
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A token for a blank and its probability, given everything else and what was filled before."""
+
+    token: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What became of one line.
+
+    Attributes:
+        source: the line as given.
+        text: the line with its blanks filled; as given where there is nothing to fill.
+        blanks: for each blank, in the line's order, the likeliest tokens, the best first.
+        status: `ok`; `empty` for a blank line; `unknown-heavy` when more than half of the words
+            around the blanks are unknown.
+    """
+
+    source: str
+    text: str
+    blanks: list[list[Candidate]]
+    status: Literal["ok", "empty", "unknown-heavy"]
+
+
+@dataclass(slots=True)
+class _Gapped:
+    """A line in work: its ids with `<unk>` in the blanks, and which of them are open."""
+
+    place: int
+    ids: list[int]
+    blanks: list[int]
+    open: list[int]
+    found: dict[int, list[tuple[int, float]]] = field(
+        default_factory=dict[int, "list[tuple[int, float]]"]
+    )
+
+
+class BlankFiller:
+    """A cloze model with its tokenizer.
+
+    `BlankFiller.load("runs/cloze").fill(["A man plays the ___ ."])[0].text`
+
+    Args:
+        bundle: of task `cloze`.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        assert isinstance(bundle.model, Cloze)
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self._model = bundle.model
+        self._sentences = Sentences(bundle)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> BlankFiller:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device, task="cloze"), device=device)
+
+    def fill(self, lines: Sequence[str], *, blank: str = BLANK, n_best: int = 1) -> list[Filled]:
+        """Fill the blanks of each line, one result each, in order.
+
+        Of several blanks in a line the one that the model is surest of is filled first, and the
+        others then know it.
+
+        Args:
+            lines: texts in which `blank` stands for one token each.
+            blank: the mark.
+            n_best: candidates that are kept for each blank.
+
+        Raises:
+            DataError: a line without a blank, or with one of four or five underscores; `line` is
+                its number, from 1.
+            UsageError: a string instead of a list of lines, an empty mark, `n_best` below 1.
+        """
+        if isinstance(lines, str):
+            raise UsageError("fill takes a list of lines: fill(['A man plays the ___ .'])")
+        if not blank.strip():
+            raise UsageError("blank '': give a mark that stands for a missing word, like ___")
+        if n_best < 1:
+            raise UsageError(f"n_best {n_best}: must be at least 1")
+        results = [Filled(line, line, [], "empty") for line in lines]
+        gapped = [
+            self._gapped(i, line, blank) for i, line in enumerate(lines) if not is_blank(line)
+        ]
+        remaining = gapped
+        while remaining:
+            stop_if_unwanted()
+            self._fill_surest(remaining, n_best)
+            remaining = [line for line in remaining if line.open]
+        for line in gapped:
+            results[line.place] = self._result(lines[line.place], line, blank)
+        return results
+
+    def score(self, lines: Sequence[str]) -> list[TextScores]:
+        """For each line, how probable each of its tokens is given all others.
+
+        A line without a token counts none.
+        """
+        rows = self._sentences.encode_whole(lines)
+        places = [i for i, row in enumerate(rows) if len(row) > 1]
+        results = [TextScores(0.0, 0, len(line), 0, 0) for line in lines]
+        with self.bundle.evaluating():
+            for batch in in_batches([rows[i] for i in places]):
+                chosen, right = self._score_tokens(batch)
+                begin = 0
+                for place in (places[index] for index in batch.rows):
+                    end = begin + len(rows[place]) - 1
+                    results[place] = TextScores(
+                        log_probability=float(chosen[begin:end].sum()),
+                        tokens=end - begin,
+                        characters=len(lines[place]),
+                        right=int(right[begin:end].sum()),
+                        unknown=rows[place].count(UNK_ID),
+                    )
+                    begin = end
+        return results
+
+    def _score_tokens(self, batch: SentenceBatch) -> tuple[Tensor, Tensor]:
+        """Of all tokens but EOS, row by row, (N,): log-probability; whether it is the likeliest."""
+        ids = batch.ids.to(self.device)
+        positions = torch.arange(ids.shape[1])
+        blanks = (positions < batch.lengths[:, None] - 1).to(self.device)  # (B, S)
+        contexts, answers = self._model.contexts(ids, batch.lengths)[blanks], ids[blanks]
+        chosen: list[Tensor] = []
+        right: list[Tensor] = []
+        for start in range(0, len(answers), _POSITIONS):
+            at = slice(start, start + _POSITIONS)
+            log_probs = self._log_probs(contexts[at])
+            chosen.append(log_probs.gather(1, answers[at, None])[:, 0].double().cpu())
+            right.append((self._likeliest(log_probs) == answers[at]).cpu())
+        return torch.cat(chosen), torch.cat(right)
+
+    def _gapped(self, place: int, line: str, blank: str) -> _Gapped:
+        segments = line.split(blank)
+        if len(segments) == 1:
+            raise DataError(
+                f"no blank in {line[:60]!r}; write {blank} where a word is missing", line=place + 1
+            )
+        if blank == BLANK and any(segment.startswith("_") for segment in segments[1:]):
+            raise DataError(
+                f"a blank of another length than {BLANK} in {line[:60]!r}; write {BLANK} once for "
+                "each missing word",
+                line=place + 1,
+            )
+        last = len(segments) - 1
+        texts = [self._segment(s, i > 0, i < last) for i, s in enumerate(segments)]
+        ids: list[int] = []
+        blanks: list[int] = []
+        for i, part in enumerate(self.bundle.source_tokenizer.encode_batch(texts)):
+            ids += part
+            if i < last:
+                blanks.append(len(ids))
+                ids.append(UNK_ID)
+        return _Gapped(place, [*ids, EOS_ID], blanks, list(blanks))
+
+    def _segment(self, text: str, follows: bool, precedes: bool) -> str:
+        """What stands between two blanks as the tokenizer wants it: a blank is one token."""
+        tokenizer = self.bundle.source_tokenizer
+        if tokenizer.kind == "separator":
+            text = text.removeprefix(tokenizer.separator) if follows else text
+            return text.removesuffix(tokenizer.separator) if precedes else text
+        if self._sentences.normalized("A") == "A":
+            return text
+        inner = letters_only(text)  # takes the spaces beside a blank, which are tokens of a char
+        before = " " if follows and inner and letters_only(text[0]) == "" else ""
+        after = " " if precedes and inner and letters_only(text[-1]) == "" else ""
+        return f"{before}{inner}{after}" if inner else " " * bool(text and follows and precedes)
+
+    def _fill_surest(self, lines: list[_Gapped], n_best: int) -> None:
+        """Fill one blank of each line, in place."""
+        with self.bundle.evaluating():
+            for batch in in_batches([line.ids for line in lines]):
+                contexts = self._model.contexts(batch.ids.to(self.device), batch.lengths)
+                for row, index in enumerate(batch.rows):
+                    line = lines[index]
+                    log_probs = self._log_probs(contexts[row, line.open])  # (open blanks, V)
+                    log_probs[:, : len(RESERVED)] = float("-inf")
+                    first = int(log_probs.amax(-1).argmax())
+                    surest = line.open[first]
+                    count = min(n_best, log_probs.shape[-1] - len(RESERVED))
+                    best = log_probs[first].topk(count)
+                    tokens: list[int] = best.indices.tolist()
+                    values: list[float] = best.values.exp().tolist()
+                    line.found[surest] = list(zip(tokens, values, strict=True))
+                    line.ids[surest] = tokens[0]
+                    line.open.remove(surest)
+
+    def _result(self, source: str, line: _Gapped, blank: str) -> Filled:
+        tokenizer = self.bundle.source_tokenizer
+        blanks = [
+            [Candidate(tokenizer.decode([token]), p) for token, p in line.found[position]]
+            for position in line.blanks
+        ]
+        # blanks that touch are tokens of their own; what parts such is not in the line
+        parting = {"word": " ", "separator": tokenizer.separator}.get(tokenizer.kind, "")
+        text, *segments = source.split(blank)
+        for i, (candidates, segment) in enumerate(zip(blanks, segments, strict=True), start=1):
+            text += candidates[0].token + (segment or parting * (i < len(blanks)))
+        around = len(line.ids) - 1 - len(blanks)
+        heavy = 2 * line.ids.count(UNK_ID) > around > 0
+        return Filled(source, text, blanks, "unknown-heavy" if heavy else "ok")
+
+    def _log_probs(self, contexts: Tensor) -> Tensor:
+        """Of every token, (N, V), from what surrounds N blanks, (N, H)."""
+        logits = self._model.readout(contexts[None])[0]
+        return torch.log_softmax(logits.float(), -1)
+
+    @staticmethod
+    def _likeliest(log_probs: Tensor) -> Tensor:
+        """The best token that may be written, (N,); reserved ones may not."""
+        return log_probs[:, len(RESERVED) :].argmax(-1) + len(RESERVED)

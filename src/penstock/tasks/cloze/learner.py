@@ -1,0 +1,79 @@
+"""Learning to fill blanks: a cloze, every token of a sentence a blank in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle
+from penstock.config import Precision, RunConfig
+from penstock.data.batches import Batch
+from penstock.nn import State
+from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
+from penstock.tasks.cloze.network import Cloze
+from penstock.training.corpus import Corpus
+from penstock.training.learner import HeldOutScores
+from penstock.training.precision import mixed
+
+_NO_TEXT = "\0"  # a mark that no line has: the reader refuses it
+
+
+class ClozeLearner:
+    """Sentences of which each token is predicted from all others (see `Learner`)."""
+
+    def __init__(
+        self, config: RunConfig, corpus: Corpus, model: Cloze, device: torch.device
+    ) -> None:
+        settings = config.training
+        self.bundle = Bundle(
+            config, model, corpus.source, corpus.source, {"data": corpus.fingerprint}
+        )
+        self.fingerprint = corpus.fingerprint
+        self.summary = f"{len(corpus.store):,} training lines, {len(corpus.valid):,} held-out"
+        self.carried: State | None = None
+        self._model = model
+        self._device = device
+        self._precision: Precision = settings.precision
+        self._valid = [pair.source for pair in corpus.valid[: settings.evaluate_sentences]]
+        self._filler = BlankFiller(self.bundle, device=device)
+        self._sampler = corpus.sampler(config, budget="source")
+
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
+        """The shuffled batches of an epoch."""
+        return self._sampler.epoch(epoch, skip=skip)
+
+    def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
+        """Cross-entropy over all tokens, and their number."""
+        b = batch.to(self._device)
+        return self._model.loss(b.src, b.src_lengths, label_smoothing=label_smoothing)
+
+    def evaluate(self) -> HeldOutScores:
+        """Loss, and how many blanks are filled right when each token is one in its turn."""
+        with mixed(self._precision, self._device):
+            scores = self._filler.score(self._valid)
+        tokens = sum(score.tokens for score in scores)
+        return HeldOutScores(
+            loss=-sum(score.log_probability for score in scores) / tokens,
+            metrics={"accuracy": 100 * sum(score.right for score in scores) / tokens},
+            samples=self._samples(),
+        )
+
+    def _samples(self) -> list[str]:
+        """Three lines with the token in the middle left out."""
+        shown: list[str] = []
+        for i in {len(self._valid) * i // 3: None for i in range(3)}:
+            before, answer, behind = self._with_gap(self._valid[i])
+            result = self._filler.fill([f"{before}{_NO_TEXT}{behind}"], blank=_NO_TEXT)[0]
+            shown.append(f"{before}{BLANK}{behind}\n= {answer}\n> {result.blanks[0][0].token}")
+        return shown
+
+    def _with_gap(self, line: str) -> tuple[str, str, str]:
+        """A line as what stands before its middle token, that token, and what stands behind."""
+        tokenizer = self.bundle.source_tokenizer
+        parting = {"char": "", "separator": tokenizer.separator}.get(tokenizer.kind, " ")
+        tokens = line.split(parting) if parting else list(line)
+        gap = len(tokens) // 2
+        before = "".join(f"{token}{parting}" for token in tokens[:gap])
+        return before, tokens[gap], "".join(f"{parting}{token}" for token in tokens[gap + 1 :])

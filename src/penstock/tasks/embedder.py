@@ -1,0 +1,106 @@
+"""A trained model of any task as a source of contextual vectors, one a token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.errors import UsageError
+from penstock.special_tokens import EOS_ID
+from penstock.tasks.cloze.network import Cloze
+from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks.sentence_encoder import Sentences, in_batches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """The vectors of one line.
+
+    Attributes:
+        source: the line as given.
+        tokens: its pieces; none for a line without any.
+        vectors: (tokens, H) float32 on the CPU, the top layer's states.
+        truncated: whether the line is longer than the model reads.
+    """
+
+    source: str
+    tokens: list[str]
+    vectors: Tensor
+    truncated: bool
+
+    @property
+    def status(self) -> str:
+        """`ok`, `empty` for a line without a token, `truncated`."""
+        return "truncated" if self.truncated else "ok" if self.tokens else "empty"
+
+    @property
+    def mean(self) -> Tensor:
+        """One vector (H,) for the line, zeros where it has no token."""
+        return self.vectors.mean(0) if self.tokens else self.vectors.new_zeros(self.size)
+
+    @property
+    def size(self) -> int:
+        """H."""
+        return self.vectors.shape[1]
+
+
+class Embedder:
+    """A model with its tokenizer.
+
+    What a vector knows depends on the task: of a language model the tokens up to its own; of the
+    others the whole sentence, if they are bidirectional. A cloze's vector, unlike what it
+    predicts from, has read its own token too.
+
+    `Embedder.load("runs/cloze").embed(["A fine film."])[0].vectors`
+
+    Args:
+        bundle: of any task; of a translation model the encoder speaks.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self._sentences = Sentences(bundle)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> Embedder:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device), device=device)
+
+    def embed(self, lines: Sequence[str]) -> list[Embedding]:
+        """The vectors of each line, in order.
+
+        Raises:
+            UsageError: a string instead of a list of lines.
+        """
+        if isinstance(lines, str):
+            raise UsageError("embed takes a list of lines: embed(['A fine film.'])")
+        sentences = self._sentences.encode(lines)
+        size = self.bundle.config.model.hidden_size
+        vectors = [torch.zeros(0, size) for _ in lines]
+        with self.bundle.evaluating():
+            for batch in in_batches([sentence.ids for sentence in sentences]):
+                values = self._states(batch.ids.to(self.device), batch.lengths).float().cpu()
+                for row, index in enumerate(batch.rows):
+                    vectors[index] = values[row, : len(sentences[index].ids) - 1].clone()
+        tokens = self.bundle.source_tokenizer.tokens
+        return [
+            Embedding(line, tokens(sentence.ids[:-1]), rows, sentence.cut)
+            for line, sentence, rows in zip(lines, sentences, vectors, strict=True)
+        ]
+
+    def _states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Top states (B, S, H); row t of sentence b has read its token t."""
+        model = self.bundle.model
+        if isinstance(model, Cloze):
+            return model.features(ids, lengths)
+        if isinstance(model, LanguageModel):  # a line begins where the one before ended
+            begun = torch.nn.functional.pad(ids, (1, 0), value=EOS_ID)
+            return model.features(begun)[0][:, 1:]
+        return model.encoder(ids, lengths)[0]

@@ -1,0 +1,102 @@
+"""Learning to predict running text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penstock.baselines.ngram import baseline_perplexities
+from penstock.bundle import Bundle
+from penstock.config import Precision, RunConfig
+from penstock.data.windows import Window, WindowSampler
+from penstock.nn import State
+from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks.language_model.running_text import RunningText
+from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
+from penstock.training.learner import HeldOutScores
+from penstock.training.precision import mixed
+
+_PROMPT_TOKENS, _SAMPLE_TOKENS = 30, 60
+
+
+class LanguageModelLearner:
+    """Windows of running text (see `Learner`)."""
+
+    def __init__(
+        self, config: RunConfig, text: RunningText, model: LanguageModel, device: torch.device
+    ) -> None:
+        settings = config.training
+        self.bundle = Bundle(
+            config, model, text.tokenizer, text.tokenizer, {"data": text.fingerprint}
+        )
+        self.fingerprint = text.fingerprint
+        self.carried: State | None = None
+        self._model = model
+        self._device = device
+        self._precision: Precision = settings.precision
+        self._train = text.train.ids()
+        self._valid = np.asarray(text.valid.ids()[: settings.evaluate_tokens + 1])
+        share = (len(self._valid) - 1) / text.valid.counts.tokens
+        self._valid_characters = max(round(text.valid.counts.characters * share), 1)
+        self.summary = (
+            f"{text.train.counts.tokens:,} training tokens, {text.valid.counts.tokens:,} held-out"
+        )
+        size = text.tokenizer.vocab_size
+        self._baselines = baseline_perplexities(self._train, self._valid, vocab_size=size)
+        grams = ", ".join(f"{name} {value:.2f}" for name, value in self._baselines.items())
+        self.summary += f" (perplexity of {grams})"
+        self._generator = TextGenerator(self.bundle, device=device)
+        rows = settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
+        self._sampler = WindowSampler(
+            self._train,
+            window=settings.window,
+            rows=rows,
+            sampling=settings.sampling,
+            seed=config.seed,
+        )
+
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Window]:
+        """The windows of an epoch."""
+        return self._sampler.epoch(epoch, skip=skip)
+
+    def loss(self, batch: Window, *, label_smoothing: float) -> tuple[Tensor, int]:
+        """Cross-entropy of a window; the state is carried to the next, detached.
+
+        A run that goes on with other windows than it began with may have another number of rows:
+        the state that was carried is then none of theirs.
+        """
+        window = batch.to(self._device)
+        before = None if window.begins else self.carried
+        if before is not None and before.h.shape[1] != len(window.inputs):
+            before = None
+        total, count, after = self._model.loss(
+            window.inputs, window.targets, before, label_smoothing=label_smoothing
+        )
+        self.carried = after.detach()
+        return total, count
+
+    def evaluate(self) -> HeldOutScores:
+        """Loss and accuracy on the held-out text, beside n-grams on the same; a text to look at."""
+        with mixed(self._precision, self._device):
+            scores = self._generator.score_ids(self._valid, self._valid_characters)
+        return HeldOutScores(
+            loss=scores.loss,
+            metrics={"accuracy": scores.accuracy},
+            recipe={
+                "perplexity": math.exp(min(scores.loss, 700.0)),
+                "bits_per_character": scores.bits_per_character,
+                "baseline_perplexity": self._baselines,
+            },
+            samples=[self._sample()],
+        )
+
+    def _sample(self) -> str:
+        form, tokenizer = self._generator.form, self.bundle.source_tokenizer
+        prompt = form.decode(self._valid[1 : 1 + _PROMPT_TOKENS].tolist(), tokenizer)
+        options = WritingOptions(length=_SAMPLE_TOKENS, temperature=0.7)
+        written = "".join(self._generator.generate(prompt, options))
+        return f"{prompt}\n> {written}"

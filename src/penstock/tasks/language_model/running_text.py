@@ -1,0 +1,187 @@
+"""From a run's data section to a tokenizer and the streams of a language model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.bundle import Bundle, find_bundle
+from penstock.config import DataConfig, RunConfig, TokenizerConfig
+from penstock.data.store import content_key
+from penstock.data.token_stream import (
+    TextForm,
+    TokenStream,
+    between,
+    characters,
+    read_form,
+    stream_exists,
+    write_stream,
+)
+from penstock.errors import ConfigError, DataError
+from penstock.files import atomic_write
+from penstock.tasks.language_model.text_generator import text_form
+from penstock.text import Tokenizer
+from penstock.training.corpus import REST, Report, one_text
+
+Lines = Callable[[], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class RunningText:
+    """What training a language model needs of the data.
+
+    Attributes:
+        tokenizer: learnt from the training part alone.
+        train, valid: the two parts as streams.
+        fingerprint: hash of the training part.
+    """
+
+    tokenizer: Tokenizer
+    train: TokenStream
+    valid: TokenStream
+    fingerprint: str
+
+
+def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText:
+    """Divide the text by position, learn the tokenizer, tokenise both parts, streaming.
+
+    Results are cached in `folder` by the content they were made from.
+
+    Raises:
+        DataError: unreadable text, or a part of it is empty.
+    """
+    form = TextForm(letters=config.data.normalize == "letters", joined=config.data.join_lines)
+    training, valid = _parts(config.data, form)
+    _require_text(training, valid, config.data)
+    fingerprint = _fingerprint(training)
+    if _fingerprint(valid) == fingerprint:
+        report("warning: the held-out text is the training text; scores on it measure memory")
+    tokenizer = _tokenizer(training, config.text.source, fingerprint, folder)
+    train_stream = _stream(training, "train", tokenizer, form, folder)
+    valid_stream = _stream(valid, "valid", tokenizer, form, folder)
+    for name, stream in (("training", train_stream), ("held-out", valid_stream)):
+        counts = stream.counts
+        if counts.unknown:
+            report(
+                f"{counts.unknown:,} of {counts.tokens:,} {name} tokens "
+                f"({counts.unknown / counts.tokens:.1%}) are unknown"
+            )
+    return RunningText(tokenizer, train_stream, valid_stream, fingerprint)
+
+
+def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
+    """Refuse parts that have nothing but blank lines."""
+    train_path = one_text(data.train)
+    none = "no text: every line is blank; give a file with text"
+    if not _has_text(training):
+        raise DataError(none, path=train_path)
+    if _has_text(valid):
+        return
+    if data.valid == REST:
+        raise DataError(
+            "no held-out text: nothing but blank lines follows the first data.max_characters = "
+            f"{data.max_characters}; lower it",
+            path=train_path,
+        )
+    if data.valid is not None:
+        raise DataError(none, path=one_text(data.valid))
+    raise DataError(
+        f"no held-out text: the last data.valid_share = {data.valid_share:g} of the text is blank "
+        "lines; raise it, or give a file of held-out text as data.valid",
+        path=train_path,
+    )
+
+
+def _has_text(lines: Lines) -> bool:
+    return any(line.strip() for line in lines())
+
+
+def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
+    """The training text of a bundle that lies in its run directory, None where it is not there."""
+    directory = find_bundle(model)
+    key = content_key(
+        str(bundle.record.get("data")), bundle.source_tokenizer.to_json(), str(text_form(bundle))
+    )
+    folder = Path(bundle.config.data.cache or directory.parent / "data")
+    path = folder / f"train-{key}.ids"
+    return TokenStream(path) if stream_exists(path) else None
+
+
+def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
+    """The training and the held-out lines, each to be read anew at every call."""
+    path = one_text(data.train)
+
+    def read() -> Iterator[str]:
+        return read_form(path, form)
+
+    end = data.max_characters
+    if data.valid == REST:
+        if end is None:
+            raise ConfigError(
+                "data.valid = 'rest' needs data.max_characters: what it is the rest of"
+            )
+        return (lambda: between(read(), 0, end)), (lambda: between(read(), end))
+    if data.valid is not None:
+        valid_path = one_text(data.valid)
+        return (lambda: between(read(), 0, end)), (lambda: read_form(valid_path, form))
+    total = characters(between(read(), 0, end))
+    if not total:
+        raise DataError("no text: every line is blank; give a file with text", path=path)
+    cut = _line_end(between(read(), 0, end), int(total * (1 - data.valid_share)), total)
+    if not cut:
+        raise DataError(
+            f"the text of {total:,} characters has no line end to divide it at; give more text, "
+            "or a file of held-out text as data.valid",
+            path=path,
+        )
+    return (lambda: between(read(), 0, cut)), (lambda: between(read(), cut, end))
+
+
+def _line_end(lines: Iterator[str], position: int, total: int) -> int:
+    """The first end of a line at or after a position, or the last before the end of the text.
+
+    0 when the text is one line.
+    """
+    last = 0
+    for line in lines:
+        end = last + len(line) + 1
+        if end >= total:
+            break
+        last = end
+        if last >= position:
+            break
+    return last
+
+
+def _fingerprint(training: Lines) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for line in training():
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
+
+
+def _tokenizer(
+    training: Lines, config: TokenizerConfig, fingerprint: str, folder: Path
+) -> Tokenizer:
+    path = folder / f"tokenizer-{content_key(fingerprint, json.dumps(config.model_dump()))}.json"
+    if path.exists():
+        return Tokenizer.load(path)
+    # joined lines have a space between them, which a vocabulary of characters needs; to a
+    # separator tokenizer it would be a part of each line's first token
+    space = "" if config.kind == "separator" else " "
+    tokenizer = Tokenizer.train((f"{space}{line}" for line in training()), config)
+    atomic_write(path, tokenizer.to_json())
+    return tokenizer
+
+
+def _stream(
+    lines: Lines, part: str, tokenizer: Tokenizer, form: TextForm, folder: Path
+) -> TokenStream:
+    key = content_key(_fingerprint(lines), tokenizer.to_json(), str(form))
+    path = folder / f"{part}-{key}.ids"
+    return (
+        TokenStream(path) if stream_exists(path) else write_stream(path, lines(), tokenizer, form)
+    )

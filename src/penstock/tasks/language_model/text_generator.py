@@ -1,0 +1,254 @@
+"""A trained language model ready to write, and to say how probable a text is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle, load_bundle
+from penstock.data.token_stream import TextForm
+from penstock.data.windows import scoring_windows
+from penstock.errors import UsageError
+from penstock.metrics.text_scores import TextScores
+from penstock.nn import State
+from penstock.search.sampling import shape
+from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from penstock.tasks.language_model.network import LanguageModel
+from penstock.text import Tokenizer
+
+Search = Literal["greedy", "sample"]
+
+_REMEMBERED = 32  # tokens that the next piece of text may depend on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritingOptions:
+    """How to write.
+
+    Attributes:
+        length: the most tokens.
+        lines: stop after so many line ends; None for no such end.
+        search: `sample` draws each token, `greedy` takes the likeliest.
+        temperature: divides the logits; below 1 more cautious, above 1 wilder.
+        top_k: draw among the k likeliest only; None for all.
+        top_p: draw among the likeliest that together have this probability; None for all.
+        seed: of the drawing.
+    """
+
+    length: int = 200
+    lines: int | None = None
+    search: Search = "sample"
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value, fits in (
+            ("length", self.length, self.length >= 1),
+            ("lines", self.lines, self.lines is None or self.lines >= 1),
+            ("temperature", self.temperature, 0 < self.temperature < math.inf),
+            ("top_k", self.top_k, self.top_k is None or self.top_k >= 1),
+            ("top_p", self.top_p, self.top_p is None or 0 < self.top_p <= 1),
+        ):
+            if not fits:
+                most = {"top_p": " and at most 1", "temperature": " and finite"}.get(name, "")
+                least = "at least 1" if name in ("length", "lines", "top_k") else "above 0"
+                raise UsageError(f"{name} {value}: must be {least}{most}")
+        if self.search not in ("greedy", "sample"):
+            raise UsageError(f"search {self.search!r}: choose greedy or sample")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed}: must be at least 0 and below 2**63")
+
+
+class TextGenerator:
+    """A language model with its tokenizer.
+
+    `"".join(TextGenerator.load("runs/novel").generate("The time"))`
+
+    Args:
+        bundle: of task `language-model`.
+        device: where it runs.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        assert isinstance(bundle.model, LanguageModel)
+        self.bundle = bundle
+        self.device = torch.device(device)
+        self.form = text_form(bundle)
+        self._model = bundle.model
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextGenerator:
+        """Load a bundle or run directory (see `load_bundle` for its errors)."""
+        return cls(load_bundle(path, device=device, task="language-model"), device=device)
+
+    def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
+        """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.
+
+        The unknown token and other reserved ones are never written. The same seed gives the same
+        text on the same machine. A space that ends the prompt is not written again.
+
+        Raises:
+            DataError: the prompt has a lone surrogate; told now, not with the first piece.
+        """
+        begun = self.form.encode_begun(prompt, self._tokenizer)
+        pieces = self._write(begun, options or WritingOptions())
+        implied = {"word": " ", "separator": self._tokenizer.separator}.get(self._tokenizer.kind)
+        if implied and begun and prompt.endswith((implied, "\n")):
+            return _without_first(pieces, implied)
+        return pieces
+
+    def _write(self, begun: list[int], options: WritingOptions) -> Iterator[str]:
+        random = torch.Generator().manual_seed(options.seed)
+        tail = _Tail(self._tokenizer)
+        for token in begun[-_REMEMBERED:]:
+            tail.add(token)
+        # in joined text no line ends
+        never = [PAD_ID, UNK_ID, BOS_ID, *([EOS_ID] if self.form.joined else [])]
+        written, ended = 0, 0
+        with self.bundle.evaluating():
+            logits, state = self._read([EOS_ID, *begun])
+            while written < options.length:
+                token = _choose(logits, never, options, random)
+                written += 1
+                yield tail.add(token)
+                ended += token == EOS_ID
+                if options.lines is not None and ended >= options.lines:
+                    break
+                logits, state = self._model.step(torch.tensor([token], device=self.device), state)
+        yield tail.rest()
+
+    def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
+        """Log-probability of each token given those before it, in nats.
+
+        Args:
+            ids: (N,) a stream; the first is only read.
+
+        Returns:
+            (N - 1,) float64.
+        """
+        return self._score(ids)[0]
+
+    def score(self, lines: Sequence[str]) -> list[TextScores]:
+        """How probable each line is, read alone; a line without a token counts none.
+
+        A line's end counts too, unless the model reads joined lines.
+        """
+        scores: list[TextScores] = []
+        for line in lines:
+            formed = list(self.form.lines([line]))
+            ids = [i for row in self.form.encode(formed, self._tokenizer) for i in row]
+            scores.append(self.score_ids(np.array([EOS_ID, *ids]), len(line) + 1))
+        return scores
+
+    def score_ids(self, ids: np.ndarray, characters: int) -> TextScores:
+        """How probable the tokens behind the first are; `characters` is the text's length."""
+        log_probs, right = self._score(ids)
+        return TextScores(
+            log_probability=float(log_probs.sum()),
+            tokens=len(ids) - 1,
+            characters=characters,
+            right=int(right.sum()),
+            unknown=int((ids[1:] == UNK_ID).sum()),
+        )
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        return self.bundle.source_tokenizer
+
+    def _read(self, ids: Sequence[int]) -> tuple[Tensor, State]:
+        """A prompt (N ids) to the logits (1, V) of what follows, and the state there."""
+        states, after = self._model.features(torch.tensor([ids], device=self.device))
+        return self._model.readout(states[:, -1:])[:, 0], after
+
+    def _score(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probability of each token, and whether it was the likeliest."""
+        log_probs = np.zeros(len(ids) - 1)
+        right = np.zeros(len(ids) - 1, dtype=bool)
+        state: State | None = None
+        with self.bundle.evaluating():
+            for scored in scoring_windows(ids):
+                window = scored.window.to(self.device)
+                logits, state = self._model(window.inputs, state)
+                normalized = torch.log_softmax(logits.float(), -1)
+                chosen = normalized.gather(2, window.targets[:, :, None])[:, :, 0]
+                best = normalized.argmax(-1) == window.targets
+                counted = scored.places >= 0
+                places = scored.places[counted] - 1
+                log_probs[places] = chosen.cpu().double().numpy()[counted]
+                right[places] = best.cpu().numpy()[counted]
+        return log_probs, right
+
+
+def text_form(bundle: Bundle) -> TextForm:
+    """How the bundle's texts are read."""
+    data = bundle.config.data
+    return TextForm(letters=data.normalize == "letters", joined=data.join_lines)
+
+
+def _choose(
+    logits: Tensor, never: list[int], options: WritingOptions, random: torch.Generator
+) -> int:
+    """The next token from logits (1, V), none of those that are never written."""
+    logits = logits.float().cpu()
+    logits[:, never] = float("-inf")
+    if options.search == "greedy":
+        return int(logits.argmax())
+    log_probs = shape(
+        torch.log_softmax(logits, -1),
+        # beyond these it draws no differently, and float32 overflows
+        temperature=min(max(options.temperature, 1e-30), 1e30),
+        top_k=options.top_k,
+        top_p=options.top_p,
+    )
+    return int(torch.multinomial(log_probs.exp(), 1, generator=random))
+
+
+def _without_first(pieces: Iterator[str], implied: str) -> Iterator[str]:
+    """The pieces without what stands between tokens before the first of them."""
+    for piece in pieces:
+        yield piece.removeprefix(implied)
+        if piece:
+            break
+    yield from pieces
+
+
+class _Tail:
+    """The last tokens of a growing text, to write each piece as soon as it is certain."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._shown = ""
+
+    def add(self, token: int) -> str:
+        """The text that a token adds; empty while a character's bytes are not complete."""
+        if token == EOS_ID:
+            rest = self.rest()
+            self._ids, self._shown = [], ""
+            return f"{rest}\n"
+        self._ids.append(token)
+        text = self._certain()
+        added, self._shown = text[len(self._shown) :], text
+        if len(self._ids) > 2 * _REMEMBERED:
+            self._ids = self._ids[-_REMEMBERED:]
+            self._shown = self._certain()
+        return added
+
+    def _certain(self) -> str:
+        """The text but for bytes at its end that may yet become a character."""
+        return self._tokenizer.decode(self._ids).removesuffix("\ufffd")
+
+    def rest(self) -> str:
+        """What was held back."""
+        text = self._tokenizer.decode(self._ids)
+        added, self._shown = text[len(self._shown) :], text
+        return added

@@ -1,0 +1,74 @@
+"""Lines to ids as a model of whole sentences reads them, and batches of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from penstock.bundle import Bundle
+from penstock.data.batches import cut_by_tokens, pad
+from penstock.special_tokens import EOS_ID
+from penstock.text import letters_only
+
+BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Ids with EOS at the end, and whether the sentence was too long and lost its end."""
+
+    ids: list[int]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceBatch:
+    """Some of the sentences together.
+
+    Attributes:
+        rows: which they are.
+        ids: (B, S), padded.
+        lengths: (B,) with EOS.
+    """
+
+    rows: list[int]
+    ids: Tensor
+    lengths: Tensor
+
+
+class Sentences:
+    """How a bundle reads sentences: its normalisation, its tokenizer, its greatest length."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._tokenizer = bundle.source_tokenizer
+        self._letters = bundle.config.data.normalize == "letters"
+        self._limit = bundle.config.data.max_source_tokens
+
+    def normalized(self, line: str) -> str:
+        """The line as the model's training text was read."""
+        return letters_only(line) if self._letters else line
+
+    def encode(self, lines: Sequence[str]) -> list[Sentence]:
+        """The ids of each line, EOS at the end, cut at the model's greatest length."""
+        return [
+            Sentence([*ids[: min(len(ids), self._limit) - 1], EOS_ID], len(ids) > self._limit)
+            for ids in self.encode_whole(lines)
+        ]
+
+    def encode_whole(self, lines: Sequence[str]) -> list[list[int]]:
+        """The ids of each line, EOS at the end, however long it is."""
+        rows = self._tokenizer.encode_batch([self.normalized(line) for line in lines])
+        return [[*ids, EOS_ID] for ids in rows]
+
+
+def in_batches(rows: Sequence[list[int]], *, tokens: int = BATCH_TOKENS) -> Iterator[SentenceBatch]:
+    """All rows in batches of like length of at most so many tokens, padding included."""
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    order = np.argsort(lengths, kind="stable")
+    for cut in cut_by_tokens(order, lengths[order], tokens):
+        chosen: list[int] = cut.tolist()
+        ids, counts = pad([rows[i] for i in chosen])
+        yield SentenceBatch(chosen, ids, counts)

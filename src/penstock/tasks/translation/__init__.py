@@ -1,0 +1,1 @@
+"""Translation: pairs of sentences, an encoder and a decoder, a search."""

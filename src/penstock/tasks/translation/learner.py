@@ -1,0 +1,63 @@
+"""Learning to translate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from penstock.bundle import Bundle
+from penstock.config import RunConfig
+from penstock.data.batches import Batch
+from penstock.nn import Seq2Seq, State
+from penstock.tasks.translation.held_out_evaluation import Evaluator
+from penstock.tasks.translation.translator import Translator
+from penstock.training.corpus import Corpus
+from penstock.training.learner import HeldOutScores
+
+
+class TranslationLearner:
+    """Sentence pairs under teacher forcing (see `Learner`)."""
+
+    def __init__(
+        self, config: RunConfig, corpus: Corpus, model: Seq2Seq, device: torch.device
+    ) -> None:
+        settings = config.training
+        self.bundle = Bundle(
+            config, model, corpus.source, corpus.target, {"data": corpus.fingerprint}
+        )
+        self.fingerprint = corpus.fingerprint
+        self.summary = (
+            f"{len(corpus.store):,} training pairs, {len(corpus.valid):,} held-out sources"
+        )
+        self.carried: State | None = None
+        self._model = model
+        self._device = device
+        self._evaluator = Evaluator(
+            Translator(self.bundle, device=device, precision=settings.precision),
+            corpus.valid[: settings.evaluate_sentences],
+            batch_tokens=settings.batch_tokens,
+            precision=settings.precision,
+        )
+        self._sampler = corpus.sampler(config)
+
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
+        """The shuffled batches of an epoch."""
+        return self._sampler.epoch(epoch, skip=skip)
+
+    def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
+        """Cross-entropy over the real target tokens, and their number."""
+        b = batch.to(self._device)
+        return self._model.loss(
+            b.src,
+            b.src_lengths,
+            b.tgt_in,
+            b.tgt_out,
+            b.tgt_lengths,
+            label_smoothing=label_smoothing,
+        )
+
+    def evaluate(self) -> HeldOutScores:
+        """Loss, and BLEU, chrF and exact matches of greedy translations."""
+        return self._evaluator.evaluate()

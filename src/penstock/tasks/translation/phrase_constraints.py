@@ -1,0 +1,63 @@
+"""What a line's output must contain, from text to ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from penstock.errors import UsageError
+from penstock.search import Demands
+from penstock.special_tokens import UNK_ID
+from penstock.tasks.translation.search_options import Phrases
+from penstock.text import Tokenizer
+
+
+def demands_of(
+    phrases: Phrases, placeholders: Iterable[str], source: str, tokenizer: Tokenizer
+) -> Demands:
+    """The phrases of a line, and what its placeholders match, as ids of the target.
+
+    Args:
+        phrases: as text.
+        placeholders: patterns; what they match in `source` becomes a required phrase.
+        source: the line.
+        tokenizer: of the target.
+
+    Raises:
+        UsageError: a phrase that the target vocabulary cannot write.
+    """
+    required = [*phrases.required, *_matches(placeholders, source)]
+    return Demands(
+        prefix=_ids(phrases.prefix, tokenizer) if phrases.prefix else (),
+        required=tuple(dict.fromkeys(_ids(text, tokenizer) for text in required)),
+        forbidden=tuple(ids for text in phrases.forbidden for ids in _forms(text, tokenizer)),
+    )
+
+
+def _matches(placeholders: Iterable[str], source: str) -> Sequence[str]:
+    """What the patterns match, the longest first and nothing inside another."""
+    found = [m.span() for pattern in placeholders for m in re.finditer(pattern, source)]
+    kept: list[tuple[int, int]] = []
+    for start, end in sorted(set(found), key=lambda span: (span[0] - span[1], span)):
+        if start < end and not any(a <= start and end <= b for a, b in kept):
+            kept.append((start, end))
+    return [source[start:end].strip() for start, end in sorted(kept)]
+
+
+def _ids(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+    ids = tuple(tokenizer.encode(text))
+    if not ids:
+        raise UsageError("a phrase is empty; leave it out")
+    if UNK_ID in ids:
+        raise UsageError(
+            f"phrase {text!r}: the target vocabulary cannot write it; give one of known tokens"
+        )
+    return ids
+
+
+def _forms(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    """A forbidden phrase; what the vocabulary cannot write need not be forbidden."""
+    ids = tuple(tokenizer.encode(text))
+    if not ids:
+        raise UsageError("a phrase is empty; leave it out")
+    return [] if UNK_ID in ids else [ids]
