@@ -1,0 +1,24 @@
+"""Configuration: frozen models, read from TOML, overridden by dotted keys, checked once."""
+
+from penstock.config.config_file import dump_toml, load_config, parse_config
+from penstock.config.data_config import DataConfig
+from penstock.config.model_config import ModelConfig
+from penstock.config.run_config import RunConfig
+from penstock.config.search_config import SearchConfig
+from penstock.config.text_config import TextConfig, TokenizerConfig, TokenizerKind
+from penstock.config.training_config import Precision, TrainingConfig
+
+__all__ = [
+    "DataConfig",
+    "ModelConfig",
+    "Precision",
+    "RunConfig",
+    "SearchConfig",
+    "TextConfig",
+    "TokenizerConfig",
+    "TokenizerKind",
+    "TrainingConfig",
+    "dump_toml",
+    "load_config",
+    "parse_config",
+]
