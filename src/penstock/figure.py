@@ -7,16 +7,27 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.data.stats import check_figure_name
-from penstock.errors import MissingExtraError
+from penstock.errors import MissingExtraError, UsageError
 from penstock.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def check_figure_name(path: str | Path) -> None:
+    """Check that a figure's suffix names a format that we draw.
+
+    Raises:
+        UsageError: it names another, or none.
+    """
+    if Path(path).suffix.lower() not in FIGURE_SUFFIXES:
+        raise UsageError(f"{path}: a figure ends in {', '.join(FIGURE_SUFFIXES)}")
+
 
 def empty_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, its parts laid out without overlap.
+    """Create a figure with constrained layout, sized in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

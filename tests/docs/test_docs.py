@@ -61,6 +61,7 @@ PAGES = (
     "docs/using.md",
     "docs/serving.md",
     "docs/data.md",
+    "docs/architecture.md",
     "docs/design.md",
     "docs/benchmarks.md",
     *CHAPTER,
@@ -397,7 +398,7 @@ def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
 
 
 def tree_paths() -> list[str]:
-    (tree,) = (block for block in blocks_of("README.md") if block.mark == "tree")
+    (tree,) = (block for block in blocks_of("docs/architecture.md") if block.mark == "tree")
     paths, folders = [], [""]
     for line in tree.body.rstrip("\n").split("\n"):
         name = line.split()[0]
@@ -411,17 +412,17 @@ def tree_paths() -> list[str]:
 
 def test_tree_names_only_what_exists() -> None:
     missing = [path for path in tree_paths() if not (ROOT / path).exists()]
-    assert not missing, f"README's tree names files that do not exist: {missing}"
+    assert not missing, f"the tree of architecture.md names what does not exist: {missing}"
 
 
-def test_tree_names_every_source_file() -> None:
+def test_tree_names_every_source_folder() -> None:
     named = set(tree_paths())
-    sources = [name for name in repository_files() if name.startswith("src/")]
-    for name in sources:
-        place = f"{Path(name).parent}/" if name.endswith("__init__.py") else name
-        if "/page/" in name:  # its modules say themselves what they are for
-            place = name[: name.index("/page/") + len("/page/")]
-        assert place in named, f"{place}: give it a line in README's tree"
+    for name in repository_files():
+        if name.startswith("src/"):
+            folder = f"{Path(name).parent}/"
+            if "/page/" in folder:  # its modules say themselves what they are for
+                folder = folder[: folder.index("/page/") + len("/page/")]
+            assert folder in named, f"{folder}: give it a line in the tree of architecture.md"
 
 
 @pytest.mark.parametrize("page", LINKED)

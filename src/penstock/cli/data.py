@@ -164,7 +164,8 @@ def stats(
 
     A token is a lower-case word, or one of , . ! ? as in the chapter.
     """
-    from penstock.data.stats import check_figure_name, corpus_stats, draw_lengths
+    from penstock.data.stats import corpus_stats, draw_lengths
+    from penstock.figure import check_figure_name
 
     if figure is not None:
         check_figure_name(figure)

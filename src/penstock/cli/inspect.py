@@ -87,7 +87,7 @@ def _form(out: str) -> Literal["json", "page", "figure"]:
         return "json"
     if Path(out).suffix.lower() == ".html":
         return "page"
-    from penstock.data.stats import FIGURE_SUFFIXES
+    from penstock.figure import FIGURE_SUFFIXES
 
     if Path(out).suffix.lower() not in FIGURE_SUFFIXES:
         raise UsageError(

@@ -124,8 +124,8 @@ def _measure_labels(
     bundle: Bundle, reading: Reading, device: torch.device, *, out: Path | None, as_json: bool
 ) -> None:
     from penstock.files import atomic_write
-    from penstock.metrics.labels import score_labels
-    from penstock.tasks.classification.text_classifier import TextClassifier, unseen_label
+    from penstock.metrics.labels import score_labels, unseen_label
+    from penstock.tasks.classification.text_classifier import TextClassifier
 
     classifier = TextClassifier(bundle, device=device)
     pairs = list(reading.pairs())

@@ -16,12 +16,12 @@ from typing import Any
 
 from penstock.data.formats.readers import ReadOptions, Source, read_pairs
 from penstock.data.pair import Pair
-from penstock.errors import DataError, MissingExtraError, UsageError
+from penstock.errors import DataError, MissingExtraError
+from penstock.figure import check_figure_name
 
 Tokenize = Callable[[str], list[str]]
 
 MIN_FREQUENCIES = (1, 2, 3, 5, 10)
-FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 
 _BINS = 12
 _BEFORE_MARK = re.compile(r"(?<=[^ ])([,.!?])")
@@ -176,12 +176,6 @@ def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
     except OSError as error:
         what = f"the figure cannot be written: {error.strerror or error}"
         raise DataError(what, path=path) from None
-
-
-def check_figure_name(path: str | Path) -> None:
-    """Refuse a figure whose suffix names no format we draw, before the counting."""
-    if Path(path).suffix.lower() not in FIGURE_SUFFIXES:
-        raise UsageError(f"{path}: a figure ends in {', '.join(FIGURE_SUFFIXES)}")
 
 
 class _Side:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from penstock.data.stats import check_figure_name
 from penstock.errors import MissingExtraError, UsageError
-from penstock.figure import empty_figure, save_figure
+from penstock.figure import check_figure_name, empty_figure, save_figure
 from penstock.insight.inspection import Attention, Inspection, Layer
 from penstock.insight.tree_layout import place_nodes
 

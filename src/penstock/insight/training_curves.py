@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.data.stats import check_figure_name
 from penstock.errors import DataError
-from penstock.figure import empty_figure, save_figure
+from penstock.figure import check_figure_name, empty_figure, save_figure
 from penstock.training.progress import LOG, read_log
 
 _PANELS = (("loss", "held-out loss (nats a token)"), ("bleu", "BLEU (greedy)"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.data.stats import check_figure_name
-from penstock.figure import empty_figure, save_figure
+from penstock.figure import check_figure_name, empty_figure, save_figure
 from penstock.insight.dependencies import Edge, Flow, Graph, Node, NodeKind
 
 if TYPE_CHECKING:

@@ -82,3 +82,12 @@ def _score(hits: int, given: int, support: int) -> LabelScore:
     recall = 100 * hits / support if support else 0.0
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return LabelScore(precision, recall, f1, support)
+
+
+def unseen_label(label: str, labels: Sequence[str]) -> str:
+    """The message about a label that training did not see."""
+    shown = ", ".join(map(repr, labels[:10])) + (", …" if len(labels) > 10 else "")
+    return (
+        f"label {label!r} was not in the training data, which has {shown}; correct it, or train "
+        "with examples of it"
+    )

@@ -25,8 +25,8 @@ from penstock.data.source_keys import fold, stable_hash
 from penstock.data.store import PairStore, content_key, store_exists, write_store
 from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write
+from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import RESERVED
-from penstock.tasks.classification.text_classifier import unseen_label
 from penstock.text import Tokenizer, letters_only
 from penstock.text.lines import is_blank
 

@@ -20,6 +20,7 @@ from penstock.bundle import Bundle, save_bundle
 from penstock.bundle.pretrained_encoder import fingerprint
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError
+from penstock.tasks.learner_setup import prepare_learner
 from penstock.tasks.networks import source_embedding
 from penstock.training.checkpoint import (
     Progress,
@@ -29,7 +30,6 @@ from penstock.training.checkpoint import (
     save_checkpoint,
 )
 from penstock.training.learner import HeldOutScores
-from penstock.training.learner_setup import prepare_learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
 from penstock.training.run_directory import claim_run, sole_run, write_config

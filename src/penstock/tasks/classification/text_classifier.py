@@ -13,6 +13,7 @@ import torch
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
+from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.classification.network import Classifier
 from penstock.tasks.sentence_encoder import Sentences, in_batches
@@ -102,12 +103,3 @@ class TextClassifier:
         status = "unknown-heavy" if unknown else "truncated" if cut else "ok"
         probability, label = ranked[0]
         return Label(line, label, probability, {name: p for p, name in ranked}, status)
-
-
-def unseen_label(label: str, labels: Sequence[str]) -> str:
-    """The message about a label that training did not see."""
-    shown = ", ".join(map(repr, labels[:10])) + (", …" if len(labels) > 10 else "")
-    return (
-        f"label {label!r} was not in the training data, which has {shown}; correct it, or train "
-        "with examples of it"
-    )
