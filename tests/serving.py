@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig, parse_config
-from penstock.serve.app import create_app
+from penstock.serve.application import create_app
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.model_set import Models
 from penstock.serve.models.served_models import Serving

@@ -129,6 +129,14 @@ def test_the_command_prints_a_table_or_json(write: Write) -> None:
     assert report["leakage"][0]["train_sources"]["lines"] == [1, 2]
 
 
+def test_a_file_without_pairs_is_an_error(write: Write) -> None:
+    for text in ("", "no tab here\n"):
+        result = CliRunner().invoke(app, ["check", str(write("x.tsv", text))])
+        assert isinstance(result.exception, DataError)
+        assert "no sentence pairs found" in str(result.exception)
+        assert result.exception.exit_code == 1
+
+
 def test_the_command_takes_parallel_files_and_columns(write: Write) -> None:
     de, en = write("a.de", "eins\nzwei\n"), write("a.en", "one\ntwo\n")
     table = write("t.csv", "id,en,de\n1,one,eins\n")

@@ -129,6 +129,15 @@ def test_no_training_pair_has_a_held_out_target(tmp_path: Path) -> None:
     assert (kept.train_pairs, kept.dropped_pairs) == (80, 0)
 
 
+def test_the_command_names_the_flag_that_keeps_shared_targets(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text("".join(f"s{i}\tt{i % 40}\n" for i in range(80)), encoding="utf-8")
+    arguments = ["split", str(path), "--out", str(tmp_path / "o"), "--valid", "5", "--test", "5"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert "use --keep-shared-targets" in result.stderr.replace("\n", " ")
+
+
 def test_labels_as_targets_are_an_error_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "x.tsv"
     path.write_text("".join(f"s{i}\tyes\n" for i in range(10)), encoding="utf-8")

@@ -373,7 +373,7 @@ def test_the_page_is_served_from_memory_with_tags(
     (page / "views" / "tree.js").write_text("export {};")
     (page / "notes.secret").write_text("no")
     (tmp_path / "outside.html").write_text("no")
-    monkeypatch.setattr("penstock.serve.app.load_page", lambda: load_page(page))
+    monkeypatch.setattr("penstock.serve.application.load_page", lambda: load_page(page))
     client = client_of(plain_app())
     for path, kind in [
         ("/", "text/html; charset=utf-8"),

@@ -318,6 +318,9 @@ def test_errors_of_the_load(error: Exception, status: int, code: str, retry: str
         assert (response.status_code, response.json()["error"]["code"]) == (status, code)
         assert response.headers.get("retry-after") == retry
         assert "secret" not in response.text
+        # a bug of ours is answered outside of the middleware, and has the headers too, once
+        assert response.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert len(response.headers.get_list("content-security-policy")) == 1
 
 
 def test_other_paths_and_methods_have_the_same_form() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from penstock.cli import console
-from penstock.errors import UsageError
+from penstock.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from penstock.data.check import CorpusReport, Finding
@@ -70,6 +70,12 @@ def check(
         console.write_json(report.to_dict())
     else:
         _print_report(report)
+    if not report.pairs:
+        raise DataError(
+            "no sentence pairs found; each line has a source, a tab and a target, or give "
+            "--columns",
+            path=", ".join(data),
+        )
 
 
 @app.command()
@@ -281,7 +287,10 @@ def _print_split(report: SplitReport) -> None:
         unit = "pairs" if name == "train" else "sentences with all their targets"
         console.write_line(f"{file}: {sizes[name]:,} {unit}")
     if report.dropped_pairs:
-        console.note(f"left out {report.dropped_pairs:,} pairs whose target is held out")
+        console.note(
+            f"left out {report.dropped_pairs:,} pairs whose target is held out; where different "
+            "sources share their targets (labels, pronunciations) use --keep-shared-targets"
+        )
     if report.cleaned_texts:
         console.note(f"a tab or line break became a space in {report.cleaned_texts:,} texts")
 

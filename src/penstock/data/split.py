@@ -258,7 +258,7 @@ def _check_training(work: _Training, source: Source) -> None:
     if not work.written:
         raise DataError(
             f"no pair is left to train on ({work.dropped} have a held-out target); hold out fewer, "
-            "or keep shared targets if they are labels",
+            "or pass --keep-shared-targets if targets are labels",
             path=_name(source),
         )
 

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from penstock.errors import PenstockError, UsageError
 from penstock.serve import json_log
 from penstock.serve.api.model_router import rank_languages
-from penstock.serve.app import create_app
+from penstock.serve.application import create_app
 from penstock.serve.connections import GuardedProtocol
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.model_set import Models

@@ -28,7 +28,7 @@ from penstock.serve.middleware.api_keys import read_keys
 from penstock.serve.middleware.body_limit import BodyLimit
 from penstock.serve.middleware.rate_limit import RateLimit, TokenBuckets
 from penstock.serve.middleware.request_log import Observed
-from penstock.serve.middleware.security_headers import SecurityHeaders
+from penstock.serve.middleware.security_headers import SECURITY_HEADERS, SecurityHeaders
 from penstock.serve.models.model_set import Models
 from penstock.serve.page_files import add_page, load_page
 from penstock.serve.prometheus import CONTENT_TYPE
@@ -148,7 +148,14 @@ def _add_failures(app: FastAPI) -> None:
     for kind in (RequestError, ClientGoneError, ClientDisconnect, PenstockError):
         app.add_exception_handler(kind, tell)
     app.add_exception_handler(HTTPException, tell_http)
-    app.add_exception_handler(Exception, tell)
+
+    async def tell_bug(request: Request, error: Exception) -> Response:
+        # answered outside of every middleware, so the headers are added here
+        response = await tell(request, error)
+        response.raw_headers.extend(SECURITY_HEADERS)
+        return response
+
+    app.add_exception_handler(Exception, tell_bug)
 
 
 _BUG = RequestError(500, "this server made a mistake; its log says which")
