@@ -35,7 +35,7 @@ REFERENCES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["bleu", "corpus", "error_rates"])
+@pytest.mark.parametrize("name", ["bleu", "corpus_scores", "error_rates"])
 def test_docstring_examples_run(name: str) -> None:
     module = importlib.import_module(f"penstock.metrics.{name}")
     assert doctest.testmod(module).failed == 0
