@@ -18,8 +18,7 @@ import pytest
 
 from penstock.cli.app import run
 from penstock.errors import MissingExtraError, UsageError
-from penstock.insight import Inspection, as_json, inspect_sentence
-from penstock.insight import html_document as document
+from penstock.insight import Inspection, as_json, html_document, inspect_sentence
 from penstock.insight.html_document import join_modules, make_document
 from penstock.insight.inspection_figure import View, draw_inspection, shown
 from penstock.tasks.translation.search_options import SearchOptions
@@ -322,7 +321,7 @@ def test_a_page_is_written_whole(
     monkeypatch: pytest.MonkeyPatch,
     capfd: Capture,
 ) -> None:
-    monkeypatch.setattr(document, "PAGE", page)
+    monkeypatch.setattr(html_document, "PAGE", page)
     out = tmp_path / "new" / "page.HTML"
     assert run(["inspect", "-m", str(tiny_run), SENTENCE, "--out", str(out)]) == 0
     assert capfd.readouterr().out == f"{out}\n"
@@ -379,7 +378,7 @@ def test_another_task_is_refused(classifier_run: Path, capfd: Capture) -> None:
 
 def test_the_document_says_of_its_views_what_the_page_says() -> None:
     def sections(name: str) -> dict[str, str]:
-        text = (document.PAGE / name).read_text(encoding="utf-8")
+        text = (html_document.PAGE / name).read_text(encoding="utf-8")
         section = r'<section class="figure" aria-labelledby="([\w-]+)">(.*?)</section>'
         return dict(re.findall(section, text, re.S))
 

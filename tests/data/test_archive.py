@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.data.corpora import archive as module
-from penstock.data.corpora import atomic_replacement as placing
+from penstock.data.corpora import atomic_replacement
 from penstock.data.corpora.archive import unpack_member
 from penstock.errors import DownloadError
 
@@ -196,7 +196,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(placing, "_write_some", full)
+    monkeypatch.setattr(atomic_replacement, "_write_some", full)
     with pytest.raises(DownloadError, match=r"cannot write: No space left.*PENSTOCK_CACHE"):
         unpack(tmp_path, GOOD)
     assert list((tmp_path / "out").iterdir()) == []

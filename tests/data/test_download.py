@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import file_server as fs
-from penstock.data.corpora import atomic_replacement as placing
+from penstock.data.corpora import atomic_replacement
 from penstock.data.corpora.download import Checksum, Limits, download
 from penstock.errors import DownloadError, UsageError
 
@@ -273,7 +273,7 @@ def test_size_cap(server: fs.FileServer, place: Path, misdeed: fs.Misdeed) -> No
 
 
 def test_disk_full(server: fs.FileServer, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = placing._write_some
+    real = atomic_replacement._write_some
 
     def full(file, chunk: memoryview) -> int:
         if file.tell() >= 100_000:
@@ -281,7 +281,7 @@ def test_disk_full(server: fs.FileServer, place: Path, monkeypatch: pytest.Monke
         return real(file, chunk[:30_000])  # a full disk takes less than it is given, first
 
     with monkeypatch.context() as patch:
-        patch.setattr(placing, "_write_some", full)
+        patch.setattr(atomic_replacement, "_write_some", full)
         with pytest.raises(
             DownloadError, match=r"file\.bin\.part: cannot write: No space left.*PENSTOCK_CACHE"
         ):
@@ -331,7 +331,7 @@ def test_second_process_does_not_touch_the_first_ones_part(
         "download(url, Path(path), checksum=Checksum('sha1', digest))"
     )
     place.parent.mkdir()
-    with placing.claim(place) as claimed:
+    with atomic_replacement.claim(place) as claimed:
         part = claimed.path
         part.write_bytes(b"half of it")
         command = [sys.executable, "-c", program, server.url, str(place), sha1(BODY).digest]

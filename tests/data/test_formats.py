@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.data.formats import input_lines as streams
+from penstock.data.formats import input_lines
 from penstock.data.formats.input_lines import read_lines
 from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.errors import DataError, UsageError
@@ -135,7 +135,7 @@ def test_undecodable_bytes_and_nul(write: Write) -> None:
 def test_a_text_without_line_ends_is_refused_in_bounded_memory(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "MAX_LINE_BYTES", 2**20)
+    monkeypatch.setattr(input_lines, "MAX_LINE_BYTES", 2**20)
     path = write("x.tsv.gz", gzip.compress(b"x" * 50 * 2**20, compresslevel=1))
     tracemalloc.start()
     with pytest.raises(DataError, match=r"line 1: longer than 1 MiB; is it a text"):

@@ -23,7 +23,7 @@ from penstock.runtime.decoder_step import DecodingState, decoding_step
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import Hypothesis, Step, StepOutput
 from penstock.special_tokens import EOS_ID, UNK_ID
-from penstock.tasks.translation import segment_search as parts
+from penstock.tasks.translation import segment_search
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.segment_search import Part, search_parts
@@ -446,7 +446,7 @@ def test_a_line_is_told_while_others_are_searched(
 
         return one
 
-    monkeypatch.setattr(parts, "decoding_step", counted)
+    monkeypatch.setattr(segment_search, "decoding_step", counted)
     asked = options(search=search, min_length_ratio=1.0, max_length_ratio=1.0)
     lines = [LINES[0], " ".join(LINES[:3])]
 
