@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel, Field, model_validator
 
 from penstock.config.data_config import DataConfig
 from penstock.config.model_config import ModelConfig
 from penstock.config.search_config import SearchConfig
-from penstock.config.section import Section
+from penstock.config.section import Section, is_table
 from penstock.config.text_config import TextConfig
 from penstock.config.training_config import TrainingConfig
 from penstock.tasks import (
@@ -23,7 +24,13 @@ from penstock.tasks import (
 
 
 class RunConfig(Section):
-    """One training run from data to model."""
+    """One training run from data to model.
+
+    Each section may be a section object or a mapping of its keys; what neither sets has the
+    task's default.
+
+        RunConfig(data={"train": "pairs.tsv"}, model=ModelConfig(cell="gru"))
+    """
 
     task: Task = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
@@ -34,6 +41,30 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task: Task = ...,
+            seed: int = ...,
+            threads: int | None = ...,
+            device: str = ...,
+            data: DataConfig | Mapping[str, Any] = ...,
+            text: TextConfig | Mapping[str, Any] = ...,
+            model: ModelConfig | Mapping[str, Any] = ...,
+            training: TrainingConfig | Mapping[str, Any] = ...,
+            search: SearchConfig | Mapping[str, Any] = ...,
+        ) -> None: ...
+
+    @classmethod
+    def resolve(cls, values: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The values as plain data over the task's defaults, their keys checked."""
+        plain = super().resolve(values, place)
+        task = plain.get("task", "translation")
+        usual = DEFAULTS.get(cast(Task, task if isinstance(task, str) else ""), {})
+        return _laid_over(usual, plain)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -88,3 +119,14 @@ SECTIONS: dict[str, type[Section]] = {
     "training": TrainingConfig,
     "search": SearchConfig,
 }
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as one, `above` before `below`."""
+    joined = dict(below)
+    for key, value in above.items():
+        under = joined.get(key)
+        if is_table(value) and is_table(under):
+            value = _laid_over(under, value)
+        joined[key] = value
+    return joined

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeGuard, get_args
+import difflib
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeGuard, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+
+from penstock.errors import ConfigError
 
 
 class Section(BaseModel):
@@ -14,6 +18,31 @@ class Section(BaseModel):
 
     # strict: `max_updates = true` is no 1, and `bidirectional = "no"` no False
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    if not TYPE_CHECKING:  # a type checker derives the signature from the fields
+
+        def __init__(self, **values):
+            """Validate what a Python caller wrote.
+
+            Raises:
+                ConfigError: unknown key or impossible value, worded as on the command line.
+            """
+            place = type(self).__name__
+            try:
+                super().__init__(**self.resolve(values, place))
+            except ValidationError as error:
+                raise ConfigError(f"{place}: {first_problem(error)}") from None
+
+        # pydantic then skips it for nested sections and `model_validate`: those errors belong to
+        # the whole configuration
+        __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def resolve(cls, values: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The values as plain data, their keys checked."""
+        plain = plain_table(values)
+        reject_unknown(plain, cls, place)
+        return plain
 
     @model_validator(mode="before")
     @classmethod
@@ -31,6 +60,65 @@ class Section(BaseModel):
 def is_table(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value is a section."""
     return isinstance(value, Mapping)
+
+
+def plain_table(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested plain data: a section object as the keys that were set, a path as its text."""
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Section):
+        return value.model_dump(exclude_unset=True)
+    if is_table(value):
+        return plain_table(value)
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in cast(Sequence[object], value)]
+    return str(cast(object, value)) if isinstance(value, PathLike) else value
+
+
+def sections_of(section: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The sections inside a section, by key."""
+    kinds = {key: field.annotation for key, field in section.model_fields.items()}
+    return {k: v for k, v in kinds.items() if isinstance(v, type) and issubclass(v, BaseModel)}
+
+
+def reject_unknown(
+    raw: Mapping[str, Any], section: type[BaseModel], place: str, path: tuple[str, ...] = ()
+) -> None:
+    """Check the keys of a section and of those inside it.
+
+    Raises:
+        ConfigError: an unknown key, with the nearest known one; a value in place of a section.
+    """
+    known, inner = section.model_fields, sections_of(section)
+    for key, value in raw.items():
+        where = f" in [{'.'.join(path)}]" if path else " in the configuration" if inner else ""
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            home = next((name for name, s in inner.items() if key in s.model_fields), None)
+            if not path and home is not None:
+                remedy = f"did you mean '{home}.{key}'?"
+            elif close:
+                remedy = f"did you mean {close[0]!r}?"
+            else:
+                remedy = f"known: {', '.join(known)}"
+            raise ConfigError(f"{place}: unknown key {key!r}{where}; {remedy}")
+        if key in inner:
+            if not is_table(value):
+                raise ConfigError(f"{place}: {key!r}{where} must be a section, found {value!r}")
+            reject_unknown(value, inner[key], place, (*path, key))
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of pydantic's findings as `key = value: message`."""
+    problem = error.errors()[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    where = ".".join(str(part) for part in problem["loc"])
+    value = problem["input"]
+    shown = "" if isinstance(value, Mapping | BaseModel) else f" = {value!r}"
+    place = f"{where}{shown}: " if where else ""
+    return f"{place}{message[0].lower() if where else message[0]}{message[1:]}"
 
 
 def _is_optional(field: FieldInfo) -> bool:
