@@ -23,6 +23,7 @@ from penstock.config import ModelConfig, parse_config
 from penstock.errors import BundleError, PenstockError
 from penstock.files import atomic_write
 from penstock.nn import Seq2Seq
+from penstock.tasks.classification.task import CLASSIFICATION
 
 
 @pytest.fixture(scope="session")
@@ -145,7 +146,7 @@ def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
 
 def test_another_task_is_refused(saved: Path) -> None:
     assert "a model for translation, asked to classify; use it with" in refusal(
-        saved, task="classification"
+        saved, task=CLASSIFICATION
     )
 
 
@@ -266,6 +267,12 @@ def test_weights_that_are_not_finite(saved: Path) -> None:
     tensors["decoder.embedding.weight"][0, 0] = float("nan")
     replace_file(saved, "weights", save_tensors(tensors))
     assert "decoder.embedding.weight has numbers that are not finite" in refusal(saved)
+
+
+def test_a_task_that_this_version_lacks(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run / "model", tmp_path / "model")
+    edit_index(tmp_path / "model", lambda index: index.update(task="tagging"))
+    assert "a model for task 'tagging'; this penstock has translation, " in refusal(tmp_path)
 
 
 def test_another_task_in_the_index(classifier_run: Path, tmp_path: Path) -> None:

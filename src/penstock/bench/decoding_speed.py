@@ -31,6 +31,7 @@ from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import Limits, beam_search, greedy_search
 from penstock.search.step import StepOutput
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from penstock.tasks import TRANSLATION
 
 Search = Literal["beam", "greedy"]
 _Work = tuple[Tensor, FixedLinear]  # what to multiply, and by what
@@ -295,7 +296,7 @@ def decoding_work(
             raise UsageError("--input needs --model: without one, sources are random ids")
         shape = (load_config(config) if config else RunConfig()).model
         return _random_model(shape), _random_sources(count)
-    bundle = load_bundle(model, task="translation")
+    bundle = load_bundle(model, task=TRANSLATION)
     assert isinstance(bundle.model, Seq2Seq)
     if lines is None:
         return bundle.model, _random_sources(count, bundle.source_tokenizer.vocab_size)

@@ -29,7 +29,7 @@ from penstock.files import atomic_write, remove
 from penstock.json_types import is_object
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.special_tokens import RESERVED
-from penstock.tasks import VERBS, Task
+from penstock.tasks import TASKS, Task
 from penstock.tasks.networks import Network, build_network, source_embedding
 from penstock.text import Tokenizer
 from penstock.version import __version__
@@ -38,7 +38,6 @@ FORMAT = 1
 INDEX = "bundle.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES)
-_ONE_TEXT = ("language-model", "cloze")  # one tokenizer, written once
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         "weights": save_tensors(tensors),
         "source_tokenizer": bundle.source_tokenizer.to_json().encode(),
     }
-    if bundle.config.task not in _ONE_TEXT:
+    if not TASKS[bundle.config.task].has_one_text:
         contents["target_tokenizer"] = bundle.target_tokenizer.to_json().encode()
     embedding = source_embedding(bundle.model)
     if isinstance(embedding, FrozenTransformer):
@@ -189,7 +188,7 @@ def load_bundle(
         if role in contents
     ]
     source, target = tokenizers[0], tokenizers[-1]
-    if config.task == "classification" and target.vocab_size <= len(RESERVED):
+    if TASKS[config.task].target == "label" and target.vocab_size <= len(RESERVED):
         raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
     model = _build(config, source, target, contents, directory)
     model.eval().requires_grad_(requires_grad=False).to(device)
@@ -206,10 +205,10 @@ def require_task(bundle: Bundle, task: Task, place: str | Path) -> None:
 
 
 def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:
-    if config.task != task:
+    if config.task != task.name:
         raise BundleError(
-            f"{place}: a model for {config.task}, asked to {VERBS[task]}; use it with "
-            f"'penstock {VERBS[config.task]}'"
+            f"{place}: a model for {config.task}, asked to {task.verb}; use it with "
+            f"'penstock {TASKS[config.task].verb}'"
         )
 
 
@@ -238,6 +237,10 @@ def _read_index(directory: Path) -> dict[str, Any]:
     for key, kind in (("files", dict), ("config", dict), ("record", dict), ("task", str)):
         if not isinstance(index.get(key), kind):
             raise BundleError(f"{place}: damaged: {key!r} is missing; restore it or train again")
+    if index["task"] not in TASKS:
+        raise BundleError(
+            f"{place}: a model for task {index['task']!r}; this penstock has {', '.join(TASKS)}"
+        )
     return index
 
 
@@ -257,7 +260,7 @@ def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _roles(index: dict[str, Any]) -> tuple[str, ...]:
     """The files that a bundle of this kind has."""
     model = index["config"].get("model")
-    roles = _ROLES[:2] if index["task"] in _ONE_TEXT else _ROLES[:3]
+    roles = _ROLES[:2] if TASKS[index["task"]].has_one_text else _ROLES[:3]
     has_transformer = is_object(model) and model.get("transformer") is not None
     return (*roles, *TRANSFORMER_ROLES) if has_transformer else roles
 

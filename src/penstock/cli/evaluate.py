@@ -19,6 +19,7 @@ from penstock.cli.search_flags import (
     with_search_flags,
 )
 from penstock.errors import UsageError
+from penstock.tasks import TRANSLATION
 
 if TYPE_CHECKING:
     from penstock.metrics import CorpusScores
@@ -82,7 +83,7 @@ def evaluate(
     options = flags.options()
     bundle = load_bundle(model[0], device=on)
     reading = Reading(data, columns, on_error, first, after)
-    if bundle.config.task != "translation":
+    if bundle.config.task != TRANSLATION.name:
         _refuse_flags(
             f"{model[0]} is a model for {bundle.config.task}",
             metrics=metrics,
@@ -94,7 +95,7 @@ def evaluate(
         )
         measure(bundle, model[0], reading, on, out=out, as_json=as_json)
         return
-    others = [load_bundle(path, device=on, task="translation") for path in model[1:]]
+    others = [load_bundle(path, device=on, task=TRANSLATION) for path in model[1:]]
     translator = Translator(bundle, device=on, others=others, weights=parse_weights(weights))
     pairs = list(reading.pairs())
     if search_report:
@@ -210,8 +211,8 @@ def score(
         )
         score_lines(bundle, Reading(data, columns, on_error), on, as_json=as_json)
         return
-    require_task(bundle, "translation", model[0])
-    others = [load_bundle(path, device=on, task="translation") for path in model[1:]]
+    require_task(bundle, TRANSLATION, model[0])
+    others = [load_bundle(path, device=on, task=TRANSLATION) for path in model[1:]]
     translator = Translator(bundle, device=on, others=others, weights=parse_weights(weights))
     flat = ((p.source, t) for p in Reading(data, columns, on_error).pairs() for t in p.targets)
     total, tokens = 0.0, 0

@@ -9,19 +9,13 @@ import typer
 
 from penstock.cli.console import note, write_line
 from penstock.errors import PenstockError, UsageError
-from penstock.tasks import Task
+from penstock.tasks import TASKS
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
 
 
 HELD_OUT = "held-out.jsonl"
-TRIALS: dict[Task, str] = {
-    "translation": "echo TEXT | penstock translate",
-    "language-model": "penstock generate",
-    "classification": "echo TEXT | penstock classify",
-    "cloze": "echo 'A ___ TEXT' | penstock fill",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +61,7 @@ def train(
     if result.interrupted:
         note(f"to go on: penstock train --resume --out {run}")
         raise typer.Exit(130)
-    note(f"model: {run / 'model'}   try: {TRIALS[config.task]} -m {run}")
+    note(f"model: {run / 'model'}   try: {TASKS[config.task].trial} -m {run}")
     write_line(str(run))
 
 

@@ -40,7 +40,7 @@ def parse_config(
 ) -> RunConfig:
     """Validate a nested mapping after applying `a.b=value` overrides.
 
-    What neither says is as the task wants it (`penstock.tasks.DEFAULTS`), then as the sections
+    What neither says is as the task wants it (`Task.defaults`), then as the sections
     above have it.
     """
     merged = plain_table(raw)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from penstock.config.data_config import DataConfig
 from penstock.config.model_config import ModelConfig
@@ -13,14 +14,7 @@ from penstock.config.search_config import SearchConfig
 from penstock.config.section import Section, is_table
 from penstock.config.text_config import TextConfig
 from penstock.config.training_config import TrainingConfig
-from penstock.tasks import (
-    DEFAULTS,
-    METRICS,
-    UNUSED,
-    UNUSED_WITH_TRANSFORMER,
-    Task,
-    wrong_directions,
-)
+from penstock.tasks import TASKS, TRANSLATION
 
 
 class RunConfig(Section):
@@ -32,7 +26,7 @@ class RunConfig(Section):
         RunConfig(data={"train": "pairs.tsv"}, model=ModelConfig(cell="gru"))
     """
 
-    task: Task = "translation"
+    task: str = TRANSLATION.name
     seed: int = Field(default=1, ge=0, lt=2**63)
     threads: int | None = Field(default=None, ge=1)
     device: str = "auto"
@@ -47,7 +41,7 @@ class RunConfig(Section):
         def __init__(
             self,
             *,
-            task: Task = ...,
+            task: str = ...,
             seed: int = ...,
             threads: int | None = ...,
             device: str = ...,
@@ -62,9 +56,18 @@ class RunConfig(Section):
     def resolve(cls, values: Mapping[str, Any], place: str) -> dict[str, Any]:
         """The values as plain data over the task's defaults, their keys checked."""
         plain = super().resolve(values, place)
-        task = plain.get("task", "translation")
-        usual = DEFAULTS.get(cast(Task, task if isinstance(task, str) else ""), {})
-        return _laid_over(usual, plain)
+        name = plain.get("task", TRANSLATION.name)
+        task = TASKS.get(name) if isinstance(name, str) else None
+        return _laid_over(task.defaults if task else {}, plain)
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _known_task(cls, name: Any) -> Any:
+        if isinstance(name, str) and name in TASKS:
+            return name
+        close = difflib.get_close_matches(str(name), TASKS, n=1, cutoff=0.5)
+        guess = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"unknown task; {guess}known: {', '.join(map(repr, TASKS))}")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -73,24 +76,20 @@ class RunConfig(Section):
                 "model.tie_embeddings = 'all' needs text.shared = true: both sides use one "
                 "vocabulary"
             )
-        if self.task != "translation" and self.data.train == "builtin":
+        task = TASKS[self.task]
+        if task.target != "text" and self.data.train == "builtin":
             raise ValueError(
                 "data.train = 'builtin': the built-in corpus has sentence pairs, for task = "
                 f"'translation'; give a file for task = {self.task!r}"
             )
-        if self.task == "cloze" and self.text.source.kind in ("bpe", "unigram"):
-            raise ValueError(
-                f"text.source.kind = {self.text.source.kind!r}: a blank of a cloze is one token, "
-                "and a piece of a word is no blank; choose word, char or separator"
-            )
-        if self.training.metric not in METRICS[self.task]:
+        if self.training.metric not in task.metrics:
             raise ValueError(
                 f"training.metric = {self.training.metric!r}: task = {self.task!r} has "
-                f"{', '.join(METRICS[self.task])}"
+                f"{', '.join(task.metrics)}"
             )
-        wrong = wrong_directions(self.task, bidirectional=self.model.bidirectional)
-        if wrong:
-            raise ValueError(wrong)
+        problem = task.problem(self)
+        if problem:
+            raise ValueError(problem)
         if self.model.transformer is not None and self.text.shared:
             raise ValueError(
                 "text.shared = true: the source has the transformer's own vocabulary; leave it out"
@@ -100,12 +99,13 @@ class RunConfig(Section):
 
     def _refuse_unused(self) -> None:
         """What the task has no use for must not be set: it would be ignored in silence."""
-        unused = dict(UNUSED[self.task])
+        task = TASKS[self.task]
+        unused = dict(task.unused)
         if self.model.transformer is not None:
-            unused |= UNUSED_WITH_TRANSFORMER[self.task]
+            unused |= task.unused_with_transformer
         for path, reason in unused.items():
             section, _, key = path.partition(".")
-            usual = SECTIONS[section].model_validate(DEFAULTS[self.task].get(section, {}))
+            usual = SECTIONS[section].model_validate(task.defaults.get(section, {}))
             value = getattr(getattr(self, section), key)
             if value != getattr(usual, key):
                 shown = "" if isinstance(value, BaseModel) else f" = {value!r}"

@@ -16,6 +16,7 @@ from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.classification.network import Classifier
+from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.sentence_encoder import Sentences, in_batches
 from penstock.text.lines import is_blank
 
@@ -62,7 +63,7 @@ class TextClassifier:
     @classmethod
     def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextClassifier:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device, task="classification"), device=device)
+        return cls(load_bundle(path, device=device, task=CLASSIFICATION), device=device)
 
     def classify(self, lines: Sequence[str]) -> list[Label]:
         """Label lines, one result each, in order; a blank line gets no label.

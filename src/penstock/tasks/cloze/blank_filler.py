@@ -18,6 +18,7 @@ from penstock.metrics.text_scores import TextScores
 from penstock.search.cancellation import stop_if_unwanted
 from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
 from penstock.tasks.cloze.network import Cloze
+from penstock.tasks.cloze.task import CLOZE
 from penstock.tasks.sentence_encoder import SentenceBatch, Sentences, in_batches
 from penstock.text import letters_only
 from penstock.text.lines import is_blank
@@ -86,7 +87,7 @@ class BlankFiller:
     @classmethod
     def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> BlankFiller:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device, task="cloze"), device=device)
+        return cls(load_bundle(path, device=device, task=CLOZE), device=device)
 
     def fill(self, lines: Sequence[str], *, blank: str = BLANK, n_best: int = 1) -> list[Filled]:
         """Fill the blanks of each line, one result each, in order.

@@ -17,7 +17,7 @@ from penstock.nn.state import State
 class LanguageModel(nn.Module):
     """Token ids to logits of the next token.
 
-    It reads forward only; `penstock.tasks.wrong_directions` says why.
+    It reads forward only; the backward direction would read the answer.
 
     Args:
         config: sizes and choices; the depth is `num_layers`.

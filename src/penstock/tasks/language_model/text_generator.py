@@ -21,6 +21,7 @@ from penstock.nn import State
 from penstock.search.sampling import shape
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks.language_model.task import LANGUAGE_MODEL
 from penstock.text import Tokenizer
 
 Search = Literal["greedy", "sample"]
@@ -88,7 +89,7 @@ class TextGenerator:
     @classmethod
     def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextGenerator:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device, task="language-model"), device=device)
+        return cls(load_bundle(path, device=device, task=LANGUAGE_MODEL), device=device)
 
     def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
         """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.

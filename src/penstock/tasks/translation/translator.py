@@ -26,6 +26,7 @@ from penstock.tasks.translation.phrase_constraints import demands_of
 from penstock.tasks.translation.result import Alternative, PairScore, Status, Translation
 from penstock.tasks.translation.search_options import Phrases, SearchKind, SearchOptions
 from penstock.tasks.translation.segment_search import Part, TellPart, search_parts
+from penstock.tasks.translation.task import TRANSLATION
 from penstock.text.lines import cut_to_fit, in_buffers, is_blank, outer_space
 from penstock.text.repetition import has_loop
 
@@ -86,7 +87,7 @@ class Translator:
         precision: Precision = "fp32",
     ) -> Translator:
         """Load one bundle or run directory, or several (see `load_bundle` for its errors)."""
-        bundles = [load_bundle(p, device=device, task="translation") for p in (path, *others)]
+        bundles = [load_bundle(p, device=device, task=TRANSLATION) for p in (path, *others)]
         return cls(
             bundles[0], device=device, others=bundles[1:], weights=weights, precision=precision
         )

@@ -1,0 +1,43 @@
+"""Classification: a label for a sentence."""
+
+from __future__ import annotations
+
+from penstock.tasks.shared_settings import (
+    LEARNS_BY_LOSS,
+    ONE_STACK,
+    STREAM_ONLY,
+    TRANSFORMER,
+    TRANSLATION_ONLY,
+)
+from penstock.tasks.task import Task
+
+CLASSIFICATION = Task(
+    name="classification",
+    verb="classify",
+    trial="echo TEXT | penstock classify",
+    target="label",
+    metrics=("loss", "accuracy", "f1"),
+    defaults={
+        "text": {
+            "source": {"kind": "word"},
+            # a label is one token, whatever it is made of: no label has a line end
+            "target": {"kind": "separator", "separator": "\n", "min_frequency": 1},
+        },
+        "model": {**ONE_STACK, "tie_embeddings": "none", "token_dropout": 0.1},
+        "training": {**LEARNS_BY_LOSS, "metric": "accuracy"},
+    },
+    unused={
+        **TRANSLATION_ONLY,
+        **STREAM_ONLY,
+        "text.target": "a label is one token as it stands",
+        "data.max_target_tokens": "a label is one token as it stands",
+        "model.tie_embeddings": "labels have no embeddings",
+        "model.target_vectors": "labels have no embeddings",
+        "model.readout_size": "the output layer reads the pooled states",
+    },
+    unused_with_transformer={
+        **TRANSFORMER,
+        "model.embedding_size": "model.transformer has a width of its own",
+        "model.scale_embeddings": "model.transformer gives the vectors",
+    },
+)

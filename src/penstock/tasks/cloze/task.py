@@ -1,0 +1,55 @@
+"""Cloze: a token that was left out, from both sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.tasks.shared_settings import (
+    LEARNS_BY_LOSS,
+    ONE_STACK,
+    ONE_TEXT,
+    POOLING,
+    STREAM_ONLY,
+    TRANSLATION_ONLY,
+)
+from penstock.tasks.task import Task
+
+if TYPE_CHECKING:
+    from penstock.config import RunConfig
+
+
+def _problem(config: RunConfig) -> str:
+    if config.text.source.kind in ("bpe", "unigram"):
+        return (
+            f"text.source.kind = {config.text.source.kind!r}: a blank of a cloze is one token, "
+            "and a piece of a word is no blank; choose word, char or separator"
+        )
+    if not config.model.bidirectional:
+        return (
+            "model.bidirectional = false: a cloze reads both sides of a blank; what reads the left "
+            "alone is task = 'language-model'"
+        )
+    return ""
+
+
+CLOZE = Task(
+    name="cloze",
+    verb="fill",
+    trial="echo 'A ___ TEXT' | penstock fill",
+    target="none",
+    metrics=("loss", "accuracy"),
+    defaults={
+        "text": {"source": {"kind": "word"}},
+        "model": {**ONE_STACK, "token_dropout": 0.1},
+        "training": LEARNS_BY_LOSS,
+    },
+    unused={
+        **TRANSLATION_ONLY,
+        **ONE_TEXT,
+        **STREAM_ONLY,
+        **POOLING,
+        "model.transformer": "a Transformer encoder reads every token, the blank's too, so its "
+        "features hold the answer",
+    },
+    problem=_problem,
+)

@@ -1,0 +1,49 @@
+"""Language model: each token of a text from those before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.tasks.shared_settings import (
+    LEARNS_BY_LOSS,
+    ONE_STACK,
+    ONE_TEXT,
+    POOLING,
+    TRANSLATION_ONLY,
+)
+from penstock.tasks.task import Task
+
+if TYPE_CHECKING:
+    from penstock.config import RunConfig
+
+
+def _problem(config: RunConfig) -> str:
+    if config.model.bidirectional:
+        return (
+            "model.bidirectional = true: a language model predicts each token from those before "
+            "it, and the backward direction would read the answer; its training perplexity would "
+            "fall towards 1 and mean nothing (docs/chapter/bidirectional.md shows it). To fill "
+            "blanks from both sides choose task = 'cloze'"
+        )
+    return ""
+
+
+LANGUAGE_MODEL = Task(
+    name="language-model",
+    verb="generate",
+    trial="penstock generate",
+    target="none",
+    metrics=("loss", "accuracy"),
+    defaults={"model": {**ONE_STACK, "bidirectional": False}, "training": LEARNS_BY_LOSS},
+    unused={
+        **TRANSLATION_ONLY,
+        **ONE_TEXT,
+        **POOLING,
+        "model.transformer": "a Transformer encoder reads what follows a token too, so its "
+        "features hold the answer",
+        "data.max_pairs": "a text has no pairs; a part of it is data.max_characters",
+        "data.valid_pairs": "a text has no pairs; the part held out is data.valid_share",
+        "training.evaluate_sentences": "the held-out part is training.evaluate_tokens",
+    },
+    problem=_problem,
+)
