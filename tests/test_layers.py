@@ -18,7 +18,7 @@ LAYERS = {
     **dict.fromkeys(("bundle", "runtime"), 3),
     "training": 4,
     "tasks": 5,
-    **dict.fromkeys(("insight", "bench"), 6),
+    **dict.fromkeys(("insight", "bench", "api"), 6),
     "serve": 7,
     "cli": 8,
 }

@@ -1,11 +1,140 @@
-"""penstock: train, explain and ship gated recurrent sequence models from plain text."""
+"""penstock: train, explain and ship gated recurrent sequence models from plain text.
+
+`import penstock as ps` gives the names below, and promises no others. Each is imported when it is
+first used, so that the import itself is cheap and brings no torch.
+"""
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from penstock.version import __version__
+
+if TYPE_CHECKING:
+    from penstock.api import Evaluation, Run, evaluate, load, train
+    from penstock.bundle import Bundle, load_bundle, save_bundle
+    from penstock.config import (
+        DataConfig,
+        ModelConfig,
+        RunConfig,
+        SearchConfig,
+        TextConfig,
+        TokenizerConfig,
+        TrainingConfig,
+        load_config,
+    )
+    from penstock.errors import (
+        BundleError,
+        ConfigError,
+        DataError,
+        PenstockError,
+        TrainingError,
+        UsageError,
+    )
+    from penstock.metrics import CorpusScores, score_corpus
+    from penstock.search import (
+        Hypothesis,
+        Limits,
+        Ranking,
+        Step,
+        StepOutput,
+        beam_search,
+        exact_search,
+        exhaustive_search,
+        greedy_search,
+        sample_search,
+    )
+    from penstock.tasks.classification.text_classifier import TextClassifier
+    from penstock.tasks.cloze.blank_filler import BlankFiller
+    from penstock.tasks.embedder import Embedder
+    from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
+    from penstock.tasks.translation.result import Alternative, PairScore, Translation
+    from penstock.tasks.translation.search_options import Phrases, SearchOptions
+    from penstock.tasks.translation.translator import Translator
+    from penstock.text import Tokenizer
 
 # Low-precision products on a CPU are compiled for each shape and cached; the library's own limit
 # of 1024 is less than a training run meets. It reads this when torch is first used.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
-__all__ = ["__version__"]
+__all__ = [
+    "Alternative",
+    "BlankFiller",
+    "Bundle",
+    "BundleError",
+    "ConfigError",
+    "CorpusScores",
+    "DataConfig",
+    "DataError",
+    "Embedder",
+    "Evaluation",
+    "Hypothesis",
+    "Limits",
+    "ModelConfig",
+    "PairScore",
+    "PenstockError",
+    "Phrases",
+    "Ranking",
+    "Run",
+    "RunConfig",
+    "SearchConfig",
+    "SearchOptions",
+    "Step",
+    "StepOutput",
+    "TextClassifier",
+    "TextConfig",
+    "TextGenerator",
+    "Tokenizer",
+    "TokenizerConfig",
+    "TrainingConfig",
+    "TrainingError",
+    "Translation",
+    "Translator",
+    "UsageError",
+    "WritingOptions",
+    "__version__",
+    "beam_search",
+    "evaluate",
+    "exact_search",
+    "exhaustive_search",
+    "greedy_search",
+    "load",
+    "load_bundle",
+    "load_config",
+    "sample_search",
+    "save_bundle",
+    "score_corpus",
+    "train",
+]
+
+_MODULES = {
+    "penstock.api": "Evaluation Run evaluate load train",
+    "penstock.bundle": "Bundle load_bundle save_bundle",
+    "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig TextConfig TokenizerConfig "
+    "TrainingConfig load_config",
+    "penstock.errors": "BundleError ConfigError DataError PenstockError TrainingError UsageError",
+    "penstock.metrics": "CorpusScores score_corpus",
+    "penstock.search": "Hypothesis Limits Ranking Step StepOutput beam_search exact_search "
+    "exhaustive_search greedy_search sample_search",
+    "penstock.tasks.classification.text_classifier": "TextClassifier",
+    "penstock.tasks.cloze.blank_filler": "BlankFiller",
+    "penstock.tasks.embedder": "Embedder",
+    "penstock.tasks.language_model.text_generator": "TextGenerator WritingOptions",
+    "penstock.tasks.translation.result": "Alternative PairScore Translation",
+    "penstock.tasks.translation.search_options": "Phrases SearchOptions",
+    "penstock.tasks.translation.translator": "Translator",
+    "penstock.text": "Tokenizer",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
