@@ -28,6 +28,7 @@ test: lint types
 
 # a command runs again only when its script or the package has changed
 docs: $(VENV)/.installed-docs
+	$(BIN)/python docs/configuration.py
 	$(BIN)/python docs/refresh.py --remember $(VENV)/.refreshed.json
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

@@ -43,7 +43,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the Chinese pages, in the order of the English ones."""
     assert config.nav is not None
     listed = [entry for section in config.nav for entry in _entries(section)]
-    sisters = [entry.replace(CHAPTER, CHINESE) for entry in listed if entry.startswith(CHAPTER)]
+    sisters = [
+        entry.replace(CHAPTER, CHINESE) if entry.startswith(CHAPTER) else f"{entry[:-3]}.zh.md"
+        for entry in listed
+    ]
     pages = [page for page in sisters if (ROOT / "docs" / page).exists()]
     if (ROOT / "README.zh-CN.md").exists():
         pages.insert(0, HOME["README.zh-CN.md"])

@@ -50,10 +50,12 @@ ROOT = Path(__file__).parents[2]
 CHAPTER = tuple(f"docs/chapter/{p.name}" for p in sorted((ROOT / "docs/chapter").glob("*.md")))
 CHINESE = (
     "README.zh-CN.md",
+    "docs/configuration.zh.md",
     *(f"docs/chapter/zh/{p.name}" for p in sorted((ROOT / "docs/chapter/zh").glob("*.md"))),
 )
 SISTERS = {
     "README.md": "README.zh-CN.md",
+    "docs/configuration.md": "docs/configuration.zh.md",
     **{page: page.replace("docs/chapter/", "docs/chapter/zh/") for page in CHAPTER},
 }
 PAGES = (
@@ -61,6 +63,8 @@ PAGES = (
     "docs/using.md",
     "docs/serving.md",
     "docs/data.md",
+    "docs/configuration.md",
+    "docs/api.md",
     "docs/architecture.md",
     "docs/design.md",
     "docs/benchmarks.md",
@@ -350,7 +354,8 @@ def without_comments(block: Block) -> str:
 def where(page: str, link: str) -> str:
     """The file that a link leads to; a Chinese page and its sister are one."""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(page), link.partition("#")[0]))
-    return path.replace("docs/chapter/zh/", "docs/chapter/").replace(".zh-CN.md", ".md")
+    path = path.replace("docs/chapter/zh/", "docs/chapter/")
+    return re.sub(r"\.zh(-CN)?\.md$", ".md", path)
 
 
 @pytest.mark.parametrize("page", SISTERS)

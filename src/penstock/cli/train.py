@@ -44,7 +44,8 @@ def train(
         Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a key: --set model.cell=gru")
+        list[str] | None,
+        typer.Option("--set", help="Override a key (docs/configuration.md): --set model.cell=gru"),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")

@@ -21,36 +21,38 @@ class DataConfig(Section):
     """
 
     train: str | list[str] = "builtin"
+    """Training data: a file of pairs (TSV, CSV, JSONL), two line-parallel files, labelled texts or
+    plain text, by task; `builtin` is the built-in English-French corpus."""
     valid: str | list[str] | None = None
-    valid_pairs: int = Field(
-        default=1000,
-        ge=1,
-        description="held out by source (lines of a cloze by their text) when `valid` is absent",
-    )
-    valid_share: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="language model: the last part of the text, held out when `valid` is absent",
-    )
-    max_characters: int | None = Field(
-        default=None, ge=2, description="language model: only the first characters of the text"
-    )
-    normalize: Literal["none", "letters"] = Field(
-        default="none",
-        description="letters: only a-z in lower case, anything else a space, as the chapter reads "
-        "The Time Machine",
-    )
-    join_lines: bool = Field(
-        default=False, description="language model: running text, line ends are spaces"
-    )
+    """Held-out data, in the same formats; `rest` takes what follows the first `max_pairs` pairs,
+    without their sources, or the first `max_characters` of a text; default: hold some out."""
+    valid_pairs: int = Field(default=1000, ge=1)
+    """Without `valid`: the most pairs (lines of a cloze) to hold out, by source; at most one source
+    in ten is."""
+    valid_share: float = Field(default=0.05, gt=0, lt=1)
+    """Without `valid`: the share of the text to hold out, from its end."""
+    max_characters: int | None = Field(default=None, ge=2)
+    """Read only the first characters of the text; default: all."""
+    normalize: Literal["none", "letters"] = "none"
+    """`letters` keeps a to z in lower case and turns all else into spaces, as the chapter reads The
+    Time Machine."""
+    join_lines: bool = False
+    """Read running text: line ends become spaces."""
     columns: list[int | str] | None = Field(default=None, min_length=2, max_length=2)
+    """The source and target column, as numbers from 1 or as names in the header row or JSON keys;
+    default: the first two, or `source` and `target`."""
     on_error: Literal["stop", "skip"] = "stop"
+    """At an unusable line: `stop`, or `skip` it and report how many were skipped."""
     max_pairs: int | None = Field(default=None, ge=1)
+    """Read only the first pairs (lines of a cloze); default: all."""
     max_source_tokens: int = Field(default=256, ge=2)
+    """Longest source, in tokens; longer training texts are cut, longer inputs are split when
+    translating."""
     max_target_tokens: int = Field(default=256, ge=2)
+    """Longest target, in tokens; longer training texts are cut."""
     source_language: str | None = None
+    """Language code of the source, for the service."""
     target_language: str | None = None
-    cache: str | None = Field(
-        default=None, description="folder for tokenised data; default: in the run"
-    )
+    """Language code of the target, for the service."""
+    cache: str | None = None
+    """Folder for tokenized data, to share between runs; default: `data/` in the run directory."""

@@ -18,63 +18,67 @@ class ModelConfig(Section):
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    gru_form: Literal["after", "before"] = Field(
-        default="after",
-        description="where the reset gate acts: after the product (cuDNN) or before (book)",
-    )
+    """The recurrent cell."""
+    gru_form: Literal["after", "before"] = "after"
+    """Where the reset gate acts: `after` the matrix product (cuDNN's form) or `before` it (the
+    book's; needs `backend = "reference"`)."""
     embedding_size: int = Field(default=256, ge=1)
+    """Width of a token's embedding."""
     hidden_size: int = Field(default=512, ge=1)
-    num_layers: int = Field(default=1, ge=1, description="of the one stack of other tasks")
+    """Width of a layer's state; a bidirectional layer gives each direction half of it."""
+    num_layers: int = Field(default=1, ge=1)
+    """Layers of the recurrent stack."""
     encoder_layers: int = Field(default=1, ge=1)
+    """Layers of the encoder."""
     decoder_layers: int = Field(default=2, ge=1)
+    """Layers of the decoder."""
     bidirectional: bool = True
+    """Read the source (or the only text) in both directions."""
     residual: bool = False
+    """Add a layer's input to its output where the widths agree."""
     layer_norm: bool = False
+    """Normalize both matrix products inside the cell; needs `backend = "reference"`."""
     attention: Literal["none", "dot", "general", "additive", "multihead"] = "general"
-    attention_size: int | None = Field(default=None, ge=1, description="default: hidden_size")
+    """How the decoder scores source positions; `none` leaves it the encoder's final state alone."""
+    attention_size: int | None = Field(default=None, ge=1)
+    """Width of attention's queries and keys; default: `hidden_size`."""
     attention_heads: int = Field(default=4, ge=1)
-    readout_size: int | None = Field(
-        default=None,
-        ge=0,
-        description="layer before the output; default: embedding_size with attention or tied "
-        "embeddings, else none (0)",
-    )
-    scale_embeddings: bool = Field(
-        default=False,
-        description="inputs of unit variance: table of N(0, 1/E), times √E on the way in",
-    )
+    """Heads of `multihead` attention."""
+    readout_size: int | None = Field(default=None, ge=0)
+    """Width of the layer before the output, 0 for no such layer; default: `embedding_size` with
+    attention or tied embeddings, otherwise 0."""
+    scale_embeddings: bool = False
+    """Give inputs unit variance: embeddings are drawn from N(0, 1/E) and multiplied by √E."""
     tie_embeddings: Literal["none", "decoder", "all"] = "decoder"
-    source_vectors: str | None = Field(
-        default=None,
-        description="file of word vectors that the source's embedding begins with; the one text's "
-        "where there is one",
-    )
-    target_vectors: str | None = Field(default=None, description="the same for the target")
-    freeze_vectors: bool = Field(
-        default=False, description="embeddings that begin with a file's vectors are not trained"
-    )
-    transformer: str | None = Field(
-        default=None,
-        description="folder of a pretrained encoder, whose vectors, never trained, take the place "
-        "of the source's embedding; it brings its tokenizer (extra `transformers`)",
-    )
-    pooling: Literal["final", "mean", "max"] = Field(
-        default="max", description="classification: how a sentence's states become one vector"
-    )
+    """Share weights: `decoder` uses one matrix for the target's embedding and the output, `all` for
+    the source's embedding too (needs `text.shared`)."""
+    source_vectors: str | None = None
+    """File of word vectors (word2vec, GloVe, fastText) to initialize the source's embedding."""
+    target_vectors: str | None = None
+    """File of word vectors to initialize the target's embedding."""
+    freeze_vectors: bool = False
+    """Do not train embeddings that were initialized from a file."""
+    transformer: str | None = None
+    """Folder of a pretrained Transformer encoder whose frozen features replace the source's
+    embedding; it brings its own tokenizer (extra `transformers`)."""
+    pooling: Literal["final", "mean", "max"] = "max"
+    """How the states of a sentence become one vector."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Dropout between layers, after the encoder and before the output."""
     embedding_dropout: float = Field(default=0.1, ge=0, lt=1)
-    token_dropout: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="input tokens that are <unk> in training; not in translation",
-    )
-    weight_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="of the recurrent weights (DropConnect)"
-    )
+    """Dropout on the embeddings."""
+    token_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of input tokens replaced by `<unk>` in training."""
+    weight_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout on the recurrent weights (DropConnect)."""
     variational_dropout: bool = True
+    """Use one dropout mask for all positions of a sequence."""
     initialization: Literal["uniform", "xavier", "orthogonal", "normal"] = "uniform"
+    """Initial weights: `uniform` in ±0.1, `xavier`, `orthogonal` recurrent matrices, or `normal`
+    with deviation 0.01; the first and third start an LSTM with forget bias 1."""
     backend: Literal["fused", "reference"] = "fused"
+    """`fused` computes a layer over all positions at once; `reference` steps through the cell's
+    equations. Both give the same results."""
 
     @property
     def resolved_readout_size(self) -> int:

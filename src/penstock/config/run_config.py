@@ -27,9 +27,13 @@ class RunConfig(Section):
     """
 
     task: str = TRANSLATION.name
+    """What the model learns: `translation`, `language-model`, `classification` or `cloze`."""
     seed: int = Field(default=1, ge=0, lt=2**63)
+    """Seed of every random choice: initial weights, order of the data, dropout."""
     threads: int | None = Field(default=None, ge=1)
+    """CPU threads; default: as many as torch chooses."""
     device: str = "auto"
+    """Where to train: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()

@@ -17,7 +17,13 @@ class Section(BaseModel):
     """One section: frozen; unknown keys and values of another type are errors."""
 
     # strict: `max_updates = true` is no 1, and `bidirectional = "no"` no False
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,  # the reference page is made of them
+    )
 
     if not TYPE_CHECKING:  # a type checker derives the signature from the fields
 

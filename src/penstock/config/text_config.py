@@ -15,16 +15,23 @@ class TokenizerConfig(Section):
     """How one side's text becomes tokens."""
 
     kind: TokenizerKind = "bpe"
+    """How text is cut into tokens: `bpe` and `unigram` learn pieces of words; `word` takes the
+    chapter's lower-case words, `char` characters, `separator` what stands between separators."""
     vocab_size: int = Field(default=8000, ge=8)
+    """Most entries of the vocabulary, the four reserved tokens included; at least 260 for `bpe` and
+    `unigram`."""
     min_frequency: int = Field(default=2, ge=1)
+    """Leave out symbols that occur fewer times in the training data; not used by `unigram`."""
     separator: str = Field(default=" ", min_length=1)
+    """What divides the tokens of kind `separator`."""
 
 
 class TextConfig(Section):
     """The tokenizers of both sides."""
 
     source: TokenizerConfig = TokenizerConfig()
+    """Tokenizer of the source, or of the only text."""
     target: TokenizerConfig = TokenizerConfig()
-    shared: bool = Field(
-        default=False, description="one tokenizer, trained on both sides as `source` says"
-    )
+    """Tokenizer of the target."""
+    shared: bool = False
+    """Train one tokenizer on both sides, as `text.source` describes it."""

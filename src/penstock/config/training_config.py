@@ -20,54 +20,61 @@ class TrainingConfig(Section):
     """
 
     max_updates: int = Field(default=20_000, ge=1)
+    """Stop after this many updates of the weights."""
     max_epochs: int | None = Field(default=None, ge=1)
+    """Stop after this many passes over the data; default: no limit."""
     max_minutes: float | None = Field(default=None, gt=0)
-    batch_tokens: int = Field(
-        default=400,
-        ge=1,
-        description="target tokens a batch, padding included; source tokens "
-        "where there is no target",
-    )
-    batch_sentences: int | None = Field(
-        default=None, ge=1, description="a fixed number instead of tokens"
-    )
-    window: int = Field(
-        default=64, ge=1, description="language model: tokens that the gradient flows back"
-    )
-    sampling: Literal["sequential", "random"] = Field(
-        default="sequential",
-        description="language model: windows follow each other and the state is carried, "
-        "detached; or they come in random order and begin at zero",
-    )
+    """Stop after this time; default: no limit."""
+    batch_tokens: int = Field(default=400, ge=1)
+    """Target tokens per batch, padding included; source tokens where there is no target."""
+    batch_sentences: int | None = Field(default=None, ge=1)
+    """Sentences per batch, instead of `batch_tokens`; default: `batch_tokens` applies."""
+    window: int = Field(default=64, ge=1)
+    """Tokens per window: how far back the gradient flows."""
+    sampling: Literal["sequential", "random"] = "sequential"
+    """`sequential` windows follow each other and carry the state, detached; `random` ones are
+    shuffled and start from a zero state."""
     accumulate: int = Field(default=1, ge=1)
+    """Batches per update."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """The optimizer."""
     learning_rate: float = Field(default=2e-3, gt=0)
+    """The rate after warm-up."""
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
+    """After warm-up: `cosine` falls to 1 % of the rate at `max_updates`, `inverse-sqrt` falls with
+    the square root of the update, `plateau` falls when the score stops improving, `constant` stays.
+    """
     warmup_updates: int = Field(default=200, ge=0)
+    """Updates over which the rate rises linearly from zero."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay; decoupled for `adamw`."""
     beta2: float = Field(default=0.98, gt=0, lt=1)
+    """Adam's decay of the squared gradients."""
     clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient, per token; a larger one is scaled down."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    average_decay: float | None = Field(
-        default=0.998,
-        gt=0,
-        lt=1,
-        description="of the moving average of the weights that is evaluated and "
-        "kept; none: the weights themselves",
-    )
+    """Probability spread over the whole vocabulary in the training target."""
+    average_decay: float | None = Field(default=0.998, gt=0, lt=1)
+    """Decay of the moving average of the weights, which is what is evaluated and saved; `none`:
+    save the weights themselves."""
     precision: Precision = "auto"
+    """`bf16` computes matrix products in bfloat16, `fp32` in single precision; `auto` takes bf16
+    where it is faster."""
     metric: Metric = "bleu"
-    keep: Literal["best", "last"] = Field(
-        default="best", description="which weights `model/` holds"
-    )
-    evaluate_every: int | None = Field(
-        default=500, ge=1, description="updates; none: once an epoch"
-    )
+    """Held-out score that selects the best model; each task has its own."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights `model/` holds: those with the `best` score or the `last`."""
+    evaluate_every: int | None = Field(default=500, ge=1)
+    """Updates between evaluations; `none`: one at the end of each epoch."""
     evaluate_sentences: int = Field(default=500, ge=1)
-    evaluate_tokens: int = Field(
-        default=50_000, ge=1, description="language model: of the held-out text, from its beginning"
-    )
-    patience: int | None = Field(default=10, ge=1, description="evaluations without a better score")
+    """Held-out sentences to evaluate on, from the first."""
+    evaluate_tokens: int = Field(default=50_000, ge=1)
+    """Held-out tokens to evaluate on, from the first."""
+    patience: int | None = Field(default=10, ge=1)
+    """Stop after this many evaluations without a better score; `none`: never."""
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
+    """What schedule `plateau` multiplies the rate by."""
     plateau_patience: int = Field(default=2, ge=1)
+    """Evaluations without a better score before it does."""
     checkpoint_minutes: float = Field(default=10.0, gt=0)
+    """Time between checkpoints."""
