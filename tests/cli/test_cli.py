@@ -333,10 +333,33 @@ def test_evaluate_json(penstock: Run, tiny_run: Path, pairs: Path) -> None:
     ran = penstock("evaluate", "-m", tiny_run, pairs, "--json")
     assert (ran.code, ran.out.count("\n")) == (0, 1)
     value = json.loads(ran.out)
-    wanted = {"bleu", "chrf", "exact_match", "wer", "signature", "sentences", "seconds"}
+    wanted = {"bleu", "chrf", "exact_match", "ser", "wer", "signature", "sentences", "seconds"}
     assert wanted <= value.keys()
     assert value["sentences"] == 2
     assert "BLEU|nrefs:1" in value["signature"]
+
+
+def test_phones_have_ser_and_per_while_training_and_after(
+    penstock: Run, config: Path, tmp_path: Path
+) -> None:
+    data, run = tmp_path / "phones.tsv", tmp_path / "run"
+    data.write_text("".join(f"{a}{b}\t{a.upper()} {b.upper()}\n" for a in "abcdefg" for b in "xyz"))
+    sets = [f"data.train={data}", "text.target.kind=separator", "training.evaluate_every=1"]
+    options = [part for each in sets for part in ("--set", each)]
+    trained = penstock("train", config, "--out", run, *options)
+    assert trained.code == 0, trained.err
+    assert re.search(r"exact [\d.]+%  SER [\d.]+%  PER [\d.]+%", trained.err)
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    shown = next(event for event in events if event["event"] == "evaluation")
+    assert shown["ser"] == 100 - shown["exact_match"]
+    assert "per" in shown
+    assert "wer" not in shown
+    table = penstock("evaluate", "-m", run, data).out
+    assert re.search(r"exact %\t[\d.]+\nSER %\t[\d.]+\nPER %\t[\d.]+\nsearch\t", table)
+    values = json.loads(penstock("evaluate", "-m", run, data, "--json").out)
+    assert values["ser"] == 100 - values["exact_match"]
+    assert "wer" not in values
+    refused(penstock("evaluate", "-m", run, data, "--metrics", "cerr"), 2, "did you mean 'cer'?")
 
 
 def test_evaluate_as_text_and_to_a_file(penstock: Run, tiny_run: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from penstock.metrics import (
     CORPUS_METRICS,
     bleu,
     edit_distance,
+    error_rates_for,
     exact_match,
     ngram_precisions,
     score_corpus,
@@ -108,7 +109,7 @@ def test_single_reference_scores_are_sacrebleus() -> None:
     assert scores.bleu == sacrebleu.corpus_bleu(HYPOTHESES, [references]).score
     assert scores.chrf == sacrebleu.corpus_chrf(HYPOTHESES, [references]).score
     assert scores.ter == sacrebleu.corpus_ter(HYPOTHESES, [references]).score
-    assert (scores.exact_match, scores.wer, scores.per) == (None, None, None)
+    assert (scores.exact_match, scores.ser, scores.wer, scores.per) == (None, None, None, None)
 
 
 def test_bleu_with_unequal_numbers_of_references_by_hand() -> None:
@@ -146,7 +147,8 @@ def test_a_corpus_against_itself_is_perfect(tokens: list[list[str]]) -> None:
     scores = score_corpus(lines, [[line] for line in lines], CORPUS_METRICS, separator=" ")
     assert scores.bleu == pytest.approx(100)
     assert scores.chrf == pytest.approx(100)
-    assert (scores.ter, scores.exact_match, scores.wer, scores.per) == (0, 100, 0, 0)
+    assert (scores.ter, scores.exact_match, scores.ser) == (0, 100, 0)
+    assert (scores.wer, scores.per, scores.cer) == (0, 0, 0)
     assert scores.sentences == len(lines)
 
 
@@ -201,18 +203,32 @@ def test_exact_match_minds_everything_but_white_space() -> None:
     assert exact_match(hypotheses, references) == 50.0
 
 
-def test_phones_have_wer_over_sequences_and_per_over_phones() -> None:
+def test_error_rates_mean_the_same_with_and_without_a_separator() -> None:
     hypotheses = ["a b c", "d e", "f"]
     references = [["a b c"], ["d o e"], ["g", "f"]]
-    scores = score_corpus(hypotheses, references, ("wer", "per"), separator=" ")
-    assert scores.wer == pytest.approx(100 / 3)
-    assert scores.per == pytest.approx(100 / 7)
-    assert score_corpus(hypotheses, references, ("wer",)).wer == pytest.approx(100 / 7)
+    for separator in (None, " "):
+        scores = score_corpus(hypotheses, references, ("ser", "wer", "cer"), separator=separator)
+        assert scores.ser == pytest.approx(100 / 3)
+        assert scores.wer == pytest.approx(100 / 7)
+        assert scores.cer == pytest.approx(200 / 11)
+    assert score_corpus(hypotheses, references, ("per",), separator=" ").per == pytest.approx(
+        100 / 7
+    )
 
 
 def test_phones_may_hold_spaces_where_the_separator_is_another() -> None:
-    scores = score_corpus(["a b|c"], [["a|b|c"]], ("wer", "per"), separator="|")
-    assert (scores.wer, scores.per) == (100.0, pytest.approx(200 / 3))
+    scores = score_corpus(["a b|c"], [["a|b|c"]], ("ser", "wer", "per"), separator="|")
+    assert (scores.ser, scores.wer, scores.per) == (100.0, 200.0, pytest.approx(200 / 3))
+
+
+def test_characters_are_counted_with_white_space_as_one_space() -> None:
+    assert score_corpus(["a\u00a0 bx"], [["a b y"]], ("cer",)).cer == pytest.approx(40)
+
+
+def test_symbol_error_rates_have_the_name_of_the_symbol() -> None:
+    assert error_rates_for("separator") == ("ser", "per")
+    assert error_rates_for("char") == ("ser", "wer", "cer")
+    assert {error_rates_for(kind) for kind in ("word", "bpe", "unigram")} == {("ser", "wer")}
 
 
 def test_sequence_error_rate_is_the_rest_of_exact_match() -> None:
@@ -251,5 +267,5 @@ def test_unknown_metrics_are_refused() -> None:
 
 
 def test_per_needs_a_separator() -> None:
-    with pytest.raises(UsageError, match=r"'per' counts errors over separated tokens .* use 'wer'"):
+    with pytest.raises(UsageError, match=r"'per' counts errors .* use 'wer', over char.* 'cer'"):
         score_corpus(["a"], [["a"]], ("per",))

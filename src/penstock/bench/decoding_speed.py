@@ -8,6 +8,7 @@ times of different runs on a shared machine are not.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -242,6 +243,8 @@ def profile_decoding(
     """
     work = Work(InferenceModel(model, precision=precision), sources, search, beam_size)
     work.decode()
+    # torch's profiler reads it at first use; its lines on stderr say only that it starts and stops
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         whole = _seconds(work.decode)
     seconds = dict.fromkeys(_KINDS, 0.0)

@@ -45,7 +45,8 @@ def evaluate(
     data: Data,
     model: Models,
     metrics: Annotated[
-        str | None, typer.Option(help="Of bleu,chrf,ter,exact,wer,per. Default: those that apply.")
+        str | None,
+        typer.Option(help="Of bleu,chrf,ter,exact,ser,wer,per,cer. Default: those that apply."),
     ] = None,
     preprocess: Annotated[
         bool, typer.Option("--preprocess", help="Compare in the book's form: lower case, spaced.")
@@ -74,7 +75,7 @@ def evaluate(
     from penstock.cli.search_report import report_searches
     from penstock.cli.text_evaluation import measure
     from penstock.files import atomic_write
-    from penstock.metrics import score_corpus
+    from penstock.metrics import error_rates_for, score_corpus
     from penstock.runtime.device import choose_device
     from penstock.tasks.translation.translator import Translator
     from penstock.text import preprocess as in_book_form
@@ -101,10 +102,9 @@ def evaluate(
     if search_report:
         report_searches(translator, pairs, options, as_json=as_json)
         return
-    kind = translator.bundle.config.text
-    side = kind.source if kind.shared else kind.target
-    separator = side.separator if side.kind == "separator" else None
-    wanted = _wanted(metrics, phones=separator is not None)
+    side = translator.bundle.config.text.target_side
+    separator = side.symbol_separator
+    wanted = _wanted(metrics) or ["bleu", "chrf", "exact_match", *error_rates_for(side.kind)]
     # a misspelt metric is told now, not after the translation
     score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], wanted,
                  separator=separator)  # fmt: skip
@@ -133,11 +133,9 @@ def evaluate(
     _show(scores, wanted, recipe, seconds, as_json=as_json)
 
 
-def _wanted(metrics: str | None, *, phones: bool) -> list[str]:
+def _wanted(metrics: str | None) -> list[str]:
     """Names of metrics as `score_corpus` has them."""
-    if not metrics:
-        return ["bleu", "chrf", "exact_match", "wer", *(["per"] if phones else [])]
-    names = [name.strip() for name in metrics.split(",")]
+    names = [name.strip() for name in metrics.split(",")] if metrics else []
     return ["exact_match" if name == "exact" else name for name in names]
 
 
@@ -174,8 +172,10 @@ _LABELS = {
     "chrf": "chrF",
     "ter": "TER",
     "exact_match": "exact %",
+    "ser": "SER %",
     "wer": "WER %",
     "per": "PER %",
+    "cer": "CER %",
 }
 
 

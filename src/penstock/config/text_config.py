@@ -25,6 +25,11 @@ class TokenizerConfig(Section):
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""
 
+    @property
+    def symbol_separator(self) -> str | None:
+        """What divides symbols such as phones; None for every other kind of tokenizer."""
+        return self.separator if self.kind == "separator" else None
+
 
 class TextConfig(Section):
     """The tokenizers of both sides."""
@@ -35,3 +40,8 @@ class TextConfig(Section):
     """Tokenizer of the target."""
     shared: bool = False
     """Train one tokenizer on both sides, as `text.source` describes it."""
+
+    @property
+    def target_side(self) -> TokenizerConfig:
+        """The tokenizer of target text."""
+        return self.source if self.shared else self.target

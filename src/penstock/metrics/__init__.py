@@ -1,7 +1,12 @@
 """Metrics: the chapter's sentence BLEU, and scores of a corpus."""
 
 from penstock.metrics.bleu import bleu, ngram_precisions
-from penstock.metrics.corpus_scores import CORPUS_METRICS, CorpusScores, score_corpus
+from penstock.metrics.corpus_scores import (
+    CORPUS_METRICS,
+    CorpusScores,
+    error_rates_for,
+    score_corpus,
+)
 from penstock.metrics.error_rates import (
     edit_distance,
     exact_match,
@@ -14,6 +19,7 @@ __all__ = [
     "CorpusScores",
     "bleu",
     "edit_distance",
+    "error_rates_for",
     "exact_match",
     "ngram_precisions",
     "score_corpus",

@@ -20,7 +20,7 @@ from penstock.metrics.error_rates import (
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
-CORPUS_METRICS = ("bleu", "chrf", "ter", "exact_match", "wer", "per")
+CORPUS_METRICS = ("bleu", "chrf", "ter", "exact_match", "ser", "wer", "per", "cer")
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class CorpusScores:
         chrf: sacreBLEU's chrF2, 0 to 100.
         ter: sacreBLEU's TER in percent; may exceed 100.
         exact_match: percentage of sentences equal to any reference, white space aside.
-        wer: token error rate over words in percent; for separator targets the percentage of
-            sequences not exactly right (g2p's WER).
-        per: token error rate over separator-divided tokens in percent (phone error rate).
+        ser: percentage of sentences that equal no reference (sequence error rate).
+        wer: edits per word in percent (word error rate); a word is what white space divides.
+        per: edits per separated symbol in percent (phone error rate).
+        cer: edits per character in percent (character error rate), white space as in `exact_match`.
         sentences: how many were scored.
         signature: how sacreBLEU computed its scores, `BLEU|nrefs:1|case:mixed|...`, one for each
             asked and a space between; None where none was asked.
@@ -45,26 +46,35 @@ class CorpusScores:
     chrf: float | None = None
     ter: float | None = None
     exact_match: float | None = None
+    ser: float | None = None
     wer: float | None = None
     per: float | None = None
+    cer: float | None = None
     signature: str | None = None
+
+
+def error_rates_for(kind: str) -> tuple[str, ...]:
+    """Error rates that suit a target tokenizer: of sequences, and of what its text consists of.
+
+    Phones divided by spaces are not words, so 'separator' has PER in place of WER.
+    """
+    return {"separator": ("ser", "per"), "char": ("ser", "wer", "cer")}.get(kind, ("ser", "wer"))
 
 
 def score_corpus(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
-    metrics: Sequence[str] = ("bleu", "chrf", "exact_match", "wer"),
+    metrics: Sequence[str] = ("bleu", "chrf", "exact_match", "ser", "wer"),
     *,
     separator: str | None = None,
 ) -> CorpusScores:
     """Score hypotheses against one or more references each; numbers of references may differ.
 
     Args:
-        hypotheses: one a sentence, in plain (detokenized) text; empty ones count.
+        hypotheses: one per sentence, in plain (detokenized) text; empty ones count.
         references: for each sentence its references, at least one.
-        metrics: any of `bleu`, `chrf`, `ter`, `exact_match`, `wer`, `per`.
-        separator: what divides the tokens of separator targets (phones). It gives `wer` its
-            meaning in g2p, and `per` needs it.
+        metrics: any of `CORPUS_METRICS`.
+        separator: what divides the symbols of separator targets (phones); `per` needs it.
 
     Raises:
         UsageError: an unknown metric, or `per` without separator.
@@ -81,12 +91,12 @@ def score_corpus(
         signatures.append(f"{result.name}|{metric.get_signature().format()}")
     if "exact_match" in metrics:
         scores["exact_match"] = exact_match(hypotheses, references)
-    if "wer" in metrics and not separator:
-        scores["wer"] = token_error_rate(hypotheses, references)
-    elif "wer" in metrics and separator:
-        scores["wer"] = sequence_error_rate(hypotheses, references, tokenize=_divide_by(separator))
-    if "per" in metrics and separator:
-        scores["per"] = token_error_rate(hypotheses, references, tokenize=_divide_by(separator))
+    symbols = _divide_by(separator) if separator else str.split
+    if "ser" in metrics:
+        scores["ser"] = sequence_error_rate(hypotheses, references, tokenize=symbols)
+    for name, tokenize in {"wer": str.split, "per": symbols, "cer": _characters}.items():
+        if name in metrics:
+            scores[name] = token_error_rate(hypotheses, references, tokenize=tokenize)
     return CorpusScores(len(hypotheses), **scores, signature=" ".join(signatures) or None)
 
 
@@ -101,7 +111,7 @@ def _require_known(metrics: Sequence[str], separator: str | None) -> None:
     if not separator and "per" in metrics:
         raise UsageError(
             "metric 'per' counts errors over separated tokens such as phones: it needs the "
-            "separator of a target of kind 'separator'; over words use 'wer'"
+            "separator of a target of kind 'separator'; over words use 'wer', over characters 'cer'"
         )
 
 
@@ -119,6 +129,10 @@ def _sacrebleu_metrics(names: Sequence[str]) -> dict[str, Metric]:
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
     """References by rank, as sacreBLEU wants them; None where a sentence has fewer."""
     return [list(stream) for stream in itertools.zip_longest(*references)]
+
+
+def _characters(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _divide_by(separator: str) -> Tokenize:

@@ -1,8 +1,9 @@
 """Error rates in percent: edits per token, and whole sequences right or wrong.
 
-Two fields use 'WER' differently. In translation and speech it is the token error rate over words.
-In grapheme-to-phoneme work (SIGMORPHON, https://aclanthology.org/2020.sigmorphon-1.2) it is the
-share of words whose phones are not exactly right, and the token error rate over phones is PER.
+WER here is the token error rate over words, as in translation and speech. Grapheme-to-phoneme work
+(SIGMORPHON, https://aclanthology.org/2020.sigmorphon-1.2) calls the sequence error rate WER, since
+its sequences are the phones of one word; here that is SER. PER and CER are the token error rate
+over phones and over characters.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def sequence_error_rate(
     *,
     tokenize: Tokenize = str.split,
 ) -> float:
-    """Percentage of hypotheses whose tokens equal those of no reference: WER in g2p's sense.
+    """Percentage of hypotheses whose tokens equal those of no reference.
 
     Raises:
         DataError: as `require_aligned`.
@@ -83,7 +84,7 @@ def token_error_rate(
     token count as one token in all, so that the rate is finite.
 
     Args:
-        hypotheses: one a sentence.
+        hypotheses: one per sentence.
         references: one or more for each, numbers may differ.
         tokenize: text to tokens; by default what white space divides (U+00A0 and U+202F too).
 

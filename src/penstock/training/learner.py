@@ -29,14 +29,14 @@ class HeldOutScores:
 
     Attributes:
         loss: mean cross-entropy a token or sentence, in nats, without smoothing.
-        metrics: what else is measured, in per cent.
+        metrics: what else is measured, in percent.
         recipe: how it was measured: signature, search, baselines.
         samples: examples to look at, always of the same inputs.
         unit: what the loss is a mean over.
     """
 
     loss: float
-    metrics: Mapping[Metric, float] = field(default_factory=dict[Metric, float])
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
     samples: Sequence[str] = ()
     unit: Literal["token", "sentence"] = "token"

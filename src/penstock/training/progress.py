@@ -11,15 +11,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from penstock.files import atomic_write
 from penstock.json_types import is_object
-from penstock.tasks import Metric
 from penstock.training.learner import HeldOutScores
 
 LOG = "log.jsonl"
 
-_METRICS: dict[Metric, str] = {
+_METRICS = {
     "bleu": "BLEU {:.1f}",
     "chrf": "chrF {:.1f}",
     "exact_match": "exact {:.1f}%",
+    "ser": "SER {:.1f}%",
+    "wer": "WER {:.1f}%",
+    "per": "PER {:.1f}%",
+    "cer": "CER {:.1f}%",
     "accuracy": "accuracy {:.1f}%",
     "f1": "F1 {:.1f}%",
 }

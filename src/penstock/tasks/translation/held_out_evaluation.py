@@ -8,7 +8,7 @@ import torch
 from penstock.config import Precision
 from penstock.data.batches import Batch, collate, cut_by_tokens
 from penstock.data.pair import Pair
-from penstock.metrics import score_corpus
+from penstock.metrics import error_rates_for, score_corpus
 from penstock.nn import Seq2Seq
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.translation.translator import Translator
@@ -39,17 +39,14 @@ class Evaluator:
         results = self.translator.translate([p.source for p in self.pairs], search="greedy")
         model.train()
         texts = [result.text for result in results]
-        scores = score_corpus(
-            texts, [p.targets for p in self.pairs], ("bleu", "chrf", "exact_match")
-        )
+        side = self.translator.bundle.config.text.target_side
+        metrics = ("bleu", "chrf", "exact_match", *error_rates_for(side.kind))
+        references = [pair.targets for pair in self.pairs]
+        scores = score_corpus(texts, references, metrics, separator=side.symbol_separator)
         shown = [len(self.pairs) * i // 3 for i in range(min(3, len(self.pairs)))]
         return HeldOutScores(
             loss=loss,
-            metrics={
-                "bleu": scores.bleu or 0.0,
-                "chrf": scores.chrf or 0.0,
-                "exact_match": scores.exact_match or 0.0,
-            },
+            metrics={name: getattr(scores, name) for name in metrics},
             recipe={"signature": scores.signature or "", "search": "greedy"},
             samples=[
                 f"{self.pairs[i].source}\n= {self.pairs[i].target}\n> {texts[i]}" for i in shown

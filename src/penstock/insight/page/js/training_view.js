@@ -8,7 +8,8 @@ import { ask } from "./service.js";
 import { say } from "./strings.js";
 
 const POLL = 2000; // ms between looks at a run that trains
-const METRICS = ["bleu", "accuracy", "f1", "chrf", "exact_match"]; // the first that is there is drawn
+// the first that is there is drawn
+const METRICS = ["bleu", "accuracy", "f1", "chrf", "exact_match", "ser", "wer", "per", "cer"];
 
 export function trainingView(place, trouble) {
   let name = null;
