@@ -59,7 +59,7 @@ def run(command: str) -> str:
         SystemExit: it failed.
     """
     program, *arguments = shlex.split(command)
-    module = ["-m", "penstock.cli.app"] if program == "penstock" else [program]
+    module = ["-m", "penstock"] if program == "penstock" else [program]
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "matplotlibrc"
         settings.write_text("svg.hashsalt: penstock\n", encoding="utf-8")

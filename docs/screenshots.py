@@ -58,7 +58,7 @@ def serving(server: str) -> Generator[str, None, None]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "penstock.cli.app"]
+    command = [sys.executable, "-m", "penstock"]
     command = ["penstock"] if shutil.which("penstock") else command
     arguments = ["serve", "-m", server, "--run", server, "--port", str(port)]
     process = subprocess.Popen([*command, *arguments])

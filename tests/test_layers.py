@@ -21,6 +21,7 @@ LAYERS = {
     **dict.fromkeys(("insight", "bench", "api"), 6),
     "serve": 7,
     "cli": 8,
+    "__main__": 9,
 }
 # Upward imports that are left: the networks moved to tasks/ before the table that builds them.
 # Each goes when a task is one value; no other may come.

@@ -35,7 +35,7 @@ class Process:
     def __init__(self, *arguments: str) -> None:
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "penstock.cli.app", "serve", "--port", "0", *arguments],
+            [sys.executable, "-m", "penstock", "serve", "--port", "0", *arguments],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -8,6 +8,7 @@ import sys
 from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from penstock.cli import (
     annotate,
@@ -28,8 +29,21 @@ from penstock.cli.console import note
 from penstock.errors import PenstockError
 from penstock.version import __version__
 
+
+class _Group(TyperGroup):
+    """Commands that say that they were interrupted: Typer itself exits without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            note("penstock: interrupted")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="penstock",
+    cls=_Group,
     help="Train, evaluate and use gated recurrent sequence models, from plain text.",
     no_args_is_help=True,
     add_completion=False,
@@ -150,7 +164,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     # torch has an error of its own for GPUs only
     said = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(text in str(error) for text in said)
-
-
-if __name__ == "__main__":
-    main()
