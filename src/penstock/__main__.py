@@ -1,4 +1,4 @@
-"""Entry point of the `penstock` command; an interrupt during its imports ends it in one line too."""
+"""Entry point of `penstock`; an interrupt during its imports ends it in one line too."""
 
 from __future__ import annotations
 

@@ -238,15 +238,15 @@ def _lines(data: Any) -> list[str]:
 
 
 def _of_translations(translator: Translator, pairs: Sequence[Pair]) -> Evaluation:
-    from penstock.metrics import score_corpus
+    from penstock.metrics import metrics_for, score_corpus
     from penstock.tasks.translation.search_options import SearchOptions
 
     text, search = translator.bundle.config.text, translator.bundle.config.search
-    side = text.source if text.shared else text.target
-    separator = side.separator if side.kind == "separator" else None
-    metrics = ["bleu", "chrf", "exact_match", "wer", *(["per"] if separator is not None else [])]
+    side = text.target_side
+    metrics = metrics_for(side.kind)
     outputs = [result.text for result in translator.translate([pair.source for pair in pairs])]
-    found = score_corpus(outputs, [pair.targets for pair in pairs], metrics, separator=separator)
+    references = [pair.targets for pair in pairs]
+    found = score_corpus(outputs, references, metrics, separator=side.symbol_separator)
     options = SearchOptions()
     return Evaluation(
         {name: getattr(found, name) for name in metrics},

@@ -16,8 +16,8 @@ from penstock.metrics import (
     CORPUS_METRICS,
     bleu,
     edit_distance,
-    error_rates_for,
     exact_match,
+    metrics_for,
     ngram_precisions,
     score_corpus,
     sequence_error_rate,
@@ -226,9 +226,10 @@ def test_characters_are_counted_with_white_space_as_one_space() -> None:
 
 
 def test_symbol_error_rates_have_the_name_of_the_symbol() -> None:
-    assert error_rates_for("separator") == ("ser", "per")
-    assert error_rates_for("char") == ("ser", "wer", "cer")
-    assert {error_rates_for(kind) for kind in ("word", "bpe", "unigram")} == {("ser", "wer")}
+    always = ("bleu", "chrf", "exact_match", "ser")
+    assert metrics_for("separator") == (*always, "per")
+    assert metrics_for("char") == (*always, "wer", "cer")
+    assert {metrics_for(kind) for kind in ("word", "bpe", "unigram")} == {(*always, "wer")}
 
 
 def test_sequence_error_rate_is_the_rest_of_exact_match() -> None:

@@ -22,6 +22,8 @@ from penstock.errors import UsageError
 from penstock.tasks import TRANSLATION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.metrics import CorpusScores
 
 Data = Annotated[
@@ -75,7 +77,7 @@ def evaluate(
     from penstock.cli.search_report import report_searches
     from penstock.cli.text_evaluation import measure
     from penstock.files import atomic_write
-    from penstock.metrics import error_rates_for, score_corpus
+    from penstock.metrics import metrics_for, score_corpus
     from penstock.runtime.device import choose_device
     from penstock.tasks.translation.translator import Translator
     from penstock.text import preprocess as in_book_form
@@ -104,7 +106,7 @@ def evaluate(
         return
     side = translator.bundle.config.text.target_side
     separator = side.symbol_separator
-    wanted = _wanted(metrics) or ["bleu", "chrf", "exact_match", *error_rates_for(side.kind)]
+    wanted = _wanted(metrics) or metrics_for(side.kind)
     # a misspelt metric is told now, not after the translation
     score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], wanted,
                  separator=separator)  # fmt: skip
@@ -141,7 +143,7 @@ def _wanted(metrics: str | None) -> list[str]:
 
 def _show(
     scores: CorpusScores,
-    wanted: list[str],
+    wanted: Sequence[str],
     recipe: dict[str, Any],
     seconds: float,
     *,

@@ -4,7 +4,7 @@ from penstock.metrics.bleu import bleu, ngram_precisions
 from penstock.metrics.corpus_scores import (
     CORPUS_METRICS,
     CorpusScores,
-    error_rates_for,
+    metrics_for,
     score_corpus,
 )
 from penstock.metrics.error_rates import (
@@ -19,8 +19,8 @@ __all__ = [
     "CorpusScores",
     "bleu",
     "edit_distance",
-    "error_rates_for",
     "exact_match",
+    "metrics_for",
     "ngram_precisions",
     "score_corpus",
     "sequence_error_rate",

@@ -53,12 +53,13 @@ class CorpusScores:
     signature: str | None = None
 
 
-def error_rates_for(kind: str) -> tuple[str, ...]:
-    """Error rates that suit a target tokenizer: of sequences, and of what its text consists of.
+def metrics_for(kind: str) -> tuple[str, ...]:
+    """The usual metrics for targets of a tokenizer: those of any text, and symbol error rates.
 
     Phones divided by spaces are not words, so 'separator' has PER in place of WER.
     """
-    return {"separator": ("ser", "per"), "char": ("ser", "wer", "cer")}.get(kind, ("ser", "wer"))
+    rates = {"separator": ("per",), "char": ("wer", "cer")}.get(kind, ("wer",))
+    return ("bleu", "chrf", "exact_match", "ser", *rates)
 
 
 def score_corpus(

@@ -8,7 +8,7 @@ import torch
 from penstock.config import Precision
 from penstock.data.batches import Batch, collate, cut_by_tokens
 from penstock.data.pair import Pair
-from penstock.metrics import error_rates_for, score_corpus
+from penstock.metrics import metrics_for, score_corpus
 from penstock.nn import Seq2Seq
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.translation.translator import Translator
@@ -40,7 +40,7 @@ class Evaluator:
         model.train()
         texts = [result.text for result in results]
         side = self.translator.bundle.config.text.target_side
-        metrics = ("bleu", "chrf", "exact_match", *error_rates_for(side.kind))
+        metrics = metrics_for(side.kind)
         references = [pair.targets for pair in self.pairs]
         scores = score_corpus(texts, references, metrics, separator=side.symbol_separator)
         shown = [len(self.pairs) * i // 3 for i in range(min(3, len(self.pairs)))]
