@@ -15,7 +15,8 @@ from penstock.config import parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.data.windows import WindowSampler
 from penstock.tasks.language_model.running_text import training_stream
-from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
+from penstock.tasks.language_model.text_generator import TextGenerator
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.training.loop import train
 
 

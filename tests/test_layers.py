@@ -11,7 +11,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
-    **dict.fromkeys(("errors", "files", "json_types", "special_tokens", "version", "figure"), 0),
+    **dict.fromkeys(
+        ("errors", "files", "json_types", "options", "special_tokens", "version", "figure"), 0
+    ),
     **dict.fromkeys(("config", "task table"), 0),
     **dict.fromkeys(("text", "nn", "metrics", "baselines"), 1),
     **dict.fromkeys(("data", "search"), 2),

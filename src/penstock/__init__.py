@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from penstock.tasks.classification.text_classifier import TextClassifier
     from penstock.tasks.cloze.blank_filler import BlankFiller
     from penstock.tasks.embedder import Embedder
-    from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
+    from penstock.tasks.language_model.text_generator import TextGenerator
+    from penstock.tasks.language_model.writing_options import WritingOptions
     from penstock.tasks.translation.result import Alternative, PairScore, Translation
     from penstock.tasks.translation.search_options import Phrases, SearchOptions
     from penstock.tasks.translation.translator import Translator
@@ -119,7 +120,8 @@ _MODULES = {
     "penstock.tasks.classification.text_classifier": "TextClassifier",
     "penstock.tasks.cloze.blank_filler": "BlankFiller",
     "penstock.tasks.embedder": "Embedder",
-    "penstock.tasks.language_model.text_generator": "TextGenerator WritingOptions",
+    "penstock.tasks.language_model.text_generator": "TextGenerator",
+    "penstock.tasks.language_model.writing_options": "WritingOptions",
     "penstock.tasks.translation.result": "Alternative PairScore Translation",
     "penstock.tasks.translation.search_options": "Phrases SearchOptions",
     "penstock.tasks.translation.translator": "Translator",

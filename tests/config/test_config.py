@@ -66,22 +66,22 @@ def test_a_section_where_a_value_belongs() -> None:
     [
         (
             "model.encoder_layers=0",
-            "model.encoder_layers = 0: input should be greater than or equal",
+            "model.encoder_layers = 0: must be at least",
         ),
         ("model.decoder_layers=-1", "model.decoder_layers = -1"),
         ("model.hidden_size=0", "model.hidden_size = 0"),
         ("model.hidden_size=33", "hidden_size 33 must be even"),
-        ("model.dropout=1.0", "model.dropout = 1.0: input should be less than 1"),
-        ("model.dropout=nan", "model.dropout = nan: input should be a finite number"),
-        ("model.cell=gruu", "model.cell = 'gruu': input should be 'rnn', 'gru' or 'lstm'"),
+        ("model.dropout=1.0", "model.dropout = 1.0: must be below 1"),
+        ("model.dropout=nan", "model.dropout = nan: must be a finite number"),
+        ("model.cell=gruu", "model.cell = 'gruu': must be 'rnn', 'gru' or 'lstm'"),
         ("model.layer_norm=true", "layer_norm inside the cell needs backend = 'reference'"),
         ("training.learning_rate=0", "training.learning_rate = 0"),
         ("training.learning_rate=inf", "training.learning_rate = inf"),
         ("training.max_updates=many", "training.max_updates = 'many'"),
         ("training.max_updates=1.5", "training.max_updates = 1.5"),
-        ("training.max_updates=true", "training.max_updates = True: input should be a valid int"),
+        ("training.max_updates=true", "training.max_updates = True: must be a valid int"),
         ("training.batch_tokens=0", "training.batch_tokens = 0"),
-        ("model.bidirectional=no", "model.bidirectional = 'no': input should be a valid boolean"),
+        ("model.bidirectional=no", "model.bidirectional = 'no': must be a valid boolean"),
         ("training.metric=blue", "training.metric = 'blue'"),
         ("data.columns=[1]", "data.columns"),
         ("data.valid_pairs=0", "data.valid_pairs = 0"),
@@ -113,7 +113,7 @@ def test_a_fault_of_the_whole_has_no_empty_place() -> None:
 
 
 def test_a_seed_that_no_generator_takes() -> None:
-    assert "seed = 9223372036854775808: input should be less than" in refusal(f"seed={2**63}")
+    assert "seed = 9223372036854775808: must be below" in refusal(f"seed={2**63}")
 
 
 def test_the_form_of_gru_that_torch_lacks() -> None:

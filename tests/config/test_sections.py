@@ -53,7 +53,7 @@ def test_a_misspelt_key_of_a_section_object_gets_a_suggestion() -> None:
     assert str(caught.value) == (
         "ModelConfig: unknown key 'hiden_size'; did you mean 'hidden_size'?"
     )
-    with pytest.raises(ConfigError, match=r"^ModelConfig: hidden_size = 0: input should be gr"):
+    with pytest.raises(ConfigError, match=r"^ModelConfig: hidden_size = 0: must be at least 1"):
         ModelConfig(hidden_size=0)
 
 

@@ -67,7 +67,7 @@ def test_tokens_scores_and_attention_are_the_translations(
     translator = untrained(trained.bundle, cell, attention)
     options = SearchOptions(**asked)
     seen = inspect_sentence(translator, SENTENCE, options)
-    (given,) = translator.translate([SENTENCE], replace(options, alignments=True))
+    (given,) = translator.translate([SENTENCE], options.changed(alignments=True))
     best = given.alternatives[0]
     assert (seen.source, seen.text, seen.status) == (SENTENCE, given.text, given.status)
     assert (seen.score, seen.log_probability) == (given.score, given.log_probability)
@@ -158,7 +158,7 @@ def test_the_whole_output_forced_is_itself(trained: Translator) -> None:
 def test_the_optimum_is_that_of_exact_search(trained: Translator) -> None:
     options = SearchOptions(beam_size=2, normalization="none", budget=400)
     seen = inspect_sentence(trained, SENTENCE, options, exact=True)
-    (given,) = trained.translate([SENTENCE], replace(options, search="exact"))
+    (given,) = trained.translate([SENTENCE], options.changed(search="exact"))
     best, optimum = given.alternatives[0], seen.exact
     assert optimum is not None
     assert (optimum.text, optimum.score) == (given.text, given.score)

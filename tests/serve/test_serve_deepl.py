@@ -156,7 +156,7 @@ def test_a_served_variant_goes_before_its_base() -> None:
     ("fields", "says"),
     [
         ({"text": []}, "text: an empty list"),
-        ({"target_lang": None}, "target_lang = None: input should be a valid string"),
+        ({"target_lang": None}, "target_lang = None: must be a valid string"),
         ({"tag_handling": "html"}, "tag_handling: only plain text is translated; leave it out"),
         ({"glossary_id": "x"}, "glossary_id: not supported; leave it out"),
         ({"formality": "more"}, "formality = 'more': not supported; leave it out"),

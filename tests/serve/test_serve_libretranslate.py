@@ -184,9 +184,9 @@ def test_detect_ranks_only_what_is_served() -> None:
         ({"q": ["a", "x" * 61]}, "q.1: 61 characters; send at most 60 in a text"),
         ({"q": ["a"] * 4}, "q: 4 texts; send at most 3 at a time"),
         ({"q": ["a\r" * 10, *["a\n" * 30] * 2]}, "q: 70 lines; send at most 60 at a time"),
-        ({"alternatives": -1}, "alternatives = -1: input should be greater than or equal to 0"),
-        ({"alternatives": "1"}, "alternatives = '1': input should be a valid integer"),
-        ({"source": 5}, "source = 5: input should be a valid string"),
+        ({"alternatives": -1}, "alternatives = -1: must be at least 0"),
+        ({"alternatives": "1"}, "alternatives = '1': must be a valid integer"),
+        ({"source": 5}, "source = 5: must be a valid string"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong(fields: dict[str, Any], says: str) -> None:

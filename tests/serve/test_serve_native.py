@@ -16,7 +16,7 @@ from penstock.serve.api.text_layout import join_translations, split_lines
 from penstock.serve.models.served_models import Serving
 from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
-from penstock.tasks.language_model.text_generator import WritingOptions
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.translation.result import as_json_object
 from penstock.tasks.translation.search_options import SearchOptions
 from serving import (
@@ -270,12 +270,16 @@ def test_a_run_is_read_on(tmp_path: Path) -> None:
     ("fields", "code", "says"),
     [
         ({"beam_siz": 4}, "unknown_field", "unknown field 'beam_siz'; did you mean 'beam_size'?"),
-        ({"zzz": 4}, "unknown_field", "unknown field 'zzz'; known: search, beam_size, "),
+        (
+            {"zzz": 4},
+            "unknown_field",
+            "unknown field 'zzz'; known: texts, source, target, search, beam_size, ",
+        ),
         ({"batch": 4096}, "unknown_field", "unknown field 'batch'"),
-        ({"beam_size": 17}, "invalid", "beam_size = 17: input should be less than or equal to 16"),
-        ({"beam_size": True}, "invalid", "beam_size = True: input should be a valid integer"),
+        ({"beam_size": 17}, "invalid", "beam_size = 17: must be at most 16"),
+        ({"beam_size": True}, "invalid", "beam_size = True: must be a valid integer"),
         ({"beam_size": 10**30}, "invalid", "beam_size"),
-        ({"search": "exhaustive"}, "invalid", "search = 'exhaustive': input should be 'beam', "),
+        ({"search": "exhaustive"}, "invalid", "search = 'exhaustive': must be 'beam', "),
         ({"n_best": 9}, "invalid", "n_best 9: must be between 1 and 5, the beam size"),
         ({"beam_size": 5, "groups": 2}, "invalid", "groups 2: must divide the beam size, 5"),
         ({"require": ["x"] * 5}, "invalid", "require"),

@@ -511,15 +511,15 @@ def test_long_texts_are_scored_in_rows_as_in_one(generator: TextGenerator) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": 0}, "length 0: must be at least 1"),
-        ({"lines": 0}, "lines 0: must be at least 1"),
-        ({"temperature": 0.0}, "temperature 0.0: must be above 0"),
-        ({"temperature": math.inf}, "temperature inf: must be above 0 and finite"),
-        ({"top_k": 0}, "top_k 0: must be at least 1"),
-        ({"top_p": 1.5}, "top_p 1.5: must be above 0 and at most 1"),
-        ({"search": "beam"}, "search 'beam': choose greedy or sample"),
-        ({"seed": -1}, "seed -1: must be at least 0 and below"),
-        ({"seed": 2**63}, "must be at least 0 and below"),
+        ({"length": 0}, "length = 0: must be at least 1"),
+        ({"lines": 0}, "lines = 0: must be at least 1"),
+        ({"temperature": 0.0}, "temperature = 0.0: must be at least 0.001"),
+        ({"temperature": math.inf}, "temperature = inf: must be a finite number"),
+        ({"top_k": 0}, "top_k = 0: must be at least 1"),
+        ({"top_p": 1.5}, "top_p = 1.5: must be at most 1"),
+        ({"search": "beam"}, "search = 'beam': must be 'sample' or 'greedy'"),
+        ({"seed": -1}, "seed = -1: must be at least 0"),
+        ({"seed": 2**63}, "must be at most 9,223,372,036,854,775,807"),
     ],
 )
 def test_impossible_options(options: dict[str, Any], message: str) -> None:

@@ -53,7 +53,9 @@ def test_phrases_stand_in_the_text_and_forbidden_ones_do_not(
     translator: Translator, search: str
 ) -> None:
     asked = options(
-        search=search, phrases=Phrases("Vous", ("maison", "chat"), ("ne",)), max_length=40
+        search=search,
+        phrases=Phrases(prefix="Vous", required=("maison", "chat"), forbidden=("ne",)),
+        max_length=40,
     )
     for result in translator.translate(LINES, asked):
         assert result.text.startswith("Vous")
@@ -115,16 +117,19 @@ def test_rankings_choose_among_the_same_outputs(translator: Translator) -> None:
     [
         ({"phrases": Phrases(prefix="a" * 300)}, "take at least .* tokens, but at most"),
         ({"groups": 2}, "groups 2: must divide the beam size, 5"),
-        ({"groups": 0}, "groups 0: must be at least 1"),
-        ({"samples": 0}, "samples 0: must be at least 1"),
-        ({"budget": 0}, "budget 0: must be at least 1"),
-        ({"max_length_ratio": -1.0}, "max_length_ratio -1.0: must be at least 0"),
-        ({"placeholders": ("(",)}, "placeholder '\\(': no regular expression"),
-        ({"utility": "bleurt"}, "utility 'bleurt': choose chrf or bleu"),
+        ({"groups": 0}, "groups = 0: must be at least 1"),
+        ({"samples": 0}, "samples = 0: must be at least 1"),
+        ({"budget": 0}, "budget = 0: must be at least 1"),
+        ({"max_length_ratio": -1.0}, "max_length_ratio = -1.0: must be above 0"),
+        ({"placeholders": ("(",)}, "placeholders.0 = '\\(': no regular expression"),
+        ({"utility": "bleurt"}, "utility = 'bleurt': must be 'chrf' or 'bleu'"),
         ({"search": "mbr", "n_best": 40}, "n_best 40: must be between 1 and 4, its candidates"),
         ({"min_length": 90}, "the least length 90 is above the greatest"),
         ({"phrases": Phrases(required=("",))}, "a phrase is empty"),
-        ({"normalization": "l2"}, "normalization 'l2': choose one of none, average, book, gnmt"),
+        (
+            {"normalization": "l2"},
+            "normalization = 'l2': must be 'none', 'average', 'book' or 'gnmt'",
+        ),
         ({"search": "exhaustive", "max_length": 9}, "possible outputs .* more than"),
     ],
 )
@@ -334,7 +339,7 @@ def test_models_of_other_vocabularies_and_wrong_weights_are_refused(
         Translator(translator.bundle, others=[word_bundle()])
     with pytest.raises(UsageError, match="1 weights for 2 models"):
         Translator(translator.bundle, others=[translator.bundle], weights=[1])
-    with pytest.raises(UsageError, match="each must be a number above 0"):
+    with pytest.raises(UsageError, match="each must be between 1e-9 and 1e9"):
         Translator(translator.bundle, others=[translator.bundle], weights=[1, 0])
 
 

@@ -7,7 +7,7 @@ a search misses the best output, how often that output is empty, and what it is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from penstock.data.pair import Pair
@@ -82,11 +82,11 @@ def compare_searches(
         beam_sizes: beams to compare.
         budgets: of exact search; the largest is used, the others are read off it.
     """
-    whole = translator.translate([pair.source for pair in pairs], replace(options, search="greedy"))
+    whole = translator.translate([pair.source for pair in pairs], options.changed(search="greedy"))
     kept = [pair for pair, result in zip(pairs, whole, strict=True) if result.parts == 1]
     runs: list[tuple[str, SearchOptions]] = [("greedy", _as(options, "greedy"))]
-    runs += [(f"beam {n}", replace(_as(options, "beam"), beam_size=n)) for n in beam_sizes]
-    runs.append(("exact", replace(_as(options, "exact"), budget=max(budgets))))
+    runs += [(f"beam {n}", _as(options, "beam").changed(beam_size=n)) for n in beam_sizes]
+    runs.append(("exact", _as(options, "exact").changed(budget=max(budgets))))
     sources = [pair.source for pair in kept]
     results = {name: translator.translate(sources, asked) for name, asked in runs}
     best = [result.alternatives[0] for result in results["exact"]]
@@ -112,7 +112,7 @@ def compare_searches(
 
 
 def _as(options: SearchOptions, search: SearchKind) -> SearchOptions:
-    return replace(options, search=search, n_best=1, groups=1)
+    return options.changed(search=search, n_best=1, groups=1)
 
 
 def _quality(

@@ -83,7 +83,7 @@ def evaluate(
     from penstock.text import preprocess as in_book_form
 
     on = choose_device(device)
-    options = flags.options()
+    options = flags.options
     bundle = load_bundle(model[0], device=on)
     reading = Reading(data, columns, on_error, first, after)
     if bundle.config.task != TRANSLATION.name:
@@ -94,7 +94,7 @@ def evaluate(
             search_report=search_report or None,
             weights=weights,
             model=model[1:] or None,
-            **dict.fromkeys(flags.given(), True),
+            **dict.fromkeys(flags.given, True),
         )
         measure(bundle, model[0], reading, on, out=out, as_json=as_json)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +9,9 @@ import typer
 
 from penstock.cli.console import write_json, write_line
 from penstock.cli.line_output import Device, Model, Threads, prepare_device
+from penstock.cli.option_flags import with_options
 from penstock.errors import UsageError
+from penstock.tasks.translation.search_options import SearchOptions
 
 if TYPE_CHECKING:
     from penstock.insight import Inspection
@@ -22,9 +23,11 @@ def register(app: typer.Typer) -> None:
     app.command(name="inspect", short_help="Show what a model does with one sentence.")(inspect)
 
 
+@with_options(SearchOptions, only=("beam_size", "normalization", "length_penalty", "budget"))
 def inspect(
     model: Model,
     text: Annotated[str, typer.Argument(metavar="SENTENCE", help="What is translated.")],
+    *,
     out: Annotated[
         str,
         typer.Option("--out", "-o", help="A page (.html), a figure (.svg, .png, .pdf); - JSON."),
@@ -33,11 +36,7 @@ def inspect(
         Literal["attention", "alignment", "tree", "gates"] | None,
         typer.Option(help="Of a figure; default: attention."),
     ] = None,
-    beam_size: Annotated[int | None, typer.Option(help="Default: the model's (5).")] = None,
-    normalization: Annotated[
-        Literal["none", "average", "book", "gnmt"], typer.Option(help="By length.")
-    ] = "book",
-    length_penalty: Annotated[float | None, typer.Option(help="α of book and gnmt.")] = None,
+    options: SearchOptions,
     prefix: Annotated[
         list[str] | None,
         typer.Option(help="A target piece that the translation begins with; repeatable."),
@@ -45,7 +44,6 @@ def inspect(
     exact: Annotated[
         bool, typer.Option("--exact", help="Search for the best output there is, too.")
     ] = False,
-    budget: Annotated[int | None, typer.Option(help="Beginnings for --exact; 5000.")] = None,
     units: Annotated[
         bool | None, typer.Option(help="Single units of the gates; default: in a page.")
     ] = None,
@@ -53,20 +51,11 @@ def inspect(
     threads: Threads = None,
 ) -> None:
     """Show what a model does with one sentence: attention, the beam's tree, gates over time."""
-    from penstock.tasks.translation.search_options import SearchOptions
-
     form = _form(out)
     if view is not None and form != "figure":
         raise UsageError("--view: a page and JSON hold every view; leave it out, or draw a figure")
-    if budget is not None and not exact:
+    if "budget" in options.model_fields_set and not exact:
         raise UsageError("--budget is of exact search: add --exact, or leave it out")
-    options = SearchOptions(
-        beam_size=beam_size,
-        normalization=normalization,
-        length_penalty=length_penalty,
-    )
-    if budget is not None:
-        options = replace(options, budget=budget)
     from penstock.insight import inspect_sentence
     from penstock.tasks.translation.translator import Translator
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from penstock.cli.console import write_json, write_line
@@ -33,7 +33,7 @@ def report_searches(
     if options.budget != default:
         budgets = (*(n for n in BUDGETS if n < options.budget), options.budget)
     config = translator.bundle.config.search
-    report = compare_searches(translator, pairs, replace(options, search="beam"), budgets=budgets)
+    report = compare_searches(translator, pairs, options.changed(search="beam"), budgets=budgets)
     ranking = options.ranking(config)
     if as_json:
         write_json({**asdict(report), "ranking": asdict(ranking)})

@@ -65,13 +65,11 @@ def translate(
     flags: SearchFlags,
 ) -> None:
     """Translate lines; every input line gives one output line, blank for blank."""
-    from dataclasses import replace
-
     from penstock.tasks.translation.translator import Translator
 
     if n_best > 1 and layout == "text":
         raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
-    options = replace(flags.options(), n_best=n_best, alignments=alignments)
+    options = flags.options.changed(n_best=n_best, alignments=alignments)
     translator = Translator.load(
         *model,
         device=prepare_device(device, threads),

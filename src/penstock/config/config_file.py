@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from penstock.config.run_config import RunConfig
-from penstock.config.section import first_problem, is_table, plain_table
+from penstock.config.section import is_table, plain_table
 from penstock.errors import ConfigError
 from penstock.json_types import is_object
+from penstock.options import first_problem
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeGuard, cast, get_args
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
+from penstock.options import first_problem, nearest
 
 
 class Section(BaseModel):
@@ -101,30 +101,16 @@ def reject_unknown(
     for key, value in raw.items():
         where = f" in [{'.'.join(path)}]" if path else " in the configuration" if inner else ""
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             home = next((name for name, s in inner.items() if key in s.model_fields), None)
             if not path and home is not None:
                 remedy = f"did you mean '{home}.{key}'?"
-            elif close:
-                remedy = f"did you mean {close[0]!r}?"
             else:
-                remedy = f"known: {', '.join(known)}"
+                remedy = nearest(key, known)
             raise ConfigError(f"{place}: unknown key {key!r}{where}; {remedy}")
         if key in inner:
             if not is_table(value):
                 raise ConfigError(f"{place}: {key!r}{where} must be a section, found {value!r}")
             reject_unknown(value, inner[key], place, (*path, key))
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first of pydantic's findings as `key = value: message`."""
-    problem = error.errors()[0]
-    message = problem["msg"].removeprefix("Value error, ")
-    where = ".".join(str(part) for part in problem["loc"])
-    value = problem["input"]
-    shown = "" if isinstance(value, Mapping | BaseModel) else f" = {value!r}"
-    place = f"{where}{shown}: " if where else ""
-    return f"{place}{message[0].lower() if where else message[0]}{message[1:]}"
 
 
 def _is_optional(field: FieldInfo) -> bool:

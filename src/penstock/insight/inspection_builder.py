@@ -92,7 +92,7 @@ def _optimum(
     translator: Translator, part: Part, options: SearchOptions
 ) -> tuple[Hypothesis, Optimum]:
     """The best output under the same ranking and limits, as far as the budget goes."""
-    (best, *_), translation = translator.search(part, replace(options, search="exact", n_best=1))
+    (best, *_), translation = translator.search(part, options.changed(search="exact", n_best=1))
     assert best.certified is not None
     assert best.bound is not None
     assert best.extended is not None

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal
 
-Utility = Literal["chrf", "bleu"]
+from penstock.options import Utility
 
 _ORDERS = 6  # of chrF's character n-grams
 _BETA_SQUARED = 4.0  # chrF2: recall counts twice

@@ -70,11 +70,11 @@ def shares(weights: Sequence[float] | None, count: int) -> list[float]:
     """Weights of `count` models, summing to 1; equal ones when None is given.
 
     Raises:
-        UsageError: not one weight a model, or one that is not above 0.
+        UsageError: not one weight a model, or one whose share might not be a number.
     """
     given = [1.0] * count if weights is None else list(weights)
     if len(given) != count:
         raise UsageError(f"{len(given)} weights for {count} models; give one for each, or none")
-    if not all(0 < weight < math.inf for weight in given):
-        raise UsageError(f"weights {given}: each must be a number above 0")
+    if not all(1e-9 <= weight <= 1e9 for weight in given):
+        raise UsageError(f"weights {given}: each must be between 1e-9 and 1e9")
     return [weight / sum(given) for weight in given]

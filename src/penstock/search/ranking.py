@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from penstock.errors import UsageError
+from penstock.options import Normalization
 
-Normalization = Literal["none", "average", "book", "gnmt"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

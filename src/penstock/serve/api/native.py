@@ -29,7 +29,9 @@ from penstock.serve.api.request_body import read_json, validated
 from penstock.serve.api.run_log import read_events
 from penstock.serve.api.service import Service, TextResult, translate_texts
 from penstock.serve.models.served_models import Serving
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.translation.result import as_json_object
+from penstock.tasks.translation.search_options import Phrases, SearchOptions
 
 T = TypeVar("T")
 Form = TypeVar("Form", bound=BaseModel)
@@ -102,7 +104,7 @@ class _Native:
 
     async def translate(self, request: Request) -> Response:
         asked = await self._read(request, forms.TranslateRequest)
-        options = asked.all_options()
+        options = asked.options(SearchOptions).changed(phrases=asked.options(Phrases))
         texts = [asked.texts] if isinstance(asked.texts, str) else asked.texts
         source, target = _languages(self._service.models.current, asked.source, asked.target)
         results = await translate_texts(
@@ -118,7 +120,7 @@ class _Native:
         source, target = _languages(serving, asked.source, asked.target)
         (result,) = await route(serving, [asked.text], source=source, target=target)
         translator = serving.translator(result.source, result.target)
-        options = asked.options()
+        options = asked.options(SearchOptions)
         inspection = await self._call(
             request,
             lambda: as_json(
@@ -152,7 +154,7 @@ class _Native:
         asked = await self._read(request, forms.GenerateRequest)
         self._service.check_texts([asked.prompt], name="prompt")
         model = self._service.models.current.generator(asked.model)
-        options = asked.options()
+        options = asked.options(WritingOptions)
         pieces = self._service.worker.stream(
             partial(model.generate, asked.prompt, options), deadline=_STREAM_SECONDS
         )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from penstock.options import Options
 from penstock.serve.api.openapi import LanguageCode, Texts
-from penstock.tasks.language_model.text_generator import WritingOptions
+from penstock.serve.api.option_fields import served_names, with_option_fields
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 
-Phrase = Annotated[str, Field(min_length=1, max_length=200)]
-Positive = Annotated[int, Field(ge=1, le=1000)]
-
+Kind = TypeVar("Kind", bound=Options)
 
 _OF_ONE_MODEL = "Name of the model; needed where several are served."
 
@@ -22,47 +22,17 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-
-class SearchFields(Strict):
-    """How to search; what is not given the model's configuration says."""
-
-    search: Literal["beam", "greedy", "sample", "exact", "mbr"] | None = None
-    beam_size: Annotated[int, Field(ge=1, le=16)] | None = None
-    n_best: Annotated[int, Field(ge=1, le=32)] | None = None
-    groups: Annotated[int, Field(ge=1, le=16)] | None = None
-    diversity: Annotated[float, Field(ge=0, le=100)] | None = None
-    samples: Annotated[int, Field(ge=1, le=32)] | None = None
-    temperature: Annotated[float, Field(gt=0, le=100)] | None = None
-    top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    budget: Annotated[int, Field(ge=1, le=5000)] | None = None
-    utility: Literal["chrf", "bleu"] | None = None
-    mbr_from: Literal["sample", "beam"] | None = None
-    normalization: Literal["none", "average", "book", "gnmt"] | None = None
-    length_penalty: Annotated[float, Field(ge=0, le=100)] | None = None
-    length_reward: Annotated[float, Field(ge=-100, le=100)] | None = None
-    coverage_penalty: Annotated[float, Field(ge=0, le=100)] | None = None
-    min_length: Annotated[int, Field(ge=0, le=1000)] | None = None
-    max_length: Positive | None = None
-    min_length_ratio: Annotated[float, Field(ge=0, le=10)] | None = None
-    max_length_ratio: Annotated[float, Field(gt=0, le=10)] | None = None
-    no_repeat_ngram: Annotated[int, Field(ge=0, le=20)] | None = None
-    allow_unknown: bool | None = None
-    replace_unknown: bool | None = None
-    alignments: bool | None = None
-
-    def options(self, *, phrases: Phrases | None = None) -> SearchOptions:
-        """As the translator takes them.
+    def options(self, kind: type[Kind]) -> Kind:
+        """Those of its fields that are options of a kind.
 
         Raises:
             UsageError: values that do not go together.
         """
-        given = self.model_dump(exclude_none=True, include=set(SearchFields.model_fields))
-        return SearchOptions(phrases=phrases or Phrases(), **given)
+        return kind.offered(self.model_dump(include=set(served_names(kind))))
 
 
-class TranslateRequest(SearchFields):
+@with_option_fields(SearchOptions, Phrases)
+class TranslateRequest(Strict):
     """Texts to translate, and how."""
 
     texts: Annotated[Texts, Field(description="A text, or a list of texts.")]
@@ -72,20 +42,10 @@ class TranslateRequest(SearchFields):
     target: Annotated[
         LanguageCode | None, Field(description="Language code; needed where several are served.")
     ] = None
-    prefix: Annotated[
-        str | None, Field(max_length=1000, description="Translations begin with this.")
-    ] = None
-    require: Annotated[list[Phrase], Field(max_length=4)] | None = None
-    forbid: Annotated[list[Phrase], Field(max_length=50)] | None = None
-
-    def all_options(self) -> SearchOptions:
-        """With the phrases."""
-        return self.options(
-            phrases=Phrases(self.prefix or "", tuple(self.require or ()), tuple(self.forbid or ()))
-        )
 
 
-class InspectRequest(SearchFields):
+@with_option_fields(SearchOptions)
+class InspectRequest(Strict):
     """A sentence whose translation is to be shown in the making."""
 
     text: Annotated[str, Field(description="A sentence.")]
@@ -115,22 +75,12 @@ class FillRequest(Strict):
     n_best: Annotated[int, Field(ge=1, le=50, description="Candidates of a blank.")] = 1
 
 
+@with_option_fields(WritingOptions)
 class GenerateRequest(Strict):
     """What a text begins with, and how to go on."""
 
     prompt: str = ""
     model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
-    length: Annotated[int, Field(ge=1, le=1000, description="The most tokens.")] = 200
-    lines: Annotated[int, Field(ge=1, le=1000)] | None = None
-    search: Literal["sample", "greedy"] = "sample"
-    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
-    top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-
-    def options(self) -> WritingOptions:
-        """As the generator takes them."""
-        return WritingOptions(**self.model_dump(exclude={"prompt", "model"}))
 
 
 class Reason(BaseModel):

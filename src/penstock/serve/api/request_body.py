@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from python_multipart.multipart import Field, File
 from starlette.requests import Request
 
 from penstock.json_types import is_object
+from penstock.options import first_problem, nearest, shorten
 from penstock.serve.api.error_responses import RequestError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,7 +25,6 @@ URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 _MOST_FIELDS = 1000
-_SHOWN = 60  # characters of a wrong value that a message repeats
 
 
 def content_type(request: Request) -> str:
@@ -111,7 +110,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
         reason = str(error) if isinstance(error, json.JSONDecodeError | _JsonError) else _LONG
         raise RequestError(400, f"body: not JSON: {reason}", code="not_json") from None
     if not is_object(value):
-        raise RequestError(400, f"body: found {_shown(value)}; send a JSON object")
+        raise RequestError(400, f"body: found {shorten(value)}; send a JSON object")
     return value
 
 
@@ -126,7 +125,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for name, content in pairs:
         if name in value:
-            raise _JsonError(f"{_shown(name)} comes twice; keep one")
+            raise _JsonError(f"{shorten(name)} comes twice; keep one")
         value[name] = content
     return value
 
@@ -139,7 +138,7 @@ def _number(text: str) -> float:
     """A finite number; a whole one as an integer, as JSON Schema counts 2.0 among them."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise _JsonError(f"{_shown(text)} is too large; send a smaller number")
+        raise _JsonError(f"{shorten(text)} is too large; send a smaller number")
     return int(value) if value.is_integer() else value
 
 
@@ -196,32 +195,17 @@ def validated(
     try:
         return model.model_validate(fields, strict=strict)
     except ValidationError as error:
-        raise RequestError(400, _first_problem(error)) from None
+        raise RequestError(400, first_problem(error)) from None
 
 
 def _refuse_unknown(fields: Mapping[str, Any], model: type[BaseModel]) -> None:
     known = model.model_fields
     for name in fields:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise RequestError(400, f"unknown field {_shown(name)}; {remedy}", code="unknown_field")
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_context=False)[0]
-    message = problem["msg"].removeprefix("Value error, ")
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"{place}: missing; give it"
-    shown = "" if is_object(problem["input"]) else f" = {_shown(problem['input'])}"
-    return f"{place}{shown}: {message[0].lower()}{message[1:]}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+            raise RequestError(
+                400, f"unknown field {shorten(name)}; {nearest(name, known)}", code="unknown_field"
+            )
 
 
 def _found(kind: str) -> str:
-    return _shown(kind) if kind else "none"
+    return shorten(kind) if kind else "none"

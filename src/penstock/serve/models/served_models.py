@@ -15,7 +15,8 @@ from penstock.serve.models.model_paths import ModelPath, Pair, language_code, sh
 from penstock.serve.service_errors import UnservedPairError
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
-from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
+from penstock.tasks.language_model.text_generator import TextGenerator
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.translation.translator import Translator
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from penstock.data.windows import Window, WindowSampler
 from penstock.nn import State
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.tasks.language_model.running_text import RunningText
-from penstock.tasks.language_model.text_generator import TextGenerator, WritingOptions
+from penstock.tasks.language_model.text_generator import TextGenerator
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,58 +12,16 @@ from torch import Tensor
 from penstock.bundle import Bundle, load_bundle
 from penstock.data.token_stream import TextForm
 from penstock.data.windows import scoring_windows
-from penstock.errors import UsageError
 from penstock.metrics.text_scores import TextScores
 from penstock.nn import State
 from penstock.search.sampling import shape
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.tasks.language_model.task import LANGUAGE_MODEL
+from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.text import Tokenizer
 
-Search = Literal["greedy", "sample"]
-
 _REMEMBERED = 32  # tokens that the next piece of text may depend on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritingOptions:
-    """How to write.
-
-    Attributes:
-        length: the most tokens.
-        lines: stop after so many line ends; None for no such end.
-        search: `sample` draws each token, `greedy` takes the likeliest.
-        temperature: divides the logits; below 1 more cautious, above 1 wilder.
-        top_k: draw among the k likeliest only; None for all.
-        top_p: draw among the likeliest that together have this probability; None for all.
-        seed: of the drawing.
-    """
-
-    length: int = 200
-    lines: int | None = None
-    search: Search = "sample"
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name, value, fits in (
-            ("length", self.length, self.length >= 1),
-            ("lines", self.lines, self.lines is None or self.lines >= 1),
-            ("temperature", self.temperature, 0 < self.temperature < math.inf),
-            ("top_k", self.top_k, self.top_k is None or self.top_k >= 1),
-            ("top_p", self.top_p, self.top_p is None or 0 < self.top_p <= 1),
-        ):
-            if not fits:
-                most = {"top_p": " and at most 1", "temperature": " and finite"}.get(name, "")
-                least = "at least 1" if name in ("length", "lines", "top_k") else "above 0"
-                raise UsageError(f"{name} {value}: must be {least}{most}")
-        if self.search not in ("greedy", "sample"):
-            raise UsageError(f"search {self.search!r}: choose greedy or sample")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed {self.seed}: must be at least 0 and below 2**63")
 
 
 class TextGenerator:
@@ -205,8 +160,7 @@ def _choose(
         return int(logits.argmax())
     log_probs = shape(
         torch.log_softmax(logits, -1),
-        # beyond these it draws no differently, and float32 overflows
-        temperature=min(max(options.temperature, 1e-30), 1e30),
+        temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
     )

@@ -144,7 +144,7 @@ class Translator:
             "alignments": alignments,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
-        options = replace(options or SearchOptions(), **chosen)
+        options = (options or SearchOptions()).changed(**chosen)
         options.beam(self.bundle.config.search)
         return self._translate(lines, options, phrases, tell)
 
@@ -284,7 +284,7 @@ class Translator:
         owners: list[range] = []
         for number, (text, ids) in enumerate(zip(texts, encoded, strict=True)):
             first = len(parts)
-            own = options.phrases if phrases is None else _both(options.phrases, phrases[number])
+            own = options.phrases if phrases is None else phrases[number].beside(options.phrases)
             parts += self._parts(text, ids, own, options)
             owners.append(range(first, len(parts)))
         line_of = [line for line, own in enumerate(owners) for _ in own]
@@ -478,12 +478,3 @@ class Translator:
                 word = words[int(weights.argmax())] if words else ""
                 copied.append(options.dictionary.get(word, word))
         return copied
-
-
-def _both(common: Phrases, own: Phrases) -> Phrases:
-    """A line's own phrases beside those of every line; its own prefix stands before."""
-    return Phrases(
-        own.prefix or common.prefix,
-        (*common.required, *own.required),
-        (*common.forbidden, *own.forbidden),
-    )

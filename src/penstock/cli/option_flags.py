@@ -1,0 +1,105 @@
+"""Flags made from options: `@with_options(WritingOptions)` gives a command one per field."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from penstock.options import Options, offer_of
+
+
+def with_options(
+    kind: type[Options],
+    *,
+    only: Sequence[str] | None = None,
+    show_defaults: bool = False,
+    panel: str | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command flags in place of its parameter `options`, which gets their value.
+
+    Args:
+        kind: what to make flags of.
+        only: names of fields; default: all that are offered.
+        show_defaults: in `--help`; else what was not said is left out.
+        panel: heading in `--help`.
+    """
+    flags = [
+        flag
+        for flag in flags_of(kind, show_defaults=show_defaults, panel=panel)
+        if only is None or flag.name in only
+    ]
+
+    return lambda command: with_flags(command, flags, "options", kind.offered)
+
+
+def with_flags(
+    command: Callable[..., None],
+    flags: Sequence[inspect.Parameter],
+    parameter: str,
+    made: Callable[[dict[str, Any]], Any],
+) -> Callable[..., None]:
+    """A command with `flags` in place of a parameter, which gets what `made` makes of them."""
+
+    @functools.wraps(command)
+    def wrapped(**arguments: Any) -> None:
+        values = {flag.name: arguments.pop(flag.name) for flag in flags}
+        command(**arguments, **{parameter: made(values)})
+
+    own = inspect.signature(command, eval_str=True)
+    named: list[inspect.Parameter] = []
+    for name, each in own.parameters.items():
+        # after what has no default, in any order: Typer passes them by name
+        named += flags if name == parameter else [each.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    wrapped.__dict__["__signature__"] = own.replace(parameters=named)
+    wrapped.__annotations__ = {each.name: each.annotation for each in named}
+    return wrapped
+
+
+def flags_of(
+    kind: type[Options], *, show_defaults: bool = False, panel: str | None = None
+) -> list[inspect.Parameter]:
+    """A flag for each field that is offered as one, in order; those of options within options."""
+    flags: list[inspect.Parameter] = []
+    for name, field in kind.model_fields.items():
+        offered, inner = offer_of(field), field.annotation
+        if isinstance(inner, type) and issubclass(inner, Options):
+            flags += flags_of(inner, panel=panel)
+        elif offered.flag:
+            default = field.default if show_defaults else None
+            flags.append(make_flag(offered.name or name, field, default=default, panel=panel))
+    return flags
+
+
+def make_flag(
+    name: str, field: FieldInfo, *, default: Any = None, panel: str | None = None
+) -> inspect.Parameter:
+    """A flag of a field's type and description."""
+    kind = _plain(field.annotation)
+    # no --no-NAME: what is off is off unless asked for
+    names = [f"--{name.replace('_', '-')}"] if kind is bool else []
+    option = typer.Option(*names, help=field.description, rich_help_panel=panel)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind | None if default is None else kind, option],
+    )
+
+
+def _plain(annotation: Any) -> Any:
+    """A type as Typer takes it: no bounds, no None, a list of many values, a file of a mapping."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain(arguments[0])
+    if origin in (Union, UnionType):
+        return _plain(next(each for each in arguments if each is not NoneType))
+    if origin is tuple:
+        return list[_plain(arguments[0])]
+    return Path if origin is Mapping else annotation
