@@ -84,9 +84,14 @@ def test_a_text_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_cut_on_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "text").write_text("a\nb\nc\n")
+    (tmp_path / "text").write_text("a\nb\nc\nd\n")
     command = ["data", "cut", str(tmp_path / "text"), "--out", str(tmp_path / "out")]
-    assert penstock([*command, "--shares", "1,1,1"]) == 0
-    assert "train.txt" in capfd.readouterr().out
+    assert penstock([*command, "--shares", "2,1,1"]) == 0
+    told = capfd.readouterr()
+    assert "train.txt" in told.out
+    assert told.err == "--shares 2,1,1 sum to 4: they count as 50.0 %, 25.0 %, 25.0 %\n"
+    for shares in ("0.4,0.3,0.3", "40,30,30", "33.3,33.3,33.4"):
+        assert penstock([*command, "--shares", shares, "--overwrite"]) == 0
+        assert capfd.readouterr().err == ""
     assert penstock([*command, "--shares", "a"]) == 2
     assert "--shares 'a': write three numbers" in capfd.readouterr().err

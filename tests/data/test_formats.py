@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from penstock.data.formats import input_lines
 from penstock.data.formats.input_lines import read_lines
 from penstock.data.formats.readers import ReadOptions, read_pairs
+from penstock.data.formats.records import Columns
 from penstock.errors import DataError, UsageError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -252,11 +253,26 @@ def test_impossible_options(options: dict[str, Any], what: str) -> None:
         ReadOptions(**options)
 
 
-def test_a_header_read_as_a_pair_is_told(write: Write) -> None:
+@pytest.mark.parametrize("header", ["source\ttarget", "en\tfr", "Text\tLabel", "English\tpt-BR"])
+@pytest.mark.parametrize("columns", [None, (1, 2)])
+def test_a_header_read_as_a_pair_is_reported(
+    write: Write, header: str, columns: Columns | None
+) -> None:
     told: list[str] = []
-    path = write("x.tsv", "source\ttarget\na\tb\n")
-    assert len(texts(path, report=told.append)) == 2
-    assert re.search("looks like a header .* name the columns: source,target", told[0])
+    path = write("x.tsv", f"{header}\na\tb\n")
+    assert len(texts(path, report=told.append, columns=columns)) == 2
+    names = header.replace("\t", ",")
+    assert re.search(f"looks like a header .* name the columns: --columns {names}", told[0])
+    first, second = header.split("\t")
+    assert len(texts(path, report=told.append, columns=(first, second))) == 1
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("row", ["No\tNon", "it\tit", "source\tla source", "text\tgood"])
+def test_a_first_pair_is_no_header(write: Write, row: str) -> None:
+    told: list[str] = []
+    assert len(texts(write("x.tsv", f"{row}\na\tb\n"), report=told.append)) == 2
+    assert told == []
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from penstock.serve.api.language_detection import Detector
-from penstock.serve.api.language_names import language_name
 from penstock.serve.api.model_router import served_code
+from penstock.text.language_names import language_name
 
 TEXTS = {
     "de": "Ein Mann mit einem orangefarbenen Hut starrt etwas an.",

@@ -215,7 +215,9 @@ def test_generate_streams_the_text() -> None:
     response = client_of(plain_app()).post("/v1/generate", json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
     *events, done = response.text.removesuffix("\n\n").split("\n\n")
-    assert done == "event: done\ndata: {}"
+    assert done == 'event: done\ndata: {"unknown": 0}'
+    odd = client_of(plain_app()).post("/v1/generate", json={"prompt": "the \u2603", "length": 1})
+    assert odd.text.endswith('event: done\ndata: {"unknown": 1}\n\n')
     assert len(events) > 2
     assert "".join(json.loads(e.removeprefix("data: "))["text"] for e in events) == text
 

@@ -537,7 +537,21 @@ def test_generate_writes_the_prompt_and_goes_on(language_model_run: Path, capfd:
     assert first.startswith("she is")
     assert first.endswith("\n")
     assert penstock([*arguments, "--seed", "9", "--samples", "2", "--json"]) == 0
-    assert capfd.readouterr().out.count('"prompt": "she is"') == 2
+    told = capfd.readouterr()
+    assert told.out.count('"prompt": "she is"') == told.out.count('"unknown": 0') == 2
+    assert told.err == ""
+
+
+def test_generate_says_that_a_prompt_has_unknown_symbols(
+    language_model_run: Path, capfd: Capture
+) -> None:
+    command = ["generate", "-m", str(language_model_run), "--length", "1", "--json"]
+    assert penstock([*command, "she \u2603 is \u2603"]) == 0
+    told = capfd.readouterr()
+    assert (
+        told.err == "2 tokens of the prompt are unknown to the model, which reads <unk> instead\n"
+    )
+    assert json.loads(told.out)["unknown"] == 2
 
 
 def test_evaluate_gives_baselines_from_the_run(

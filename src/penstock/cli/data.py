@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -131,7 +132,9 @@ def split(
 def cut(
     text: Annotated[str, typer.Argument(help="A text.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three files.")],
-    shares: Annotated[str, typer.Option(help="Of train, valid and test.")] = "90,5,5",
+    shares: Annotated[
+        str, typer.Option(help="Of train, valid and test: in percent or as parts of 1.")
+    ] = "90,5,5",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the files of an earlier cut.")
     ] = False,
@@ -145,6 +148,10 @@ def cut(
     except ValueError:
         raise UsageError(f"--shares {shares!r}: write three numbers, as in 90,5,5") from None
     parts = cut_text(text, out, shares=numbers, overwrite=overwrite)
+    total = math.fsum(numbers)
+    if not any(math.isclose(total, whole, rel_tol=1e-9) for whole in (1, 100)):
+        used = ", ".join(f"{100 * number / total:.1f} %" for number in numbers)
+        console.note(f"--shares {shares} sum to {total:g}: they count as {used}")
     if as_json:
         console.write_json([part.to_dict() for part in parts])
         return

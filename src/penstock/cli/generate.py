@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.console import flush, write_json
+from penstock.cli.console import flush, note, write_json
 from penstock.cli.option_flags import with_options
 from penstock.tasks.language_model.writing_options import WritingOptions
 
@@ -35,10 +35,15 @@ def generate(
     from penstock.tasks.language_model.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, device=prepare_device(device, threads))
+    unknown = generator.unknown(prompt)
+    if unknown:
+        are = "1 token of the prompt is" if unknown == 1 else f"{unknown} tokens of the prompt are"
+        note(f"{are} unknown to the model, which reads <unk> instead")
     for seed in range(options.seed, options.seed + samples):
         pieces = generator.generate(prompt, options.changed(seed=seed))
         if as_json:
-            write_json({"prompt": prompt, "text": "".join(pieces), "seed": seed})
+            text = "".join(pieces)
+            write_json({"prompt": prompt, "text": text, "seed": seed, "unknown": unknown})
             continue
         last = prompt
         sys.stdout.buffer.write(prompt.encode("utf-8", "replace"))

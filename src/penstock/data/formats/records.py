@@ -17,6 +17,7 @@ from penstock.data.formats.input_lines import BadLineError, Line, scan_lines
 from penstock.data.pair import Pair
 from penstock.errors import DataError, UsageError
 from penstock.json_types import is_array, is_object
+from penstock.text.language_names import is_language
 
 Column = int | str
 Columns = tuple[Column, Column]
@@ -24,7 +25,13 @@ Record = Pair | BadLineError
 Report = Callable[[str], None]
 
 _LISTED = 10
-_HEADER_WORDS = {"source", "target", "src", "tgt", "input", "output"}
+# names of columns, as data sets have them; names of languages are others
+# fmt: off
+_HEADER_WORDS = {
+    "source", "target", "src", "tgt", "input", "output", "text", "label", "sentence",
+    "translation", "word", "phones", "phonemes", "pronunciation",
+}
+# fmt: on
 
 
 class EmptySideError(BadLineError):
@@ -154,8 +161,8 @@ def read_table(
         if not width:
             width = len(cells)
             _tell_of_first(path, cells, picked, report)
-            if given is None:
-                _tell_of_header(path, cells, report)
+            if columns == picked:  # no header was asked for
+                _tell_of_header(path, [cells[number - 1] for number in picked], report)
         elif len(cells) > width and given is None:
             what = (
                 f"expected {width} columns, found {len(cells)}; remove the stray {separator}, or "
@@ -214,10 +221,11 @@ def _tell_of_first(
 
 
 def _tell_of_header(path: str | Path, cells: list[str], report: Report) -> None:
-    if _HEADER_WORDS.issuperset(cell.strip().lower() for cell in cells[:2]):
+    names = [cell.strip().lower() for cell in cells]
+    if names[0] != names[1] and all(name in _HEADER_WORDS or is_language(name) for name in names):
         report(
             f"{path}: the first row looks like a header and is read as a pair; to read it as a "
-            f"header, name the columns: {cells[0]},{cells[1]}"
+            f"header, name the columns: --columns {cells[0]},{cells[1]}"
         )
 
 

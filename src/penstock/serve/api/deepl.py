@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.serve.api.error_responses import RequestError, json_response
-from penstock.serve.api.language_names import base_language, language_name
 from penstock.serve.api.openapi import LanguageCode, Operation, Parameter, Texts, add_operation
 from penstock.serve.api.request_body import (
     JSON,
@@ -26,6 +25,7 @@ from penstock.serve.api.request_body import (
 )
 from penstock.serve.api.service import Service, translate_texts
 from penstock.tasks.translation.search_options import SearchOptions
+from penstock.text.language_names import base_language, language_name
 
 _FORMS = (JSON, URLENCODED, MULTIPART)
 _NO_LIMIT = 10**12  # what DeepL says of accounts without one

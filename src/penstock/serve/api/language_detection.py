@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from penstock.serve.api.language_names import base_language
+from penstock.text.language_names import base_language
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.serve.api.error_responses import RequestError, json_response
-from penstock.serve.api.language_names import language_name
 from penstock.serve.api.model_router import rank_languages
 from penstock.serve.api.openapi import LanguageCode, Operation, Texts, add_operation
 from penstock.serve.api.request_body import JSON, MULTIPART, URLENCODED, read_fields, validated
 from penstock.serve.api.service import Service, TextResult, translate_texts
 from penstock.serve.api.text_layout import alternative_texts
 from penstock.tasks.translation.search_options import SearchOptions
+from penstock.text.language_names import language_name
 
 _MOST_ALTERNATIVES = 15
 _FORMS = (JSON, URLENCODED, MULTIPART)

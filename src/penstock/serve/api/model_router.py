@@ -9,9 +9,9 @@ from functools import lru_cache
 
 from penstock.serve.api.error_responses import RequestError
 from penstock.serve.api.language_detection import Detected, Detector
-from penstock.serve.api.language_names import base_language
 from penstock.serve.models.served_models import Serving
 from penstock.tasks.translation.translator import Translator
+from penstock.text.language_names import base_language
 
 
 @dataclass(frozen=True, slots=True)

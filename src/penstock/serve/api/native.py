@@ -158,7 +158,7 @@ class _Native:
         pieces = self._service.worker.stream(
             partial(model.generate, asked.prompt, options), deadline=_STREAM_SECONDS
         )
-        events = _events(pieces)
+        events = _events(pieces, unknown=model.unknown(asked.prompt))
         return StreamingResponse(
             events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
@@ -237,7 +237,7 @@ def _translated(result: TextResult) -> dict[str, Any]:
     }
 
 
-async def _events(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _events(pieces: AsyncIterator[str], *, unknown: int) -> AsyncIterator[str]:
     """Server-sent events: the pieces, and `done` or `error` at the end."""
     try:
         async for piece in pieces:
@@ -250,4 +250,4 @@ async def _events(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
         content = json.dumps(error_content("/v1/generate", refusal), ensure_ascii=False)
         yield f"event: error\ndata: {content}\n\n"
         return
-    yield "event: done\ndata: {}\n\n"
+    yield f"event: done\ndata: {json.dumps({'unknown': unknown})}\n\n"

@@ -62,6 +62,10 @@ class TextGenerator:
             return _without_first(pieces, implied)
         return pieces
 
+    def unknown(self, prompt: str) -> int:
+        """How many tokens of a prompt the model does not know, and reads as the unknown token."""
+        return self.form.encode_begun(prompt, self._tokenizer).count(UNK_ID)
+
     def _write(self, begun: list[int], options: WritingOptions) -> Iterator[str]:
         random = torch.Generator().manual_seed(options.seed)
         tail = _Tail(self._tokenizer)

@@ -47,6 +47,12 @@ def language_name(code: str) -> str:
     return _NAMES.get(code.lower(), code)
 
 
+def is_language(text: str) -> bool:
+    """Whether a text is the code of a language or its English name."""
+    text = text.lower().replace("_", "-")
+    return text in _NAMES or text in {name.lower() for name in _NAMES.values()}
+
+
 def base_language(code: str) -> str:
     """A code without its region or script: `pt` of `pt-BR`."""
     return code.lower().replace("_", "-").partition("-")[0]
