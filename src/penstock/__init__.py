@@ -44,9 +44,9 @@ if TYPE_CHECKING:
         greedy_search,
         sample_search,
     )
-    from penstock.tasks.classification.text_classifier import TextClassifier
-    from penstock.tasks.cloze.blank_filler import BlankFiller
-    from penstock.tasks.embedder import Embedder
+    from penstock.tasks.classification.text_classifier import Label, TextClassifier
+    from penstock.tasks.cloze.blank_filler import BlankFiller, Filled
+    from penstock.tasks.embedder import Embedder, Embedding
     from penstock.tasks.language_model.text_generator import TextGenerator
     from penstock.tasks.language_model.writing_options import WritingOptions
     from penstock.tasks.translation.result import Alternative, PairScore, Translation
@@ -68,8 +68,11 @@ __all__ = [
     "DataConfig",
     "DataError",
     "Embedder",
+    "Embedding",
     "Evaluation",
+    "Filled",
     "Hypothesis",
+    "Label",
     "Limits",
     "ModelConfig",
     "PairScore",
@@ -117,9 +120,9 @@ _MODULES = {
     "penstock.metrics": "CorpusScores score_corpus",
     "penstock.search": "Hypothesis Limits Ranking Step StepOutput beam_search exact_search "
     "exhaustive_search greedy_search sample_search",
-    "penstock.tasks.classification.text_classifier": "TextClassifier",
-    "penstock.tasks.cloze.blank_filler": "BlankFiller",
-    "penstock.tasks.embedder": "Embedder",
+    "penstock.tasks.classification.text_classifier": "Label TextClassifier",
+    "penstock.tasks.cloze.blank_filler": "BlankFiller Filled",
+    "penstock.tasks.embedder": "Embedder Embedding",
     "penstock.tasks.language_model.text_generator": "TextGenerator",
     "penstock.tasks.language_model.writing_options": "WritingOptions",
     "penstock.tasks.translation.result": "Alternative PairScore Translation",

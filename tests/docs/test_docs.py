@@ -3,7 +3,8 @@
 A comment on the line before a block says how it is tested:
 
 - `<!-- not run: reason -->`: only the verbs and flags of its commands are checked.
-- `<!-- test: --set a.b=c -->`: added to the block's last command, to make it short.
+- `<!-- test: --set a.b=c -->`: added to the block's last command, to make it short; for Python
+  `<!-- test: old -> new -->`, replaced in it.
 - `<!-- file: name -->`: the block is written to a file that later commands use.
 - `<!-- tree -->`: the file tree.
 - `<!-- output of: examples/x.py -->`: what a command prints, written by `docs/refresh.py`; the
@@ -137,7 +138,9 @@ def folder(tmp_path: Path) -> Path:
     """The files that the pages take for granted."""
     pairs = generate_pairs(300)
     rows = [(pair.source, pair.target) for pair in pairs]
+    words = sorted({word for source, _ in rows for word in source.split()})
     files = {
+        "words.tsv": "".join(f"{word}\t{' '.join(word)}\n" for word in words),
         "pairs.tsv": "".join(f"{s}\t{t}\n" for s, t in rows),
         "sources.txt": "".join(f"{s}\n" for s, _ in rows[:10]),
         "targets.txt": "".join(f"{t}\n" for _, t in rows[:10]),
@@ -171,7 +174,9 @@ def to_run(block: Block) -> list[str]:
     if block.mark == "not run" or block.kind not in ("python", "console"):
         return []
     if block.kind == "python":
-        return [block.body]
+        old, arrow, new = block.value.partition(" -> ")
+        assert not arrow or old in block.body, f"{block.place}: {old!r} is not in it"
+        return [block.body.replace(old, new) if arrow else block.body]
     *others, last = block.commands
     return [*others, f"{last} {block.value}" if block.mark == "test" else last]
 
@@ -196,6 +201,11 @@ def execute(command: str, kind: str, patch: pytest.MonkeyPatch) -> int:
         return 0
     assert program == "penstock", f"{command!r}: only penstock is run; mark the block 'not run'"
     return run(arguments)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_readme_is_short(page: str) -> None:
+    assert (ROOT / page).read_text(encoding="utf-8").count("\n") <= 200
 
 
 def test_installed_script_runs() -> None:
