@@ -24,10 +24,10 @@ from penstock.serve.models.model_set import Models
 from penstock.serve.models.served_models import Serving
 from penstock.serve.prometheus import Metrics
 from penstock.serve.settings import Settings
+from penstock.tasks import TASKS
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.tasks.cloze.blank_filler import BlankFiller
 from penstock.tasks.language_model.text_generator import TextGenerator
-from penstock.tasks.networks import build_network
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
@@ -48,7 +48,11 @@ def _tokenizer(texts: Sequence[str]) -> Tokenizer:
 def _bundle(raw: dict[str, Any], source: Tokenizer, target: Tokenizer, *, seed: int) -> Bundle:
     config: RunConfig = parse_config(raw)
     torch.manual_seed(seed)
-    model = build_network(config, source_size=source.vocab_size, target_size=target.vocab_size)
+    model = (
+        TASKS[config.task]
+        .learning()
+        .network(config, source_size=source.vocab_size, target_size=target.vocab_size)
+    )
     return Bundle(config, model.eval().requires_grad_(requires_grad=False), source, target)
 
 

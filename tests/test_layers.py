@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 import pytest
@@ -25,16 +25,8 @@ LAYERS = {
     "cli": 8,
     "__main__": 9,
 }
-# Upward imports that are left: the networks moved to tasks/ before the table that builds them.
-# Each goes when a task is one value; no other may come.
-KNOWN = {
-    ("bundle/bundle.py", "tasks"),
-    ("training/loop.py", "tasks"),
-    ("training/pretrained_vectors.py", "tasks"),
-}
 
-
-# the table of tasks and what it imports; each of these imports the rest of its folder when used
+# the table of tasks and what it imports; a task imports the rest of its folder when it is used
 TASK_TABLE = ("tasks/__init__.py", "tasks/task.py", "tasks/shared_settings.py")
 
 
@@ -52,9 +44,9 @@ def is_table(inside: PurePath) -> bool:
     return inside.as_posix() in TASK_TABLE or inside.match("tasks/*/task.py")
 
 
-def imported_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and part of every import of ours, those for type checking and inside functions too."""
-    for node in ast.walk(tree):
+def imported_parts(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Line and part of every import of ours."""
+    for node in nodes:
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -81,18 +73,32 @@ def test_every_part_has_a_layer() -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_a_module_imports_only_lower_layers(path: Path) -> None:
-    own = part_of(path)
+    own, tree = part_of(path), ast.parse(path.read_text(encoding="utf-8"))
+    # those for type checking and inside functions too; of the table those that import it
+    nodes = tree.body if own == "task table" else ast.walk(tree)
     wrong = [
         f"line {line}: {own} (layer {LAYERS[own]}) imports {other} (layer {LAYERS[other]})"
-        for line, other in imported_parts(ast.parse(path.read_text(encoding="utf-8")))
-        if other != own
-        and (str(path.relative_to(SOURCE)), other) not in KNOWN
-        and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
+        for line, other in imported_parts(nodes)
+        if other != own and not (LAYERS[other] < LAYERS[own] or LAYERS[own] == LAYERS[other] == 0)
     ]
     assert not wrong
 
 
 def test_search_knows_ids_and_no_text() -> None:
     for path in (SOURCE / "search").glob("*.py"):
-        imports = {part for _, part in imported_parts(ast.parse(path.read_text(encoding="utf-8")))}
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports = {part for _, part in imported_parts(ast.walk(tree))}
         assert not imports & {"text", "data"}, path
+
+
+def test_a_task_imports_when_used_nothing_but_its_own_room() -> None:
+    for path in modules():
+        if part_of(path) != "task table":
+            continue
+        inside = [
+            node
+            for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+        ]
+        assert {part for _, part in imported_parts(inside)} <= {"tasks", "task table"}, path

@@ -24,11 +24,11 @@ from penstock.config import RunConfig, parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.errors import BundleError, ConfigError, DataError, MissingExtraError, PenstockError
 from penstock.nn import Seq2Seq
-from penstock.nn.frozen_transformer import FrozenTransformer
+from penstock.nn.frozen_transformer import FrozenTransformer, find_transformer
 from penstock.special_tokens import EOS_ID, PAD_ID, RESERVED, UNK_ID
+from penstock.tasks import TASKS
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.tasks.embedder import Embedder
-from penstock.tasks.networks import build_network, source_embedding
 from penstock.tasks.translation.translator import Translator
 from penstock.text import Tokenizer
 from penstock.training.loop import train
@@ -279,9 +279,13 @@ def test_it_is_never_trained(bert: Path) -> None:
     mine = frozen(bert)
     before = {name: tensor.clone() for name, tensor in mine.tensors().items()}
     torch.manual_seed(1)
-    model = build_network(config, source_size=200, target_size=50, transformer=mine)
+    model = (
+        TASKS[config.task]
+        .learning()
+        .network(config, source_size=200, target_size=50, transformer=mine)
+    )
     assert isinstance(model, Seq2Seq)
-    assert source_embedding(model) is mine
+    assert find_transformer(model) is mine
     assert not any("word_embeddings" in name for name, _ in model.named_parameters())
     assert not list(mine.parameters())
     assert not mine.state_dict()
@@ -389,7 +393,7 @@ def test_a_bundle_has_its_encoder_and_needs_nothing_else(
     bert: Path, translator_run: Path, tmp_path: Path
 ) -> None:
     bundle = load_bundle(translator_run)
-    assert fingerprint(source_embedding(bundle.model)) == fingerprint(frozen(bert))
+    assert fingerprint(bundle.model) == fingerprint(frozen(bert))
     copy = copy_of(translator_run / "model", tmp_path / "model")
     lines = [*SENTENCES[:4], "", "日本 [SEP]"]
     found = Translator.load(copy).translate(lines)

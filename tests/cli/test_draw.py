@@ -18,10 +18,10 @@ from penstock.errors import MissingExtraError, UsageError
 from penstock.insight.dependencies import MAX_STEPS, Graph, unroll
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.seq2seq import Seq2Seq
+from penstock.tasks import TASKS
 from penstock.tasks.classification.network import Classifier
 from penstock.tasks.cloze.network import Cloze
 from penstock.tasks.language_model.network import LanguageModel
-from penstock.tasks.networks import build_network
 
 STEPS, VOCABULARY, LABELS = 3, 11, 3
 Capture = pytest.CaptureFixture[str]
@@ -72,7 +72,11 @@ def name_of(config: RunConfig) -> str:
 def jacobian(config: RunConfig) -> set[tuple[str, str]]:
     """(input, output) of every pair of which the real network's gradient is not zero."""
     torch.manual_seed(1)
-    network = build_network(config, source_size=VOCABULARY, target_size=VOCABULARY)
+    network: Any = (
+        TASKS[config.task]
+        .learning()
+        .network(config, source_size=VOCABULARY, target_size=VOCABULARY)
+    )
     network.double().eval()
     read: list[Tensor] = []
 

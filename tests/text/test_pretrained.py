@@ -19,7 +19,6 @@ from penstock.errors import ConfigError, DataError
 from penstock.nn import Seq2Seq
 from penstock.nn.embedding import TokenEmbedding
 from penstock.special_tokens import RESERVED
-from penstock.tasks.networks import source_embedding
 from penstock.text import Tokenizer
 from penstock.training.loop import train
 
@@ -123,7 +122,7 @@ def run_quietly(config: RunConfig, run: Path, **options: Any) -> str:
 
 def tables_of(bundle: Bundle) -> tuple[TokenEmbedding, TokenEmbedding]:
     assert isinstance(bundle.model, Seq2Seq)
-    source, target = source_embedding(bundle.model), bundle.model.decoder.embedding
+    source, target = bundle.model.encoder.embedding, bundle.model.decoder.embedding
     assert isinstance(source, TokenEmbedding)
     assert isinstance(target, TokenEmbedding)
     return source, target
@@ -249,8 +248,7 @@ def test_other_tasks_begin_with_vectors_too(vectors: Path, tmp_path: Path, task:
     )
     assert "words.vec: " in run_quietly(config, tmp_path / "run")
     vectors_gone = load_bundle(tmp_path / "run")
-    table = source_embedding(vectors_gone.model)
-    assert isinstance(table, TokenEmbedding)
+    table = next(m for m in vectors_gone.model.modules() if isinstance(m, TokenEmbedding))
     assert_begins_with(table, vectors_gone.source_tokenizer, vectors)
 
 

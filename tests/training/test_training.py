@@ -658,12 +658,12 @@ def test_few_sources_many_times_leave_training_data(config: Config, tmp_path: Pa
 def test_held_out_sources_are_not_trained_on(config: Config, data: Path, tmp_path: Path) -> None:
     """With all their translations, whatever their case and spacing."""
     from penstock.data.source_keys import fold
-    from penstock.training.corpus import _open
+    from penstock.training.examples import open_data
 
     path = tmp_path / "d.tsv"
     lines = data.read_text().split("\n")[:-1]
     path.write_text("\n".join([*lines, *(line.upper() for line in lines)]) + "\n")
-    training, valid = _open(config(f"data.train={path}"), lambda text: None)
+    training, valid = open_data(config(f"data.train={path}"), lambda text: None)
     trained = {fold(pair.source) for pair in training()}
     assert len(valid) == 8  # four sources, each in two spellings
     assert not trained & {fold(pair.source) for pair in valid}
@@ -673,13 +673,13 @@ def test_held_out_sources_are_not_trained_on(config: Config, data: Path, tmp_pat
 def test_the_hold_out_depends_on_the_seed_not_on_the_order(
     config: Config, data: Path, tmp_path: Path
 ) -> None:
-    from penstock.training.corpus import _open
+    from penstock.training.examples import open_data
 
     path = tmp_path / "d.tsv"
     path.write_text("\n".join(reversed(data.read_text().split("\n")[:-1])) + "\n")
 
     def held_out(*overrides: str) -> set[str]:
-        return {pair.source for pair in _open(config(*overrides), lambda text: None)[1]}
+        return {pair.source for pair in open_data(config(*overrides), lambda text: None)[1]}
 
     assert held_out() == held_out(f"data.train={path}")
     assert held_out() != held_out("seed=2")

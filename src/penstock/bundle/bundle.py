@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import nn
 
 from penstock.bundle.pretrained_encoder import ROLES as TRANSFORMER_ROLES
 from penstock.bundle.pretrained_encoder import transformer_files, transformer_from_files
@@ -27,10 +28,9 @@ from penstock.config import RunConfig
 from penstock.errors import BundleError
 from penstock.files import atomic_write, remove
 from penstock.json_types import is_object
-from penstock.nn.frozen_transformer import FrozenTransformer
+from penstock.nn.frozen_transformer import FrozenTransformer, find_transformer
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS, Task
-from penstock.tasks.networks import Network, build_network, source_embedding
 from penstock.text import Tokenizer
 from penstock.version import __version__
 
@@ -53,7 +53,7 @@ class Bundle:
     """
 
     config: RunConfig
-    model: Network
+    model: nn.Module
     source_tokenizer: Tokenizer
     target_tokenizer: Tokenizer
     record: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -90,9 +90,9 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
     }
     if not TASKS[bundle.config.task].has_one_text:
         contents["target_tokenizer"] = bundle.target_tokenizer.to_json().encode()
-    embedding = source_embedding(bundle.model)
-    if isinstance(embedding, FrozenTransformer):
-        contents |= transformer_files(embedding)
+    transformer = find_transformer(bundle.model)
+    if transformer is not None:
+        contents |= transformer_files(transformer)
     suffixes = {"weights": "safetensors", "transformer_weights": "safetensors"}
     digests = {role: hashlib.sha256(content).hexdigest() for role, content in contents.items()}
     # the content's hash in the name: new files never overwrite those that the old index names
@@ -216,7 +216,7 @@ def _holds(path: Path, content: bytes) -> bool:
     return not path.is_symlink() and path.is_file() and path.read_bytes() == content
 
 
-def _unique_parameters(model: Network) -> list[tuple[str, torch.Tensor]]:
+def _unique_parameters(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
     return list(model.named_parameters())  # tied parameters are named once
 
 
@@ -301,7 +301,7 @@ def _build(
     target: Tokenizer,
     contents: dict[str, bytes],
     directory: Path,
-) -> Network:
+) -> nn.Module:
     """The model with its weights."""
     try:
         tensors = load_tensors(contents["weights"])
@@ -321,7 +321,7 @@ def _build(
                 f"{directory}: the weight {name} has numbers that are not finite; restore the "
                 "bundle from its source or train again"
             )
-    model = build_network(config, **sizes, transformer=transformer)
+    model = TASKS[config.task].learning().network(config, **sizes, transformer=transformer)
     with torch.no_grad():
         for name, parameter in _unique_parameters(model):
             parameter.copy_(tensors[name])
@@ -362,7 +362,7 @@ def _misfit(
     )
     try:
         with torch.device("meta"):
-            network = build_network(plain, **sizes, transformer=transformer)
+            network = TASKS[config.task].learning().network(plain, **sizes, transformer=transformer)
         wanted = dict(_unique_parameters(network))
     except (RuntimeError, OverflowError, TypeError, ValueError):
         return "sizes"

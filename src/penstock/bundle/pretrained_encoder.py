@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from penstock.errors import ConfigError, DataError
-from penstock.nn.frozen_transformer import FrozenTransformer
+from penstock.nn.frozen_transformer import FrozenTransformer, find_transformer
 from penstock.text import Tokenizer
 
 CONFIG_ROLE, WEIGHTS_ROLE = "transformer_config", "transformer_weights"
@@ -88,12 +88,13 @@ def transformer_from_files(
     return transformer
 
 
-def fingerprint(embedding: nn.Module) -> str:
-    """A hash of an encoder's weights and configuration; empty for an ordinary embedding."""
-    if not isinstance(embedding, FrozenTransformer):
+def fingerprint(model: nn.Module) -> str:
+    """A hash of a network's frozen encoder, weights and configuration; empty without one."""
+    transformer = find_transformer(model)
+    if transformer is None:
         return ""
     digest = hashlib.sha256()
-    for content in transformer_files(embedding).values():
+    for content in transformer_files(transformer).values():
         digest.update(content)
     return digest.hexdigest()
 

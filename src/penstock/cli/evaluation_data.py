@@ -50,7 +50,7 @@ class Reading:
             UsageError: several files or one of pairs, columns, or lines to skip.
         """
         from penstock.data.formats.input_lines import read_lines
-        from penstock.training.corpus import one_text
+        from penstock.data.one_text import one_text
 
         if self.columns is not None:
             raise UsageError("--columns: this model reads plain text, which has none; leave it out")

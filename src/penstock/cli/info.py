@@ -57,11 +57,10 @@ def info(
 
 def _encoder(bundle: Bundle) -> dict[str, str]:
     """The frozen encoder, where the model has one: its weights are not among the parameters."""
-    from penstock.nn.frozen_transformer import FrozenTransformer
-    from penstock.tasks.networks import source_embedding
+    from penstock.nn.frozen_transformer import find_transformer
 
-    embedding = source_embedding(bundle.model)
-    return {"encoder": embedding.summary} if isinstance(embedding, FrozenTransformer) else {}
+    transformer = find_transformer(bundle.model)
+    return {} if transformer is None else {"encoder": transformer.summary}
 
 
 def _vocabularies(bundle: Bundle) -> dict[str, str]:

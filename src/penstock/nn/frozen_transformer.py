@@ -193,6 +193,11 @@ class FrozenTransformer(nn.Module):
         return super()._apply(fn, recurse)
 
 
+def find_transformer(model: nn.Module) -> FrozenTransformer | None:
+    """The encoder that a network has in the place of its embedding, if any."""
+    return next((m for m in model.modules() if isinstance(m, FrozenTransformer)), None)
+
+
 def _positions(encoder: Any) -> int | None:
     """The longest input that an encoder has positions for."""
     for name, module in encoder.named_modules():

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import UsageError
-from penstock.special_tokens import EOS_ID
-from penstock.tasks.cloze.network import Cloze
-from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks import TASKS
 from penstock.tasks.sentence_encoder import Sentences, in_batches
 
 
@@ -97,10 +95,5 @@ class Embedder:
 
     def _states(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Top states (B, S, H); row t of sentence b has read its token t."""
-        model = self.bundle.model
-        if isinstance(model, Cloze):
-            return model.features(ids, lengths)
-        if isinstance(model, LanguageModel):  # a line begins where the one before ended
-            begun = torch.nn.functional.pad(ids, (1, 0), value=EOS_ID)
-            return model.features(begun)[0][:, 1:]
-        return model.encoder(ids, lengths)[0]
+        states = TASKS[self.bundle.config.task].learning().states
+        return states(self.bundle.model, ids, lengths)

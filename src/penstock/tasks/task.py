@@ -4,16 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
     from penstock.config import RunConfig
+    from penstock.nn.frozen_transformer import FrozenTransformer
+    from penstock.training.learner import Learner
 
 Metric = Literal["loss", "bleu", "chrf", "exact_match", "accuracy", "f1"]
 
 
 def _anything_is_possible(config: RunConfig) -> str:
     return ""
+
+
+class NetworkBuilder(Protocol):
+    """See `Learning.network`."""
+
+    def __call__(
+        self,
+        config: RunConfig,
+        *,
+        source_size: int,
+        target_size: int,
+        transformer: FrozenTransformer | None = None,
+    ) -> nn.Module:
+        """Build the network."""
+        ...
+
+
+class LearnerMaker(Protocol):
+    """See `Learning.learner`."""
+
+    def __call__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        device: torch.device,
+        report: Callable[[str], None],
+        *,
+        anew: bool = True,
+    ) -> Learner[Any]:
+        """Prepare the learner."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What trains a model of a task.
+
+    Attributes:
+        network: builds a network with its first weights, from the run's configuration,
+            `source_size` and `target_size` (V of the source and of the target; labels and the
+            reserved ids for a classifier), and `transformer`, which stands in the place of the
+            source's embedding.
+        learner: prepares the data in a folder and gives the learner; `report` is told what is worth
+            knowing of the data; without `anew` a checkpoint brings the weights.
+        states: of a network, ids (B, S) with EOS and valid lengths (B,), the top states (B, S, H);
+            row t of sentence b has read its token t.
+    """
+
+    network: NetworkBuilder
+    learner: LearnerMaker
+    states: Callable[[Any, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +89,7 @@ class Task:
         unused: keys that would do nothing, and why: setting one is an error.
         unused_with_transformer: the same with `model.transformer`.
         problem: why a configuration is impossible; empty when it is possible.
+        learning: network and learner; imports torch.
     """
 
     name: str
@@ -42,6 +101,7 @@ class Task:
     unused: Mapping[str, str] = field(default_factory=dict[str, str])
     unused_with_transformer: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: Callable[[RunConfig], str] = _anything_is_possible
+    learning: Callable[[], Learning]
 
     @property
     def has_one_text(self) -> bool:

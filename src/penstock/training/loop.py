@@ -20,8 +20,7 @@ from penstock.bundle import Bundle, save_bundle
 from penstock.bundle.pretrained_encoder import fingerprint
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError
-from penstock.tasks.learner_setup import prepare_learner
-from penstock.tasks.networks import source_embedding
+from penstock.tasks import TASKS
 from penstock.training.checkpoint import (
     Progress,
     checkpoint_exists,
@@ -90,19 +89,23 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
-    learner = prepare_learner(
-        config,
-        folder,
-        device,
-        lambda text: console.print(text, markup=False),
-        anew=not (resume and checkpoint_exists(checkpoints)),
+    learner = (
+        TASKS[config.task]
+        .learning()
+        .learner(
+            config,
+            folder,
+            device,
+            lambda text: console.print(text, markup=False),
+            anew=not (resume and checkpoint_exists(checkpoints)),
+        )
     )
     model = learner.bundle.model
     optimizer = _optimizer(model, settings)
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
     done = load_checkpoint(checkpoints, model, optimizer, averaged) if resume else None
-    progress = Progress(data=learner.fingerprint, transformer=fingerprint(source_embedding(model)))
+    progress = Progress(data=learner.fingerprint, transformer=fingerprint(model))
     if done:
         require_same_transformer(done[0], progress, config)
         progress, learner.carried = done

@@ -3,64 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from penstock.config import RunConfig
 from penstock.data.store import PairStore
 from penstock.data.word_vectors.initial_vectors import read_vectors
-from penstock.nn import Seq2Seq
 from penstock.nn.embedding import TokenEmbedding
-from penstock.tasks.networks import Network, source_embedding
 from penstock.text import Tokenizer
-from penstock.training.corpus import Report
+from penstock.training.examples import Report
 
+Side = Literal["source", "target"]
 Ids = NDArray[np.integer[Any]]
 
 
-def begin_with_vectors(
+def prepare_embeddings(
     config: RunConfig,
-    model: Network,
-    source: Tokenizer,
-    target: Tokenizer,
     data: PairStore | Ids,
     report: Report,
+    *,
+    source: tuple[nn.Module, Tokenizer],
+    target: tuple[nn.Module, Tokenizer] | None = None,
+    anew: bool,
 ) -> None:
-    """Put the configured files' vectors into the embeddings; say how much of the text has some.
+    """Put the configured files' vectors into the embeddings, and freeze those if configured so.
 
     Args:
         config: names the files.
-        model: the network.
-        source, target: the tokenizers.
         data: the tokenised training text: pairs, or one row of ids.
-        report: told the coverage.
+        report: told how much of the text has vectors.
+        source, target: the embedding and the tokenizer of a side; the only text is the source.
+        anew: training begins here; a checkpoint brings the weights otherwise, and the files need
+            not be there any more.
 
     Raises:
         DataError: a file is unusable (see `read_vectors`).
     """
-    settings = config.model
-    embedding = source_embedding(model)
-    if settings.source_vectors is not None and isinstance(embedding, TokenEmbedding):
-        sides = ("source", "target") if settings.tie_embeddings == "all" else ("source",)
-        _begin(embedding, settings.source_vectors, source, _count(data, source, sides), report)
-    if settings.target_vectors is not None and isinstance(model, Seq2Seq):
-        table = model.decoder.embedding
+    model = config.model
+    both: tuple[Side, ...] = ("source", "target")
+    paths = (model.source_vectors, model.target_vectors)
+    for side, path, embedding in zip(both, paths, (source, target), strict=True):
+        if path is None or embedding is None:
+            continue
+        table, tokenizer = embedding
         assert isinstance(table, TokenEmbedding)
-        _begin(table, settings.target_vectors, target, _count(data, target, ("target",)), report)
-
-
-def freeze_vectors(config: RunConfig, model: Network) -> None:
-    """Leave the embeddings that began with vectors out of training, where that is configured."""
-    if not config.model.freeze_vectors:
-        return
-    embedding = source_embedding(model)
-    if config.model.source_vectors is not None and isinstance(embedding, TokenEmbedding):
-        embedding.weight.requires_grad = False
-    if config.model.target_vectors is not None and isinstance(model, Seq2Seq):
-        model.decoder.embedding.weight.requires_grad = False
+        if anew:
+            sides = both if model.tie_embeddings == "all" else (side,)
+            _begin(table, path, tokenizer, _count(data, tokenizer, sides), report)
+        if model.freeze_vectors:
+            table.weight.requires_grad = False
 
 
 def _begin(
@@ -78,7 +73,7 @@ def _begin(
 
 
 def _count(
-    data: PairStore | Ids, tokenizer: Tokenizer, sides: tuple[str, ...]
+    data: PairStore | Ids, tokenizer: Tokenizer, sides: tuple[Side, ...]
 ) -> NDArray[np.int64]:
     """How often each id stands in the training text."""
     counts = np.zeros(tokenizer.vocab_size, np.int64)
@@ -87,7 +82,7 @@ def _count(
     return counts
 
 
-def _texts(data: PairStore | Ids, sides: tuple[str, ...]) -> Iterator[Ids]:
+def _texts(data: PairStore | Ids, sides: tuple[Side, ...]) -> Iterator[Ids]:
     if not isinstance(data, PairStore):
         yield data
         return

@@ -15,7 +15,7 @@ from penstock.data.formats.input_lines import STDIN
 from penstock.errors import PenstockError, UsageError
 from penstock.files import atomic_write, replacing, try_lock
 from penstock.runtime.device import choose_device
-from penstock.training.corpus import BUILTIN, REST
+from penstock.training.examples import BUILTIN, REST
 from penstock.training.precision import choose_precision
 from penstock.training.progress import LOG
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,11 +16,16 @@ from penstock.data.batches import Batch
 from penstock.metrics.labels import score_labels
 from penstock.nn import State
 from penstock.special_tokens import RESERVED
-from penstock.tasks.classification.network import Classifier
+from penstock.tasks.classification.label_checks import require_labels, with_known_labels
+from penstock.tasks.classification.network import Classifier, build_network
 from penstock.tasks.classification.text_classifier import TextClassifier
-from penstock.training.corpus import Corpus
+from penstock.training.corpus import Corpus, tokenise
+from penstock.training.examples import Report, read_examples
+from penstock.training.first_network import configured_transformer, first_network
 from penstock.training.learner import HeldOutScores
+from penstock.training.learnt_tokenizers import learn_tokenizers
 from penstock.training.precision import mixed
+from penstock.training.pretrained_vectors import prepare_embeddings
 
 
 class ClassificationLearner:
@@ -76,3 +83,25 @@ class ClassificationLearner:
             samples=samples,
             unit="sentence",
         )
+
+
+def prepare_learner(
+    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+) -> ClassificationLearner:
+    """The learner of a run (see `Learning.learner`).
+
+    Raises:
+        DataError: unreadable or unusable data.
+        ConfigError: rows longer than the transformer takes.
+    """
+    transformer, tokenizer = configured_transformer(config, report)
+    examples = read_examples(config, report)
+    require_labels(examples.training(), config.data)
+    source, target = learn_tokenizers(config, examples, folder, report, tokenizer)
+    valid = with_known_labels(examples.valid, target, config.data, report)
+    examples = replace(examples, valid=valid)
+    corpus = tokenise(config.data, examples, source, target, folder, report)
+    model = first_network(build_network, config, source, target, device, transformer)
+    embedding = (model.encoder.embedding, source)
+    prepare_embeddings(config, corpus.store, report, source=embedding, anew=anew)
+    return ClassificationLearner(config, corpus, model, device)

@@ -6,12 +6,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from penstock.config import ModelConfig
+from penstock.config import ModelConfig, RunConfig
 from penstock.nn.dropout import Dropout, TokenDropout
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
+from penstock.special_tokens import RESERVED
+
+
+def build_network(
+    config: RunConfig,
+    *,
+    source_size: int,
+    target_size: int,
+    transformer: FrozenTransformer | None = None,
+) -> Classifier:
+    """A network with its first weights (see `Learning.network`)."""
+    labels = target_size - len(RESERVED)
+    return Classifier(
+        config.model, vocab_size=source_size, num_labels=labels, transformer=transformer
+    )
 
 
 class Classifier(nn.Module):
@@ -75,3 +90,8 @@ def _pool(values: Tensor, mask: Tensor, kind: str) -> Tensor:
     if kind == "max":
         return values.masked_fill(~mask[:, :, None], float("-inf")).amax(1)
     return values.sum(1) / mask.sum(1, keepdim=True)  # values are zero at padding
+
+
+def states(network: Classifier, ids: Tensor, lengths: Tensor) -> Tensor:
+    """Those of the encoder (see `Learning.states`)."""
+    return network.encoder(ids, lengths)[0]

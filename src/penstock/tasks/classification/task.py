@@ -9,7 +9,15 @@ from penstock.tasks.shared_settings import (
     TRANSFORMER,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import Task
+from penstock.tasks.task import Learning, Task
+
+
+def _learning() -> Learning:
+    from penstock.tasks.classification.learner import prepare_learner
+    from penstock.tasks.classification.network import build_network, states
+
+    return Learning(network=build_network, learner=prepare_learner, states=states)
+
 
 CLASSIFICATION = Task(
     name="classification",
@@ -40,4 +48,5 @@ CLASSIFICATION = Task(
         "model.embedding_size": "model.transformer has a width of its own",
         "model.scale_embeddings": "model.transformer gives the vectors",
     },
+    learning=_learning,
 )

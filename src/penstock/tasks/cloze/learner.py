@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,10 +13,13 @@ from penstock.config import Precision, RunConfig
 from penstock.data.batches import Batch
 from penstock.nn import State
 from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
-from penstock.tasks.cloze.network import Cloze
-from penstock.training.corpus import Corpus
+from penstock.tasks.cloze.network import Cloze, build_network
+from penstock.training.corpus import Corpus, prepare_corpus
+from penstock.training.examples import Report
+from penstock.training.first_network import first_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
+from penstock.training.pretrained_vectors import prepare_embeddings
 
 _NO_TEXT = "\0"  # a mark that no line has: the reader refuses it
 
@@ -77,3 +81,18 @@ class ClozeLearner:
         gap = len(tokens) // 2
         before = "".join(f"{token}{parting}" for token in tokens[:gap])
         return before, tokens[gap], "".join(f"{parting}{token}" for token in tokens[gap + 1 :])
+
+
+def prepare_learner(
+    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+) -> ClozeLearner:
+    """The learner of a run (see `Learning.learner`).
+
+    Raises:
+        DataError: unreadable or unusable data.
+    """
+    corpus = prepare_corpus(config, folder, report)
+    model = first_network(build_network, config, corpus.source, corpus.source, device)
+    source = (model.embedding, corpus.source)
+    prepare_embeddings(config, corpus.store, report, source=source, anew=anew)
+    return ClozeLearner(config, corpus, model, device)

@@ -12,14 +12,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from penstock.config import ModelConfig
+from penstock.config import ModelConfig, RunConfig
 from penstock.nn.dropout import Dropout, TokenDropout
 from penstock.nn.embedding import TokenEmbedding
+from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
 from penstock.nn.readout import Readout
 from penstock.nn.recurrent import Recurrent
 from penstock.special_tokens import BOS_ID
+
+
+def build_network(
+    config: RunConfig,
+    *,
+    source_size: int,
+    target_size: int,
+    transformer: FrozenTransformer | None = None,
+) -> Cloze:
+    """A network with its first weights (see `Learning.network`)."""
+    return Cloze(config.model, vocab_size=source_size)
 
 
 class Cloze(nn.Module):
@@ -103,3 +115,8 @@ def _reversal(lengths: Tensor, width: int) -> Tensor:
     positions = torch.arange(width, device=lengths.device)
     turned = lengths[:, None] - 1 - positions
     return torch.where(turned >= 0, turned, positions)
+
+
+def states(network: Cloze, ids: Tensor, lengths: Tensor) -> Tensor:
+    """Those of both sides (see `Learning.states`)."""
+    return network.features(ids, lengths)

@@ -12,7 +12,7 @@ from penstock.tasks.shared_settings import (
     STREAM_ONLY,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import Task
+from penstock.tasks.task import Learning, Task
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
@@ -30,6 +30,13 @@ def _problem(config: RunConfig) -> str:
             "alone is task = 'language-model'"
         )
     return ""
+
+
+def _learning() -> Learning:
+    from penstock.tasks.cloze.learner import prepare_learner
+    from penstock.tasks.cloze.network import build_network, states
+
+    return Learning(network=build_network, learner=prepare_learner, states=states)
 
 
 CLOZE = Task(
@@ -52,4 +59,5 @@ CLOZE = Task(
         "features hold the answer",
     },
     problem=_problem,
+    learning=_learning,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
 from penstock.data.windows import Window, WindowSampler
 from penstock.nn import State
-from penstock.tasks.language_model.network import LanguageModel
-from penstock.tasks.language_model.running_text import RunningText
+from penstock.tasks.language_model.network import LanguageModel, build_network
+from penstock.tasks.language_model.running_text import RunningText, prepare_text
 from penstock.tasks.language_model.text_generator import TextGenerator
 from penstock.tasks.language_model.writing_options import WritingOptions
+from penstock.training.examples import Report
+from penstock.training.first_network import first_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
+from penstock.training.pretrained_vectors import prepare_embeddings
 
 _PROMPT_TOKENS, _SAMPLE_TOKENS = 30, 60
 
@@ -101,3 +105,18 @@ class LanguageModelLearner:
         options = WritingOptions(length=_SAMPLE_TOKENS, temperature=0.7)
         written = "".join(self._generator.generate(prompt, options))
         return f"{prompt}\n> {written}"
+
+
+def prepare_learner(
+    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+) -> LanguageModelLearner:
+    """The learner of a run (see `Learning.learner`).
+
+    Raises:
+        DataError: unreadable or unusable data.
+    """
+    text = prepare_text(config, folder, report)
+    model = first_network(build_network, config, text.tokenizer, text.tokenizer, device)
+    source = (model.embedding, text.tokenizer)
+    prepare_embeddings(config, text.train.ids(), report, source=source, anew=anew)
+    return LanguageModelLearner(config, text, model, device)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from penstock.config import ModelConfig
+from penstock.config import ModelConfig, RunConfig
 from penstock.nn.dropout import Dropout, TokenDropout
 from penstock.nn.embedding import TokenEmbedding
+from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
 from penstock.nn.readout import Readout
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
+from penstock.special_tokens import EOS_ID
+
+
+def build_network(
+    config: RunConfig,
+    *,
+    source_size: int,
+    target_size: int,
+    transformer: FrozenTransformer | None = None,
+) -> LanguageModel:
+    """A network with its first weights (see `Learning.network`)."""
+    return LanguageModel(config.model, vocab_size=source_size)
 
 
 class LanguageModel(nn.Module):
@@ -93,3 +107,9 @@ class LanguageModel(nn.Module):
         """One token a row, (B,), to logits (B, V) and the state after it."""
         logits, after = self(tokens[:, None], state)
         return logits[:, 0], after
+
+
+def states(network: LanguageModel, ids: Tensor, lengths: Tensor) -> Tensor:
+    """Those of each row as a line of its own (see `Learning.states`)."""
+    begun = pad(ids, (1, 0), value=EOS_ID)  # a line begins where the one before ended
+    return network.features(begun)[0][:, 1:]

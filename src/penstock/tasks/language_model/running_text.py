@@ -10,6 +10,7 @@ from pathlib import Path
 
 from penstock.bundle import Bundle, find_bundle
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
+from penstock.data.one_text import one_text
 from penstock.data.store import content_key
 from penstock.data.token_stream import (
     TextForm,
@@ -24,7 +25,7 @@ from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write
 from penstock.tasks.language_model.text_generator import text_form
 from penstock.text import Tokenizer
-from penstock.training.corpus import REST, Report, one_text
+from penstock.training.examples import REST, Report
 
 Lines = Callable[[], Iterator[str]]
 

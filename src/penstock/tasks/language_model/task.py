@@ -11,7 +11,7 @@ from penstock.tasks.shared_settings import (
     POOLING,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import Task
+from penstock.tasks.task import Learning, Task
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
@@ -26,6 +26,13 @@ def _problem(config: RunConfig) -> str:
             "blanks from both sides choose task = 'cloze'"
         )
     return ""
+
+
+def _learning() -> Learning:
+    from penstock.tasks.language_model.learner import prepare_learner
+    from penstock.tasks.language_model.network import build_network, states
+
+    return Learning(network=build_network, learner=prepare_learner, states=states)
 
 
 LANGUAGE_MODEL = Task(
@@ -46,4 +53,5 @@ LANGUAGE_MODEL = Task(
         "training.evaluate_sentences": "the held-out part is training.evaluate_tokens",
     },
     problem=_problem,
+    learning=_learning,
 )

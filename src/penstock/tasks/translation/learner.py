@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,9 +13,13 @@ from penstock.config import RunConfig
 from penstock.data.batches import Batch
 from penstock.nn import Seq2Seq, State
 from penstock.tasks.translation.held_out_evaluation import Evaluator
+from penstock.tasks.translation.network import build_network
 from penstock.tasks.translation.translator import Translator
-from penstock.training.corpus import Corpus
+from penstock.training.corpus import Corpus, prepare_corpus, report_held_out_losses
+from penstock.training.examples import Report
+from penstock.training.first_network import configured_transformer, first_network
 from penstock.training.learner import HeldOutScores
+from penstock.training.pretrained_vectors import prepare_embeddings
 
 
 class TranslationLearner:
@@ -61,3 +66,28 @@ class TranslationLearner:
     def evaluate(self) -> HeldOutScores:
         """Loss, and BLEU, chrF and exact matches of greedy translations."""
         return self._evaluator.evaluate()
+
+
+def prepare_learner(
+    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+) -> TranslationLearner:
+    """The learner of a run (see `Learning.learner`).
+
+    Raises:
+        DataError: unreadable or unusable data.
+        ConfigError: rows longer than the transformer takes.
+    """
+    transformer, tokenizer = configured_transformer(config, report)
+    corpus = prepare_corpus(config, folder, report, source=tokenizer)
+    report_held_out_losses(corpus, config.data, report)
+    source, target = corpus.source, corpus.target
+    model = first_network(build_network, config, source, target, device, transformer)
+    prepare_embeddings(
+        config,
+        corpus.store,
+        report,
+        source=(model.encoder.embedding, source),
+        target=(model.decoder.embedding, target),
+        anew=anew,
+    )
+    return TranslationLearner(config, corpus, model, device)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from penstock.tasks.shared_settings import POOLING, STREAM_ONLY, TRANSFORMER
-from penstock.tasks.task import Task
+from penstock.tasks.task import Learning, Task
+
+
+def _learning() -> Learning:
+    from penstock.tasks.translation.learner import prepare_learner
+    from penstock.tasks.translation.network import build_network, states
+
+    return Learning(network=build_network, learner=prepare_learner, states=states)
+
 
 TRANSLATION = Task(
     name="translation",
@@ -19,4 +27,5 @@ TRANSLATION = Task(
         "model.token_dropout": "a translation model reads its text whole",
     },
     unused_with_transformer=TRANSFORMER,
+    learning=_learning,
 )

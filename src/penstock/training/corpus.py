@@ -1,0 +1,125 @@
+"""Tokenised training pairs and held-out ones: what a learner needs of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from penstock.config import DataConfig, RunConfig
+from penstock.data.batches import EpochSampler
+from penstock.data.pair import Pair
+from penstock.data.store import PairStore, content_key, store_exists, write_store
+from penstock.text import Tokenizer
+from penstock.training.examples import Examples, Report, read_examples
+from penstock.training.learnt_tokenizers import learn_tokenizers
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What training needs of the data.
+
+    Attributes:
+        source, target: tokenizers, one object twice when shared.
+        store: tokenised training pairs.
+        valid: held-out pairs with all their references, in memory.
+        fingerprint: hash of the training pairs' text.
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+    store: PairStore
+    valid: list[Pair]
+    fingerprint: str
+
+    def sampler(
+        self, config: RunConfig, *, budget: Literal["target", "source"] = "target"
+    ) -> EpochSampler:
+        """The training pairs in batches, as the configuration has them (see `EpochSampler`)."""
+        return EpochSampler(
+            self.store,
+            batch_tokens=config.training.batch_tokens,
+            batch_sentences=config.training.batch_sentences,
+            seed=config.seed,
+            budget=budget,
+        )
+
+
+def prepare_corpus(
+    config: RunConfig, folder: Path, report: Report, *, source: Tokenizer | None = None
+) -> Corpus:
+    """Read, hold out, learn tokenizers, tokenise; all but the held-out pairs streaming.
+
+    Results are cached in `folder` by the content they were made from. A `source` tokenizer that is
+    given is not learnt.
+
+    Raises:
+        DataError: unreadable or unusable data.
+    """
+    examples = read_examples(config, report)
+    tokenizers = learn_tokenizers(config, examples, folder, report, source)
+    return tokenise(config.data, examples, *tokenizers, folder, report)
+
+
+def tokenise(
+    data: DataConfig,
+    examples: Examples,
+    source: Tokenizer,
+    target: Tokenizer,
+    folder: Path,
+    report: Report,
+) -> Corpus:
+    """The examples with a store of their ids, which is cached in `folder`."""
+    limits = (data.max_source_tokens, data.max_target_tokens)
+    key = content_key(examples.fingerprint, source.to_json(), target.to_json(), str(limits))
+    path = folder / f"tokens-{key}.arrow"
+    if store_exists(path):
+        store = PairStore(path)
+    else:
+        store = write_store(
+            path,
+            examples.training(),
+            source,
+            target,
+            max_source_tokens=data.max_source_tokens,
+            max_target_tokens=data.max_target_tokens,
+        )
+    report_losses(store, data, report)
+    return Corpus(source, target, store, examples.valid, examples.fingerprint)
+
+
+def report_losses(store: PairStore, data: DataConfig, report: Report) -> None:
+    """Say what tokenising cut and did not know."""
+    counts = store.counts
+    for side, cut, limit in (
+        ("source", counts.truncated_sources, data.max_source_tokens),
+        ("target", counts.truncated_targets, data.max_target_tokens),
+    ):
+        if cut:
+            report(
+                f"{cut:,} of {counts.pairs:,} training {side}s are longer than {limit} tokens and "
+                f"were cut (raise data.max_{side}_tokens to keep them whole)"
+            )
+    for side, unknown, total in (
+        ("source", counts.unknown_source_tokens, counts.source_tokens),
+        ("target", counts.unknown_target_tokens, counts.target_tokens),
+    ):
+        if unknown:
+            report(
+                f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are "
+                "unknown"
+            )
+
+
+def report_held_out_losses(corpus: Corpus, data: DataConfig, report: Report) -> None:
+    """Say which held-out pairs are cut for their loss."""
+    for side, tokenizer, texts, limit in (
+        ("source", corpus.source, [pair.source for pair in corpus.valid], data.max_source_tokens),
+        ("target", corpus.target, [pair.target for pair in corpus.valid], data.max_target_tokens),
+    ):
+        cut = sum(len(ids) + 1 > limit for ids in tokenizer.encode_batch(texts))
+        if cut:
+            report(
+                f"{cut:,} of {len(texts):,} held-out {side}s are longer than {limit} tokens and "
+                f"are cut for the held-out loss (raise data.max_{side}_tokens to keep them whole)"
+            )
