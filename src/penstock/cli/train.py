@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -66,17 +66,20 @@ def train(
     write_line(str(run))
 
 
-def _flags(valid: str | None, columns: str | None, on_error: str | None) -> list[str]:
-    """Flags as overrides: they are applied after those of `--set`."""
-    return [
-        *([] if valid is None else [f"data.valid={_toml(_one_or_two(valid))}"]),
-        *([] if columns is None else [f"data.columns={_columns(columns)}"]),
-        *([] if on_error is None else [f"data.on_error={on_error}"]),
-    ]
+def _flags(valid: str | None, columns: str | None, on_error: str | None) -> dict[str, Any]:
+    """What the flags say, by key of the configuration."""
+    from penstock.cli.data import read_options
+
+    values = {
+        "data.valid": None if valid is None else _one_or_two(valid),
+        "data.columns": None if columns is None else read_options(columns, "stop").columns,
+        "data.on_error": on_error,
+    }
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _config(
-    data: list[str], flags: list[str], overrides: list[str], resumed: Path | None
+    data: list[str], flags: dict[str, Any], overrides: list[str], resumed: Path | None
 ) -> tuple[RunConfig, str]:
     """The run's configuration and a name for it."""
     from penstock.config import load_config, parse_config
@@ -89,35 +92,21 @@ def _config(
             )
         if not (resumed / "config.toml").is_file():
             raise UsageError(f"{resumed}: no run to go on with (it has no config.toml)")
-        return load_config(resumed / "config.toml", [*overrides, *flags]), resumed.name
+        return load_config(resumed / "config.toml", overrides, values=flags), resumed.name
     if data[0].endswith(".toml"):
         if len(data) > 1:
             raise UsageError(f"{data[1]!r}: a configuration names its data itself")
-        return load_config(data[0], [*overrides, *flags]), Path(data[0]).stem
+        return load_config(data[0], overrides, values=flags), Path(data[0]).stem
     if len(data) > 2:
         raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
-    pairs = [f"data.train={_toml(data)}"]
+    values = {"data.train": data[0] if len(data) == 1 else data, **flags}
     name = Path(data[0]).name.split(".")[0] if data[0] != "-" else "stdin"
-    return parse_config({}, [*overrides, *pairs, *flags], place="command line"), name
+    return parse_config({}, overrides, values=values, place="command line"), name
 
 
-def _columns(text: str) -> str:
-    import json
-
-    from penstock.cli.data import read_options
-
-    return json.dumps(read_options(text, "stop").columns)
-
-
-def _one_or_two(name: str) -> list[str]:
-    return [name] if Path(name).exists() else name.split(",")
-
-
-def _toml(paths: list[str]) -> str:
-    import json
-
-    # TOML has JSON's strings, but for escaped surrogate pairs
-    return json.dumps(paths[0] if len(paths) == 1 else paths, ensure_ascii=False)
+def _one_or_two(name: str) -> str | list[str]:
+    names = [name] if Path(name).exists() else name.split(",")
+    return name if len(names) == 1 else names
 
 
 def demo(

@@ -20,8 +20,10 @@ from penstock.json_types import is_object
 from penstock.options import first_problem
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a TOML configuration; `overrides` are `a.b=value` strings, applied last.
+def load_config(
+    path: str | Path, overrides: Iterable[str] = (), *, values: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Read a TOML configuration; for `overrides` and `values` see `parse_config`.
 
     Raises:
         ConfigError: unreadable file, syntax error, unknown key, impossible value.
@@ -33,20 +35,35 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return parse_config(raw, overrides, place=str(path))
+    return parse_config(raw, overrides, values=values, place=str(path))
 
 
 def parse_config(
-    raw: Mapping[str, Any], overrides: Iterable[str] = (), *, place: str = "config"
+    raw: Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    values: Mapping[str, Any] | None = None,
+    place: str = "config",
 ) -> RunConfig:
-    """Validate a nested mapping after applying `a.b=value` overrides.
+    """Validate a nested mapping.
 
-    What neither says is as the task wants it (`Task.defaults`), then as the sections
-    above have it.
+    What it does not say is as the task wants it (`Task.defaults`), then as the sections have it.
+
+    Args:
+        raw: the sections.
+        overrides: `a.b=value` texts, set in it.
+        values: by dotted key, set after those.
+        place: where `raw` comes from.
+
+    Raises:
+        ConfigError: unknown key, impossible value.
     """
     merged = plain_table(raw)
     for override in overrides:
-        _apply_override(merged, override)
+        key, value = _parse_override(override)
+        _set(merged, key, value, f"--set {override!r}")
+    for key, value in (values or {}).items():
+        _set(merged, key, value, f"{place}: {key}")
     try:
         return RunConfig.model_validate(RunConfig.resolve(merged, place))
     except ValidationError as error:
@@ -67,7 +84,7 @@ def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _apply_override(raw: dict[str, Any], override: str) -> None:
+def _parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -77,11 +94,14 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     except tomllib.TOMLDecodeError:
         parsed = {}
     # what is not one TOML value is a string as it stands: --set model.cell=gru
-    value = parsed["value"] if parsed.keys() == {"value"} else text.strip()
+    return key, parsed["value"] if parsed.keys() == {"value"} else text.strip()
+
+
+def _set(raw: dict[str, Any], key: str, value: Any, place: str) -> None:
     *sections, last = key.split(".")
     for section in sections:
         child = raw.setdefault(section, {})
         if not is_object(child):
-            raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
+            raise ConfigError(f"{place}: {section!r} is a value, not a section")
         raw = child
     raw[last] = value
