@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from tomli_w import dumps
 
-from penstock.config import RunConfig
+from penstock.config import CELLS, RunConfig
 from penstock.config.section import sections_of
 from penstock.tasks import TASKS
 
@@ -43,7 +43,8 @@ class Key:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values that it can have, where they are few."""
-        return tuple(TASKS) if self.path == "task" else literals(self.field.annotation)
+        table = {"task": TASKS, "model.cell": CELLS}.get(self.path)
+        return literals(self.field.annotation) if table is None else tuple(table)
 
     def default_of(self, task: str) -> Any:
         """What the key is for a task where the user says nothing."""

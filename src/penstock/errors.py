@@ -6,6 +6,8 @@ anything else that reaches the top is a bug of ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -62,3 +64,11 @@ class MissingExtraError(PenstockError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional package: pip install 'penstock[{extra}]'")
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """A message about a name that is none of `known`, with the nearest of them."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown {what} {name!r}; {guess}known: {', '.join(map(repr, names))}"

@@ -73,7 +73,11 @@ def test_a_section_where_a_value_belongs() -> None:
         ("model.hidden_size=33", "hidden_size 33 must be even"),
         ("model.dropout=1.0", "model.dropout = 1.0: must be below 1"),
         ("model.dropout=nan", "model.dropout = nan: must be a finite number"),
-        ("model.cell=gruu", "model.cell = 'gruu': must be 'rnn', 'gru' or 'lstm'"),
+        ("model.cell=gruu", "model.cell = 'gruu': unknown cell 'gruu'; did you mean 'gru'? known"),
+        (
+            "model.gru_form=before",
+            "gru_form 'before' is an option of cell 'gru', found cell 'lstm'",
+        ),
         ("model.layer_norm=true", "layer_norm inside the cell needs backend = 'reference'"),
         ("training.learning_rate=0", "training.learning_rate = 0"),
         ("training.learning_rate=inf", "training.learning_rate = inf"),

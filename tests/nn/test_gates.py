@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from penstock.nn.cells import GATE_PLACES, Cell, CellKind
+from penstock.config import CELLS
+from penstock.nn.cells import Cell, cell_spec
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
 
@@ -18,7 +19,7 @@ both_forms = pytest.mark.parametrize("form", ["after", "before"])
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def held(kind: CellKind, *, form: Form = "after", **gates: float) -> Cell:
+def held(kind: str, *, form: Form = "after", **gates: float) -> Cell:
     """A random cell in float64 with some gates held."""
     torch.manual_seed(1)
     cell = Cell(kind, I, H, gru_form=form).double()
@@ -161,7 +162,7 @@ def test_a_forget_gate_a_little_below_1_forgets_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
-def test_gates_are_those_of_the_equations(kind: CellKind) -> None:
+def test_gates_are_those_of_the_equations(kind: str) -> None:
     """From the gates and torch's step the candidate follows; it must be tanh of its own product."""
     torch.manual_seed(5)
     cell = Cell(kind, I, H).double()
@@ -169,7 +170,7 @@ def test_gates_are_those_of_the_equations(kind: CellKind) -> None:
     c = torch.randn_like(h) if kind == "lstm" else None
     state = State(h, c)
     gates = cell.gates(x[:, 0], state)
-    assert list(gates) == list(GATE_PLACES[kind])
+    assert list(gates) == list(cell_spec(kind).gates)
     from_x = x[:, 0] @ cell.weight_ih.T + cell.bias_ih
     from_h = h[0] @ cell.weight_hh.T + cell.bias_hh
     after = cell(x[:, 0], state)
@@ -189,11 +190,9 @@ def test_gates_are_those_of_the_equations(kind: CellKind) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
-@pytest.mark.parametrize(
-    ("kind", "name"), [(k, n) for k, names in GATE_PLACES.items() for n in names]
-)
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in CELLS for n in cell_spec(k).gates])
 def test_a_held_gate_has_its_value_and_the_others_move(
-    kind: CellKind, name: str, value: float, dtype: torch.dtype
+    kind: str, name: str, value: float, dtype: torch.dtype
 ) -> None:
     torch.manual_seed(6)
     cell = Cell(kind, I, H).to(dtype)
@@ -225,14 +224,14 @@ def test_training_keeps_what_is_held_at_an_extreme() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "value", "message"),
     [
-        ("gru", "forget", 1, "no gate 'forget' in a cell of kind 'gru'; it has: reset, update"),
-        ("rnn", "reset", 1, "no gate 'reset' in a cell of kind 'rnn'; it has: none"),
+        ("gru", "forget", 1, "no gate 'forget' in cell 'gru'; it has: reset, update"),
+        ("rnn", "reset", 1, "no gate 'reset' in cell 'rnn'; it has: none"),
         ("lstm", "forget", 1.5, r"gate 'forget' = 1.5: a gate lets through 0 \(nothing\) to 1"),
         ("lstm", "input", float("nan"), "gate 'input' = nan: a gate lets through 0"),
     ],
 )
 def test_a_gate_that_cannot_be_held_is_refused(
-    kind: CellKind, name: str, value: float, message: str
+    kind: str, name: str, value: float, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Cell(kind, I, H).hold_gate(name, value)

@@ -335,7 +335,8 @@ def _product(inner: int, outer: int, kind: torch.dtype) -> FixedLinear:
 def _joined(cell: torch.nn.Module) -> tuple[int, int]:
     """Width of a cell's input beside its state, and of its gates."""
     assert isinstance(cell, Cell)
-    return cell.input_size + cell.hidden_size, len(cell.weight_ih)
+    recurrent = 0 if cell.weight_hh is None else cell.hidden_size
+    return cell.input_size + recurrent, len(cell.weight_ih)
 
 
 def _seconds(run: Callable[[], object]) -> float:

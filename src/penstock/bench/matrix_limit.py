@@ -14,7 +14,7 @@ from statistics import median
 import torch
 
 from penstock.config import ModelConfig
-from penstock.nn.cells import GATES
+from penstock.nn.cells import cell_spec
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def training_products(
     config: ModelConfig, *, vocab_size: int, source_tokens: int, target_tokens: int
 ) -> list[Product]:
     """The products of one update, for a batch of so many real tokens."""
-    gates, hidden, width = GATES[config.cell], config.hidden_size, config.embedding_size
+    gates, hidden, width = cell_spec(config.cell).blocks, config.hidden_size, config.embedding_size
     products: list[Product] = []
     directions = 2 if config.bidirectional else 1
     for layer in range(config.encoder_layers):
@@ -61,13 +61,13 @@ def training_products(
     return products
 
 
-def seconds_of(products: list[Product], kind: torch.dtype, *, repeats: int) -> float:
+def seconds_of(products: list[Product], dtype: torch.dtype, *, repeats: int) -> float:
     """Median seconds of all products of one update, in the given type."""
     tensors = [
         (
-            torch.randn(p.rows, p.inner, dtype=kind),
-            torch.randn(p.inner, p.outer, dtype=kind),
-            torch.randn(p.rows, p.outer, dtype=kind),
+            torch.randn(p.rows, p.inner, dtype=dtype),
+            torch.randn(p.inner, p.outer, dtype=dtype),
+            torch.randn(p.rows, p.outer, dtype=dtype),
         )
         for p in products
     ]

@@ -1,5 +1,6 @@
 """Configuration: frozen models, read from TOML, overridden by dotted keys, checked once."""
 
+from penstock.config.cell_table import CELLS, CellEntry, cell_entry, check_cell
 from penstock.config.config_file import dump_toml, load_config, parse_config
 from penstock.config.data_config import DataConfig
 from penstock.config.model_config import ModelConfig
@@ -9,6 +10,8 @@ from penstock.config.text_config import TextConfig, TokenizerConfig, TokenizerKi
 from penstock.config.training_config import Precision, TrainingConfig
 
 __all__ = [
+    "CELLS",
+    "CellEntry",
     "DataConfig",
     "ModelConfig",
     "Precision",
@@ -18,6 +21,8 @@ __all__ = [
     "TokenizerConfig",
     "TokenizerKind",
     "TrainingConfig",
+    "cell_entry",
+    "check_cell",
     "dump_toml",
     "load_config",
     "parse_config",

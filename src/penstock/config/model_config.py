@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from penstock.config.cell_table import cell_entry, check_cell
 from penstock.config.section import Section
 
 
@@ -17,7 +18,7 @@ class ModelConfig(Section):
     `hidden_size`.
     """
 
-    cell: Literal["rnn", "gru", "lstm"] = "lstm"
+    cell: str = "lstm"
     """The recurrent cell."""
     gru_form: Literal["after", "before"] = "after"
     """Where the reset gate acts: `after` the matrix product (cuDNN's form) or `before` it (the
@@ -88,6 +89,12 @@ class ModelConfig(Section):
         plain = self.attention == "none" and self.tie_embeddings == "none"
         return 0 if plain else self.embedding_size
 
+    @field_validator("cell")
+    @classmethod
+    def _known_cell(cls, name: str) -> str:
+        cell_entry(name)
+        return name
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.bidirectional and self.hidden_size % 2:
@@ -115,10 +122,11 @@ class ModelConfig(Section):
                 "tie_embeddings 'all' makes one table for both sides: name its vectors as "
                 "source_vectors alone"
             )
-        if self.backend == "fused" and self.layer_norm:
-            raise ValueError("layer_norm inside the cell needs backend = 'reference'")
-        if self.backend == "fused" and self.cell == "gru" and self.gru_form == "before":
-            raise ValueError(
-                "gru_form 'before' needs backend = 'reference' (torch has only 'after')"
-            )
+        check_cell(
+            self.cell,
+            gru_form=self.gru_form,
+            layer_norm=self.layer_norm,
+            weight_dropout=self.weight_dropout,
+            backend=self.backend,
+        )
         return self

@@ -138,7 +138,7 @@ def gates_of(
             side="encoder" if side == "encoder" else "decoder",
             layer=traced.layer + 1,
             direction="backward" if traced.reverse else "forward",
-            cell=traced.cell.kind,
+            cell=traced.cell.spec.name,
             size=traced.cell.hidden_size,
             tokens=list(tokens),
             values={name: _signal(name, x, units=units) for name, x in traced.values.items()},

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
-from penstock.nn.cells import CellKind
 from penstock.search.ranking import Normalization
 from penstock.tasks.translation.result import Status
 
@@ -121,7 +120,7 @@ class Layer:
         side: `encoder` or `decoder`.
         layer: from 1, the lowest.
         direction: `forward` or `backward`.
-        cell: `gru`, `lstm` or `rnn`.
+        cell: its name in `model.cell`.
         size: U units.
         tokens: what is read, N, in the order of the text.
         values: signals by name: `reset`, `update`, `candidate`, `hidden` of a GRU; `input`,
@@ -132,7 +131,7 @@ class Layer:
     side: Literal["encoder", "decoder"]
     layer: int
     direction: Literal["forward", "backward"]
-    cell: CellKind
+    cell: str
     size: int
     tokens: Sequence[str]
     values: Mapping[str, Signal]

@@ -19,9 +19,9 @@ def initialize(model: nn.Module, name: str) -> None:
     - `normal`: N(0, 0.01²) for every matrix, zero biases, as the chapter's cells from scratch.
 
     Scaled embeddings have an initialisation of their own (see `TokenEmbedding`). `uniform` and
-    `orthogonal` set the LSTM's forget bias to 1: keep memory early in training (Jozefowicz et al.
-    2015). The other two are the chapter's as they stand; docs/chapter/long-dependencies.md shows
-    how far gradients reach under each.
+    `orthogonal` set the bias of a cell's memory gate, the LSTM's forget gate, to 1: keep memory
+    early in training (Jozefowicz et al. 2015). The other two are the chapter's as they stand;
+    docs/chapter/long-dependencies.md shows how far gradients reach under each.
     """
     with torch.no_grad():
         for parameter in model.parameters():
@@ -43,11 +43,11 @@ def initialize(model: nn.Module, name: str) -> None:
 
 
 def _prepare_cell(cell: Cell, *, orthogonal: bool) -> None:
-    size = cell.hidden_size
-    cell.bias_hh.zero_()
-    if orthogonal:
-        for gate in cell.weight_hh.split(size):
+    if cell.bias_hh is not None:
+        cell.bias_hh.zero_()
+    if orthogonal and cell.weight_hh is not None:
+        for gate in cell.weight_hh.split(cell.hidden_size):
             nn.init.orthogonal_(gate)
-    if cell.kind == "lstm":
+    if cell.spec.memory_gate is not None:
         cell.bias_ih.zero_()
-        cell.bias_ih[size : 2 * size] = 1.0
+        cell.block(cell.bias_ih, cell.spec.memory_gate).fill_(1)

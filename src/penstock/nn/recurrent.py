@@ -1,14 +1,13 @@
-"""One recurrent network for RNN, GRU and LSTM: deep, bidirectional, residual.
+"""One recurrent network for every cell: deep, bidirectional, residual.
 
 Three ways to compute the same function: `reference` steps through `Cell`, the equations;
-`fused` runs `penstock.nn.fused` on a CPU and torch's own (cuDNN) kernels on a GPU. Padding is
-never read: rows have lengths, and the backward direction starts at each row's last token.
+`fused` runs the cell's own kernels on a CPU and torch's (cuDNN) on a GPU. Padding is never read:
+rows have lengths, and the backward direction starts at each row's last token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from itertools import accumulate
 from typing import Literal, Self
 
 import torch
@@ -16,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, linear
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from penstock.config import ModelConfig
-from penstock.nn.cells import Cell, CellKind
+from penstock.config import ModelConfig, check_cell
+from penstock.nn.cells import Cell
 from penstock.nn.dropout import Dropout
-from penstock.nn.fused import run_sequence
 from penstock.nn.products import pad_rows
 from penstock.nn.state import State
 
@@ -30,7 +28,7 @@ class Recurrent(nn.Module):
     Args:
         input_size: width I of the input.
         hidden_size: width H of each direction's state.
-        cell: `rnn`, `gru` or `lstm`.
+        cell: its name in `penstock.config.CELLS`.
         num_layers: depth L.
         bidirectional: run each layer in both directions, D = 2.
         residual: add a layer's input to its output where the widths agree.
@@ -39,11 +37,11 @@ class Recurrent(nn.Module):
         weight_dropout: of the recurrent weights, in training, one mask a call (DropConnect;
             Merity et al. 2018, https://arxiv.org/abs/1708.02182).
         layer_norm: inside the cells; reference backend only.
-        gru_form: see `Cell`; `before` on the reference backend only.
+        gru_form: see `penstock.nn.cells.gru`; `before` on the reference backend only.
         backend: `fused` or `reference`; equal results.
 
     Raises:
-        ValueError: the fused backend is asked for what only the reference computes.
+        ValueError: there is no such cell, or it does not have what is asked of it.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class Recurrent(nn.Module):
         input_size: int,
         hidden_size: int,
         *,
-        cell: CellKind = "gru",
+        cell: str = "gru",
         num_layers: int = 1,
         bidirectional: bool = False,
         residual: bool = False,
@@ -63,10 +61,13 @@ class Recurrent(nn.Module):
         backend: Literal["fused", "reference"] = "fused",
     ) -> None:
         super().__init__()
-        if backend == "fused" and layer_norm:
-            raise ValueError("layer_norm is inside the cells: choose backend 'reference'")
-        if backend == "fused" and cell == "gru" and gru_form == "before":
-            raise ValueError("gru_form 'before' has no fused kernel: choose backend 'reference'")
+        check_cell(
+            cell,
+            gru_form=gru_form,
+            layer_norm=layer_norm,
+            weight_dropout=weight_dropout,
+            backend=backend,
+        )
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.directions = 2 if bidirectional else 1
@@ -113,6 +114,10 @@ class Recurrent(nn.Module):
             backend=config.backend,
         )
 
+    def list_cells(self) -> list[Cell]:
+        """Layer by layer, forward before backward."""
+        return [cell for cell in self.cells if isinstance(cell, Cell)]
+
     def forward(
         self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None
     ) -> tuple[Tensor, State]:
@@ -138,8 +143,8 @@ class Recurrent(nn.Module):
                 assert isinstance(cell, Cell)
                 before = cell.zero_state(x.shape[0], x) if state is None else state.layer(index)
                 run = _run_reference if self.backend == "reference" else _run_fused
-                with self._weights_dropped(cell):
-                    output, final = run(cell, x, packing, before, reverse=direction == 1)
+                weight_hh = self._dropped_weight(cell)
+                output, final = run(cell, weight_hh, x, packing, before, reverse=direction == 1)
                 outputs.append(output)
                 finals.append(final)
             joined = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
@@ -148,20 +153,11 @@ class Recurrent(nn.Module):
             inputs = joined
         return inputs, State.stack(finals)
 
-    @contextmanager
-    def _weights_dropped(self, cell: Cell) -> Generator[None]:
-        """Lend the cell a recurrent matrix of which a part is zero; its own comes back."""
-        if not self.training or not self.weight_dropout:
-            yield
-            return
-        own = cell.weight_hh
-        # in its place in the table: set as an attribute, it would change the parameters' order
-        table: dict[str, Tensor] = cell._parameters  # pyright: ignore
-        table["weight_hh"] = dropout(own, self.weight_dropout)
-        try:
-            yield
-        finally:
-            table["weight_hh"] = own
+    def _dropped_weight(self, cell: Cell) -> Tensor | None:
+        """The recurrent matrix, in training with a part of it zero."""
+        if cell.weight_hh is None or not self.training or not self.weight_dropout:
+            return cell.weight_hh
+        return dropout(cell.weight_hh, self.weight_dropout)
 
     @staticmethod
     def _is_full(inputs: Tensor, lengths: Tensor) -> bool:
@@ -175,13 +171,19 @@ def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _run_reference(
-    cell: Cell, x: Tensor, lengths: Tensor | None, state: State, *, reverse: bool
+    cell: Cell,
+    weight_hh: Tensor | None,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    *,
+    reverse: bool,
 ) -> tuple[Tensor, State]:
     """Step by step; a row whose sequence is over keeps its state."""
     steps = range(x.shape[1])
     outputs: list[Tensor] = [x] * x.shape[1]
     for t in reversed(steps) if reverse else steps:
-        after = cell(x[:, t], state)
+        after = cell(x[:, t], state, weight_hh=weight_hh)
         if lengths is None:
             state, outputs[t] = after, after.h[0]
             continue
@@ -193,7 +195,13 @@ def _run_reference(
 
 
 def _run_fused(
-    cell: Cell, x: Tensor, lengths: Tensor | None, state: State, *, reverse: bool
+    cell: Cell,
+    weight_hh: Tensor | None,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    *,
+    reverse: bool,
 ) -> tuple[Tensor, State]:
     """All positions at once; on a GPU through torch's kernels."""
     batch, steps, _ = x.shape
@@ -205,8 +213,8 @@ def _run_fused(
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         assert packed.sorted_indices is not None
         state = state.select(packed.sorted_indices)
-    run = _torch_kernels if x.is_cuda else _own_kernels
-    data, final = run(cell, packed, state, reverse)
+    run = _torch_kernels if x.is_cuda and cell.spec.kernel else _own_kernels
+    data, final = run(cell, weight_hh, packed, state, reverse=reverse)
     if lengths is None:
         return data.view(steps, batch, -1).transpose(0, 1), final
     assert packed.unsorted_indices is not None
@@ -216,38 +224,44 @@ def _run_fused(
 
 
 def _own_kernels(
-    cell: Cell, packed: PackedSequence, state: State, reverse: bool
+    cell: Cell, weight_hh: Tensor | None, packed: PackedSequence, state: State, *, reverse: bool
 ) -> tuple[Tensor, State]:
+    assert cell.spec.fused is not None
     count = packed.data.shape[0]
     # (N, G·H) with N rounded up, in bf16 under autocast
     products = linear(pad_rows(packed.data), cell.weight_ih, cell.bias_ih)
-    kind = products.dtype
-    data, h, c = run_sequence(
-        cell.kind,
+    dtype = products.dtype
+    data, h, c = cell.spec.fused(
         products,
-        state.h[0].to(kind),
-        None if state.c is None else state.c[0].to(kind),
-        cell.weight_hh.to(kind),
-        cell.bias_hh.to(kind),
-        packed.batch_sizes.tolist(),
-        reverse=reverse,
+        state.h[0].to(dtype),
+        None if state.c is None else state.c[0].to(dtype),
+        None if weight_hh is None else weight_hh.to(dtype),
+        None if cell.bias_hh is None else cell.bias_hh.to(dtype),
+        _slices(packed.batch_sizes.tolist(), reverse=reverse),
     )
     return data[:count], State(h[None], None if c is None else c[None])
 
 
+def _slices(sizes: list[int], *, reverse: bool) -> list[tuple[int, int]]:
+    """(first packed position, rows alive) of each step, in the order of the steps."""
+    starts = accumulate(sizes, initial=0)
+    slices = list(zip(starts, sizes, strict=False))
+    return slices[::-1] if reverse else slices
+
+
 def _torch_kernels(
-    cell: Cell, packed: PackedSequence, state: State, reverse: bool
+    cell: Cell, weight_hh: Tensor | None, packed: PackedSequence, state: State, *, reverse: bool
 ) -> tuple[Tensor, State]:
-    """The same through `torch.nn.RNN/GRU/LSTM`'s kernels, sharing the cell's parameters."""
-    functions = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}
-    weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+    """The same through the kernels of `torch.nn.RNN/GRU/LSTM`, sharing the cell's parameters."""
+    assert cell.spec.kernel is not None
+    weights = [cell.weight_ih, weight_hh, cell.bias_ih, cell.bias_hh]
     data, sizes = packed.data, packed.batch_sizes
     # torch has no backward-only layer: turn each row round within its length
     turn = _reversal(sizes).to(data.device) if reverse else None
     if turn is not None:
         data = data.index_select(0, turn)
     before = state.h if state.c is None else (state.h, state.c)
-    outputs, h, *rest = functions[cell.kind](
+    outputs, h, *rest = cell.spec.kernel.function(
         data,
         sizes,
         before,

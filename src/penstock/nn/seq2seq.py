@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from penstock.config import ModelConfig
 from penstock.errors import ConfigError
 from penstock.nn.bridge import Bridge
+from penstock.nn.cells import cell_spec
 from penstock.nn.decoder import Decoder
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
@@ -56,7 +57,7 @@ class Seq2Seq(nn.Module):
             encoder_layers=config.encoder_layers,
             decoder_layers=config.decoder_layers,
             size=config.hidden_size,
-            has_cell=config.cell == "lstm",
+            has_cell=cell_spec(config.cell).has_cell,
         )
         initialize(self, config.initialization)
 

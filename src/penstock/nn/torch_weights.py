@@ -12,11 +12,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-from penstock.nn.cells import Cell, CellKind
+from penstock.config import CELLS
+from penstock.nn.cells import Cell, cell_spec
+from penstock.nn.cells.gru import gru_before
 from penstock.nn.recurrent import Recurrent
 
 TorchRecurrent = nn.RNN | nn.GRU | nn.LSTM
-_CLASSES: dict[CellKind, type[TorchRecurrent]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -30,7 +31,8 @@ def to_torch(recurrent: Recurrent) -> TorchRecurrent:
     """
     cell = _first_cell(recurrent)
     _refuse_ours(recurrent, cell)
-    module = _CLASSES[cell.kind](
+    assert cell.spec.kernel is not None
+    module = cell.spec.kernel.module(
         cell.input_size,
         cell.hidden_size,
         num_layers=recurrent.num_layers,
@@ -55,12 +57,12 @@ def from_torch(
     Raises:
         ValueError: our cells cannot compute what this module computes.
     """
-    kind = _kind(module)
+    name = _cell_name(module)
     _refuse_torchs(module)
     recurrent = Recurrent(
         module.input_size,
         module.hidden_size,
-        cell=kind,
+        cell=name,
         num_layers=module.num_layers,
         bidirectional=module.bidirectional,
         dropout=module.dropout,
@@ -81,12 +83,14 @@ def _refuse_ours(recurrent: Recurrent, cell: Cell) -> None:
             "layer_norm = True: torch's modules have no normalisation inside the cell; exchange a "
             "network without it"
         )
-    if cell.kind == "gru" and cell.gru_form == "before":
+    if cell.spec.equations is gru_before:
         raise ValueError(
             "gru_form = 'before': torch's GRU applies the reset gate after the product, "
             "R⊙(HW + b), so the same weights would be another function; exchange a GRU of the form "
             "'after'"
         )
+    if cell.spec.kernel is None:
+        raise ValueError(f"cell {cell.spec.name!r}: torch has no such module")
     if recurrent.weight_dropout:
         raise ValueError(
             f"weight_dropout = {recurrent.weight_dropout}: torch's modules do not drop recurrent "
@@ -117,10 +121,11 @@ def _refuse_torchs(module: TorchRecurrent) -> None:
         )
 
 
-def _kind(module: nn.Module) -> CellKind:
-    for kind, wanted in _CLASSES.items():
-        if isinstance(module, wanted):
-            return kind
+def _cell_name(module: nn.Module) -> str:
+    for name in CELLS:
+        kernel = cell_spec(name).kernel
+        if kernel is not None and isinstance(module, kernel.module):
+            return name
     raise ValueError(
         f"{type(module).__name__}: expected torch.nn.RNN, torch.nn.GRU or torch.nn.LSTM"
     )

@@ -1,8 +1,8 @@
-"""One recurrent layer laid out for use: products joined, no graph, rows alike in any batch.
+"""One recurrent layer prepacked for inference: few products, no graph, rows alike in any batch.
 
-The same functions as `penstock.nn.cells`. A step of all gates is one product of the input beside
-the state; a run over a sequence makes the input's products at once, and both directions' steps
-together.
+The same functions as the cells' equations (`penstock.nn.cells`). A step of all gates is one
+product of the input beside the state, where the cell allows it; a run over a sequence makes the
+input's products at once, and both directions' steps together.
 """
 
 from __future__ import annotations
@@ -12,77 +12,70 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from penstock.nn.cells import Cell
+from penstock.nn.cells import Cell, PackedForm
 from penstock.nn.products import FixedLinear, alike_rows
+from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
 
 
-class FrozenStep:
+def packed_form(cell: Cell) -> PackedForm | None:
+    """How the cell steps over prepacked weights; None: by its equations alone."""
+    return cell.spec.packed if isinstance(cell.norm_ih, torch.nn.Identity) else None
+
+
+class PackedStep:
     """A cell that is stepped one position at a time.
 
     Args:
         cell: its weights are copied.
-        kind: the type in which products are made; gates are computed in float32 at least.
+        dtype: the type in which products are made; gates are computed in float32 at least.
     """
 
-    def __init__(self, cell: Cell, kind: torch.dtype) -> None:
-        self.cell, self.kind = cell, kind
-        self.size = cell.hidden_size
-        weight_ih, weight_hh, bias_ih, bias_hh = _ordered(cell)
-        self.is_plain = is_plain(cell)
-        if not self.is_plain:
+    def __init__(self, cell: Cell, dtype: torch.dtype) -> None:
+        self.cell, self.dtype = cell, dtype
+        self._form = packed_form(cell)
+        if self._form is None:
             return
-        if cell.kind == "gru":  # the candidate's two products are kept apart
-            self._products = [
-                FixedLinear(weight_ih.to(kind), bias_ih.to(kind)),
-                FixedLinear(weight_hh.to(kind), bias_hh.to(kind)),
-            ]
-        else:
-            joined = torch.cat([weight_ih, weight_hh], 1)
-            self._products = [FixedLinear(joined.to(kind), (bias_ih + bias_hh).to(kind))]
+        self._joined = cell.spec.joined
+        weight_ih, bias_ih, weight_hh, bias_hh = _weights(cell, self._form, dtype)
+        self._of_state = None
+        if weight_hh is not None and self._joined:
+            weight_ih = torch.cat([weight_ih, weight_hh], 1)
+        elif weight_hh is not None:
+            self._of_state = FixedLinear(weight_hh, bias_hh)
+        self._of_input = FixedLinear(weight_ih, bias_ih)
 
     def __call__(self, inputs: Sequence[Tensor], before: State) -> State:
         """One step: inputs, joined (N, I), and the state before, to the state after (1, N, H).
 
-        A plain cell's h is kept as products take it, in their type.
+        A packed cell's h is kept as products take it, in their type.
         """
-        if not self.is_plain:
+        if self._form is None:
             return self.cell(torch.cat(list(inputs), 1), before)
-        h = before.h[0]
-        wide = torch.promote_types(self.kind, torch.float32)
-        if self.cell.kind == "gru":
-            x = inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), 1)
-            from_x = self._products[0](x.to(self.kind)).to(wide)
-            from_h = self._products[1](h.to(self.kind)).to(wide)
-            return State(_gru(from_x, from_h, h).to(self.kind)[None])
-        joined = torch.cat([part.to(self.kind) for part in (*inputs, h)], 1)
-        gates = self._products[0](joined).to(wide)
-        if self.cell.kind == "rnn":
-            return State(_tanh_(gates).to(self.kind)[None])
-        assert before.c is not None
-        h, c = _lstm(gates, before.c[0])
-        return State(h.to(self.kind)[None], c[None])
+        h, c = before.h[0], None if before.c is None else before.c[0]
+        parts = [part.to(self.dtype) for part in ((*inputs, h) if self._joined else inputs)]
+        wide = torch.promote_types(self.dtype, torch.float32)
+        from_x = self._of_input(torch.cat(parts, 1) if len(parts) > 1 else parts[0]).to(wide)
+        from_h = None if self._of_state is None else self._of_state(h.to(self.dtype)).to(wide)
+        h, c = self._form.step(from_x, from_h, h, c)
+        return State(h.to(self.dtype)[None], None if c is None else c[None])
 
 
-class FrozenRun:
+class PackedRun:
     """One layer, in one direction or both, run over whole sequences.
 
     Args:
         cells: one, or forward and backward.
-        kind: the type in which products are made.
+        form: how they step.
+        dtype: the type in which products are made.
     """
 
-    def __init__(self, cells: Sequence[Cell], kind: torch.dtype) -> None:
-        self.kind, self.cell = kind, cells[0].kind
+    def __init__(self, cells: Sequence[Cell], form: PackedForm, dtype: torch.dtype) -> None:
+        self.dtype, self._form, self._spec = dtype, form, cells[0].spec
         self.size = cells[0].hidden_size
-        ordered = [_ordered(cell) for cell in cells]
-        gru = self.cell == "gru"
-        self._of_inputs = [
-            FixedLinear(w[0].to(kind), (w[2] if gru else w[2] + w[3]).to(kind)) for w in ordered
-        ]
-        self._of_states = [
-            FixedLinear(w[1].to(kind), w[3].to(kind) if gru else None) for w in ordered
-        ]
+        weights = [_weights(cell, form, dtype) for cell in cells]
+        self._of_inputs = [FixedLinear(weight, bias) for weight, bias, _, _ in weights]
+        self._of_states = [FixedLinear(w, bias) for _, _, w, bias in weights if w is not None]
 
     def __call__(
         self, x: Tensor, alive: Sequence[int], turned: Tensor
@@ -104,7 +97,7 @@ class FrozenRun:
         sides = [x, _turn(x, turned)][:directions]
         gates = torch.stack(
             [
-                product(side.flatten(0, 1).to(self.kind)).view(steps, batch, -1)
+                product(side.flatten(0, 1).to(self.dtype)).view(steps, batch, -1)
                 for product, side in zip(self._of_inputs, sides, strict=True)
             ]
         )  # (D, S, B, G·H)
@@ -119,64 +112,48 @@ class FrozenRun:
                 c[:, :rows] = cell[:, :rows]
         if directions == 2:
             outputs[1] = _turn(outputs[1], turned)
-        has_cell = self.cell == "lstm"
+        has_cell = self._spec.has_cell
         states = [State(h[d, None], c[d, None] if has_cell else None) for d in range(directions)]
         return torch.cat(list(outputs), -1).to(x.dtype), states
 
     def _step(self, from_x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
         """Both directions' rows (D, N, ·) one position on."""
-        before = h.to(self.kind)
-        gates = torch.empty_like(from_x, dtype=h.dtype)
-        gru = self.cell == "gru"  # its candidate's two products are kept apart
-        for side, product in enumerate(self._of_states):
-            gates[side] = product(before[side]) if gru else product.plus(before[side], from_x[side])
-        if gru:
-            return _gru(from_x.to(h.dtype), gates, h), None
-        if self.cell == "rnn":
-            return _tanh_(gates), None
-        return _lstm(gates, c)
+        if not self._of_states:
+            return self._form.step(from_x.to(h.dtype), None, h, c)
+        before = h.to(self.dtype)
+        products = torch.empty_like(from_x, dtype=h.dtype)
+        joined = self._spec.joined
+        for side, of_state in enumerate(self._of_states):
+            x = before[side]
+            products[side] = of_state.plus(x, from_x[side]) if joined else of_state(x)
+        if joined:
+            return self._form.step(products, None, h, c)
+        return self._form.step(from_x.to(h.dtype), products, h, c)
 
 
-def is_plain(cell: Cell) -> bool:
-    """Whether the cell has the form that these layers compute."""
-    normed = not isinstance(cell.norm_ih, torch.nn.Identity)
-    return not normed and not (cell.kind == "gru" and cell.gru_form == "before")
+def packed_layers(recurrent: Recurrent, dtype: torch.dtype) -> list[PackedRun] | None:
+    """The layers of a stack; None where only the equations compute them."""
+    cells, directions = recurrent.list_cells(), recurrent.directions
+    form = packed_form(cells[0])
+    if form is None:
+        return None
+    return [
+        PackedRun(cells[first : first + directions], form, dtype)
+        for first in range(0, len(cells), directions)
+    ]
 
 
-def _tanh_(x: Tensor) -> Tensor:
-    """tanh, in place, by the logistic function: several times as fast as torch's on a CPU."""
-    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
-
-
-def _ordered(cell: Cell) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Weights and biases; an LSTM's gates as i, f, o and twice g, for one logistic function.
-
-    As tanh x = 2 σ(2x) - 1, and doubling is exact.
-    """
-    own = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
-    if cell.kind != "lstm":
-        return own
-    i, f, g, o = range(4)
-
-    def reorder(x: Tensor) -> Tensor:
-        parts = x.detach().chunk(4)
-        return torch.cat([parts[i], parts[f], parts[o], 2 * parts[g]])
-
-    weight_ih, weight_hh, bias_ih, bias_hh = (reorder(x) for x in own)
-    return weight_ih, weight_hh, bias_ih, bias_hh
-
-
-def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    i, f, o, g = gates.sigmoid_().chunk(4, -1)  # the candidate is 2g - 1
-    c = torch.addcmul((f * c).sub_(i), i, g, value=2)
-    return o * _tanh_(c.clone()), c
-
-
-def _gru(from_x: Tensor, from_h: Tensor, h: Tensor) -> Tensor:
-    size = h.shape[-1]
-    r, z = (from_x[..., : 2 * size] + from_h[..., : 2 * size]).sigmoid_().split(size, -1)
-    n = _tanh_(torch.addcmul(from_x[..., 2 * size :], r, from_h[..., 2 * size :]))
-    return torch.lerp(n, h.to(n.dtype), z)
+def _weights(
+    cell: Cell, form: PackedForm, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """W_ih, b_ih, W_hh, b_hh as products take them; joined products have one bias."""
+    weight_ih, bias_ih = form.arrange(cell.weight_ih), form.arrange(cell.bias_ih)
+    if cell.weight_hh is None or cell.bias_hh is None:
+        return weight_ih.to(dtype), bias_ih.to(dtype), None, None
+    weight_hh, bias_hh = form.arrange(cell.weight_hh).to(dtype), form.arrange(cell.bias_hh)
+    if cell.spec.joined:
+        return weight_ih.to(dtype), (bias_ih + bias_hh).to(dtype), weight_hh, None
+    return weight_ih.to(dtype), bias_ih.to(dtype), weight_hh, bias_hh.to(dtype)
 
 
 def _turn(x: Tensor, turned: Tensor) -> Tensor:

@@ -15,12 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from penstock.nn.cells import Cell
 from penstock.nn.products import FixedLinear, alike_rows
-from penstock.nn.recurrent import Recurrent
 from penstock.nn.seq2seq import Seq2Seq
 from penstock.nn.state import Memory, State
-from penstock.runtime.packed_layers import FrozenRun, FrozenStep, is_plain
+from penstock.runtime.packed_layers import PackedStep, packed_layers
 
 _WIDTH = 16  # sources are this wide or a multiple: shorter rows are summed in another order
 
@@ -56,15 +54,15 @@ class InferenceModel:
         weight = decoder.output.weight.detach()
         self.kind = torch.bfloat16 if precision == "bf16" else weight.dtype
         self._embedding = decoder.embedding
-        self._steps = [FrozenStep(cell, self.kind) for cell in _cells(decoder.bottom)]
+        self._steps = [PackedStep(cell, self.kind) for cell in decoder.bottom.list_cells()]
         self._bottom = len(self._steps)
         if decoder.upper is not None:
-            self._steps += [FrozenStep(cell, self.kind) for cell in _cells(decoder.upper)]
+            self._steps += [PackedStep(cell, self.kind) for cell in decoder.upper.list_cells()]
         self._residual = decoder.bottom.residual
         self._attention = decoder.attention
         self._readout = None if decoder.readout is None else self._linear(decoder.readout)
         self._output = self._linear(decoder.output)
-        self._encoder = _layers(model.encoder.recurrent, self.kind)
+        self._encoder = packed_layers(model.encoder.recurrent, self.kind)
 
     @property
     def device(self) -> torch.device:
@@ -196,19 +194,3 @@ class InferenceModel:
         back = torch.argsort(order).to(src.device)
         final = self.model.encoder.join_directions(State.stack(states)).select(back)
         return self.model.remember(x.transpose(0, 1).index_select(0, back), final, src_lengths)
-
-
-def _cells(recurrent: Recurrent) -> list[Cell]:
-    cells = list(recurrent.cells)
-    return [cell for cell in cells if isinstance(cell, Cell)]
-
-
-def _layers(recurrent: Recurrent, kind: torch.dtype) -> list[FrozenRun] | None:
-    """The encoder's layers; None where only the reference computes them."""
-    cells, directions = _cells(recurrent), recurrent.directions
-    if not all(is_plain(cell) for cell in cells):
-        return None
-    return [
-        FrozenRun(cells[first : first + directions], kind)
-        for first in range(0, len(cells), directions)
-    ]

@@ -1,0 +1,74 @@
+"""The cells that `model.cell` may name: what configuration must know of them, without torch.
+
+A cell itself is one `penstock.nn.cells.CellSpec`, the value `CELL` of the module named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from penstock.errors import unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class CellEntry:
+    """One line of the table.
+
+    Attributes:
+        module: defines `CELL`; imported when a network is built.
+        own: options that belong to this cell alone.
+        without: options that this cell does not have, each with the reason: `layer_norm`,
+            `weight_dropout`, or `fused` for the backend.
+    """
+
+    module: str
+    own: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+CELLS: dict[str, CellEntry] = {
+    "rnn": CellEntry("penstock.nn.cells.elman"),
+    "gru": CellEntry("penstock.nn.cells.gru", own=("gru_form",)),
+    "lstm": CellEntry("penstock.nn.cells.lstm"),
+}
+
+
+def cell_entry(name: str) -> CellEntry:
+    """The line of a cell.
+
+    Raises:
+        ValueError: there is no such cell.
+    """
+    if name not in CELLS:
+        raise ValueError(unknown_name("cell", name, CELLS))
+    return CELLS[name]
+
+
+def check_cell(
+    name: str, *, gru_form: str, layer_norm: bool, weight_dropout: float, backend: str
+) -> None:
+    """Check that a cell exists and has the options that are asked of it.
+
+    Raises:
+        ValueError: it does not.
+    """
+    entry = cell_entry(name)
+    if gru_form != "after" and "gru_form" not in entry.own:
+        raise ValueError(f"gru_form {gru_form!r} is an option of cell 'gru', found cell {name!r}")
+    asked = {
+        "layer_norm": layer_norm,
+        "weight_dropout": weight_dropout > 0,
+        "fused": backend == "fused",
+    }
+    for option, reason in entry.without.items():
+        if asked[option]:
+            raise ValueError(
+                f"cell {name!r} has no fused backend: {reason}; set backend = 'reference'"
+                if option == "fused"
+                else f"cell {name!r} takes no {option}: {reason}"
+            )
+    if backend == "fused" and layer_norm:
+        raise ValueError("layer_norm inside the cell needs backend = 'reference'")
+    if backend == "fused" and gru_form == "before":
+        raise ValueError("gru_form 'before' needs backend = 'reference' (torch has only 'after')")

@@ -1,0 +1,142 @@
+"""What a cell is: one value from which reference, training, inference and export are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
+
+from torch import Tensor, nn
+
+from penstock.config import cell_entry
+
+
+class Value(Protocol):
+    """What equations compute with: a tensor (…, ·), or a value of a graph that is being built."""
+
+    def __add__(self, other: Any, /) -> Self: ...
+    def __sub__(self, other: Any, /) -> Self: ...
+    def __rsub__(self, other: Any, /) -> Self: ...
+    def __mul__(self, other: Any, /) -> Self: ...
+    def __truediv__(self, other: Any, /) -> Self: ...
+    def sigmoid(self) -> Self: ...  # noqa: D102 - as a tensor's, and so are those below
+    def tanh(self) -> Self: ...  # noqa: D102
+    def relu(self) -> Self: ...  # noqa: D102
+    def chunk(self, chunks: int, dim: int, /) -> Sequence[Self]: ...  # noqa: D102
+
+
+V = TypeVar("V", bound=Value)
+Equations = Callable[[Any, Any, Any, Callable[[Any], Any]], dict[str, Any]]
+Slices = Sequence[tuple[int, int]]
+
+
+class Fused(Protocol):
+    """A whole sequence through one cell, with a gradient written out by hand.
+
+    The input's products are made once for all positions; what is left for each step is one matrix
+    product and the gates. The weight gradient too is one large product, and no graph is built per
+    step. On a CPU with bf16 this is faster than `torch.nn.LSTM`, whose fast path (oneDNN) takes no
+    lengths; `penstock bench recurrence` compares them.
+
+    Positions are packed as torch packs them (`PackedSequence`): time-major, rows sorted by length,
+    so that no padding is computed and the final state is exact.
+    """
+
+    def __call__(
+        self,
+        products: Tensor,
+        h: Tensor,
+        c: Any,
+        weight_hh: Any,
+        bias_hh: Any,
+        slices: Slices,
+        /,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Run one layer in one direction.
+
+        Args:
+            products: x·W_ih + b_ih for all N packed positions, (N, G·H); further rows are rounding
+                (see `penstock.nn.products`) and give zeros.
+            h: initial hidden state, (B, H), rows in packed (sorted) order.
+            c: initial cell, (B, H), or None.
+            weight_hh: (G·H, H); None for a cell without recurrent weights, as is the bias.
+            bias_hh: (G·H,).
+            slices: (first packed position, rows alive) of each step, in the order of the steps.
+                Going backward in time, rows join as their last token comes up.
+
+        Returns:
+            Outputs (N, H), final h (B, H), final c (B, H) or None.
+        """
+        ...
+
+
+class TorchKernel(NamedTuple):
+    """The same function in torch: what runs on a GPU, and whose weights can be exchanged."""
+
+    module: type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]
+    function: Callable[..., Any]
+
+
+class PackedForm(NamedTuple):
+    """A step without gradients over prepacked weights (`penstock.runtime.packed_layers`).
+
+    Attributes:
+        step: from the input's products, the state's (None where both are one product or the cell
+            has no recurrent weights), h and c to the new h and c. It may overwrite the products.
+        arrange: a weight or bias to the order and scale of rows that `step` wants.
+    """
+
+    step: Callable[[Tensor, Any, Tensor, Any], tuple[Tensor, Tensor | None]]
+    arrange: Callable[[Tensor], Tensor] = Tensor.detach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellSpec:
+    """A recurrent cell.
+
+    Attributes:
+        name: as in `model.cell`.
+        equations: one step as in the paper: from x·W_ih + b_ih, h, c (None without) and the
+            function h ↦ h·W_hh + b_hh to all that the step names; always `hidden`, and `cell`
+            where the state has a c.
+        blocks: G, blocks of H rows in the weights.
+        gates: the sigmoid gates by name, and the block of each; a candidate is no gate.
+        carries: what the equations read of the state before. A step's output is always `State.h`.
+        recurrent_weights: whether there are W_hh and b_hh.
+        joined: the equations take x·W_ih + b_ih and h·W_hh + b_hh in their sum alone, so one
+            product of [x, h] serves.
+        memory_gate: the gate whose bias begins at 1 (`penstock.nn.initialization`).
+        forms: published variants by their name in the cell's own option.
+        fused: forward and backward over a whole sequence; None: the reference backend alone.
+        kernel: torch's, if it has one.
+        packed: the step of inference; None: inference steps through the equations.
+    """
+
+    name: str
+    equations: Equations
+    blocks: int
+    gates: Mapping[str, int] = field(default_factory=dict[str, int])
+    carries: tuple[Literal["h", "c"], ...] = ("h",)
+    recurrent_weights: bool = True
+    joined: bool = False
+    memory_gate: str | None = None
+    forms: Mapping[str, CellSpec] = field(default_factory=dict[str, "CellSpec"])
+    fused: Fused | None = None
+    kernel: TorchKernel | None = None
+    packed: PackedForm | None = None
+
+    @property
+    def has_cell(self) -> bool:
+        """Whether the state has a c beside h."""
+        return "c" in self.carries
+
+
+def cell_spec(name: str, *, gru_form: str = "after") -> CellSpec:
+    """The cell of that name.
+
+    Raises:
+        ValueError: there is no such cell.
+    """
+    spec: CellSpec = import_module(cell_entry(name).module).CELL
+    return spec.forms.get(gru_form, spec)
