@@ -43,8 +43,8 @@ class Key:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values that it can have, where they are few."""
-        table = {"task": TASKS, "model.cell": CELLS}.get(self.path)
-        return literals(self.field.annotation) if table is None else tuple(table)
+        tables: dict[str, Mapping[str, Any]] = {"task": TASKS, "model.cell": CELLS}
+        return tuple(tables.get(self.path, literals(self.field.annotation)))
 
     def default_of(self, task: str) -> Any:
         """What the key is for a task where the user says nothing."""
