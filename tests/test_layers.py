@@ -18,12 +18,13 @@ LAYERS = {
     **dict.fromkeys(("text", "nn", "metrics", "baselines"), 1),
     **dict.fromkeys(("data", "search"), 2),
     **dict.fromkeys(("bundle", "runtime"), 3),
-    "training": 4,
-    "tasks": 5,
-    **dict.fromkeys(("insight", "bench", "api"), 6),
-    "serve": 7,
-    "cli": 8,
-    "__main__": 9,
+    "export": 4,
+    "training": 5,
+    "tasks": 6,
+    **dict.fromkeys(("insight", "bench", "api"), 7),
+    "serve": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 
 # the table of tasks and what it imports; a task imports the rest of its folder when it is used

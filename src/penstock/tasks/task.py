@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.nn.frozen_transformer import FrozenTransformer
     from penstock.training.learner import Learner
 
+Precision = Literal["int8", "fp32"]  # of an export
 Metric = Literal["loss", "bleu", "chrf", "exact_match", "accuracy", "f1"]
 
 
@@ -74,6 +75,20 @@ class Learning:
     states: Callable[[Any, Tensor, Tensor], Tensor]
 
 
+# ids of a source, EOS last, and of a target, beginning with BOS; no target for a task of one text
+Sample = tuple[list[int], list[int]]
+
+
+class GraphMaker(Protocol):
+    """See `Task.graphs`."""
+
+    def __call__(
+        self, config: RunConfig, network: Any, sample: Sequence[Sample], precision: Precision
+    ) -> dict[str, bytes]:
+        """Make the graphs."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What a model can be trained for.
@@ -90,6 +105,8 @@ class Task:
         unused_with_transformer: the same with `model.transformer`.
         problem: why a configuration is impossible; empty when it is possible.
         learning: network and learner; imports torch.
+        graphs: makes a network's ONNX graphs, by the role of their files in a bundle; the ranges of
+            int8 activations are those seen on a sample of held-out text. Imports torch and onnx.
     """
 
     name: str
@@ -102,6 +119,7 @@ class Task:
     unused_with_transformer: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: Callable[[RunConfig], str] = _anything_is_possible
     learning: Callable[[], Learning]
+    graphs: Callable[[], GraphMaker]
 
     @property
     def has_one_text(self) -> bool:

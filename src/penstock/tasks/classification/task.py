@@ -9,7 +9,7 @@ from penstock.tasks.shared_settings import (
     TRANSFORMER,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Task
 
 
 def _learning() -> Learning:
@@ -17,6 +17,12 @@ def _learning() -> Learning:
     from penstock.tasks.classification.network import build_network, states
 
     return Learning(network=build_network, learner=prepare_learner, states=states)
+
+
+def _graphs() -> GraphMaker:
+    from penstock.tasks.classification.graphs import make_graphs
+
+    return make_graphs
 
 
 CLASSIFICATION = Task(
@@ -49,4 +55,5 @@ CLASSIFICATION = Task(
         "model.scale_embeddings": "model.transformer gives the vectors",
     },
     learning=_learning,
+    graphs=_graphs,
 )

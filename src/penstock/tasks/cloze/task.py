@@ -12,7 +12,7 @@ from penstock.tasks.shared_settings import (
     STREAM_ONLY,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Task
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
@@ -39,6 +39,12 @@ def _learning() -> Learning:
     return Learning(network=build_network, learner=prepare_learner, states=states)
 
 
+def _graphs() -> GraphMaker:
+    from penstock.tasks.cloze.graphs import make_graphs
+
+    return make_graphs
+
+
 CLOZE = Task(
     name="cloze",
     verb="fill",
@@ -60,4 +66,5 @@ CLOZE = Task(
     },
     problem=_problem,
     learning=_learning,
+    graphs=_graphs,
 )

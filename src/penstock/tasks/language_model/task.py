@@ -11,7 +11,7 @@ from penstock.tasks.shared_settings import (
     POOLING,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Task
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
@@ -35,6 +35,12 @@ def _learning() -> Learning:
     return Learning(network=build_network, learner=prepare_learner, states=states)
 
 
+def _graphs() -> GraphMaker:
+    from penstock.tasks.language_model.graphs import make_graphs
+
+    return make_graphs
+
+
 LANGUAGE_MODEL = Task(
     name="language-model",
     verb="generate",
@@ -54,4 +60,5 @@ LANGUAGE_MODEL = Task(
     },
     problem=_problem,
     learning=_learning,
+    graphs=_graphs,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.tasks.shared_settings import POOLING, STREAM_ONLY, TRANSFORMER
-from penstock.tasks.task import Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Task
 
 
 def _learning() -> Learning:
@@ -11,6 +11,12 @@ def _learning() -> Learning:
     from penstock.tasks.translation.network import build_network, states
 
     return Learning(network=build_network, learner=prepare_learner, states=states)
+
+
+def _graphs() -> GraphMaker:
+    from penstock.tasks.translation.graphs import make_graphs
+
+    return make_graphs
 
 
 TRANSLATION = Task(
@@ -28,4 +34,5 @@ TRANSLATION = Task(
     },
     unused_with_transformer=TRANSFORMER,
     learning=_learning,
+    graphs=_graphs,
 )

@@ -1,0 +1,64 @@
+"""Ranges of activations, observed on held-out text and then fixed.
+
+A range taken from each batch would make a sentence's result depend on what shares its batch.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from penstock.export.graph_builder import Graph
+
+Feeds = Mapping[str, NDArray[np.generic]]
+Outputs = dict[str, NDArray[np.generic]]
+
+
+class Observer:
+    """A float32 graph whose activations are recorded while it runs.
+
+    Args:
+        graph: of precision fp32.
+        ranges: the greatest absolute values so far by tag; `run` adds to them.
+    """
+
+    def __init__(self, graph: Graph, ranges: Ranges) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        self._session = ort.InferenceSession(
+            graph.serialize(observing=True), options, providers=["CPUExecutionProvider"]
+        )
+        self._tags = list(graph.observed)
+        self._ranges = ranges
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """The graph's own outputs; no row of the feeds may be padding."""
+        names = [output.name for output in self._session.get_outputs()]
+        values = [np.asarray(value) for value in self._session.run(names, dict(feeds))]
+        found = dict(zip(names, values, strict=True))
+        for tag in self._tags:
+            self._ranges.add(tag, found.pop(tag))
+        return found
+
+
+class Ranges:
+    """Absolute values of activations by tag."""
+
+    def __init__(self) -> None:
+        self._values: defaultdict[str, list[NDArray[np.float32]]] = defaultdict(list)
+
+    def add(self, tag: str, values: NDArray[np.generic]) -> None:
+        """Record values."""
+        self._values[tag].append(np.abs(values).astype(np.float32).ravel())
+
+    def fixed(self, *, share: float = 0.9999) -> dict[str, float]:
+        """The range of each tag: what this share of its values does not exceed."""
+        return {
+            tag: float(np.quantile(np.concatenate(values), share)) or 1.0
+            for tag, values in self._values.items()
+        }

@@ -1,0 +1,244 @@
+"""Recurrent layers in a graph: one step, or a whole padded batch of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+from torch import Tensor, nn
+
+from penstock.errors import UsageError
+from penstock.export.graph_builder import Activation, Graph, Value
+from penstock.nn.cells import Cell
+from penstock.nn.embedding import TokenEmbedding
+from penstock.nn.recurrent import Recurrent
+from penstock.runtime.onnx.interface import TensorSpec
+
+CellState = dict[str, Value]  # `h`, and `c` where the cell has one
+
+
+def array(tensor: Tensor) -> NDArray[np.float32]:
+    """A parameter as a float32 array."""
+    return tensor.detach().float().cpu().numpy()
+
+
+def linear_layer(graph: Graph, inputs: Sequence[Value], layer: nn.Linear, tag: str) -> Value:
+    """A linear layer of inputs side by side; their activations are `tag`.0, `tag`.1 …"""
+    activations = [graph.activation(x, f"{tag}.{i}") for i, x in enumerate(inputs)]
+    own = {name: array(parameter) for name, parameter in layer.named_parameters()}
+    return graph.linear(activations, own["weight"], own.get("bias"))
+
+
+def embedded(graph: Graph, embedding: nn.Module, tokens: Value) -> Value:
+    """Ids to vectors (…, E).
+
+    Raises:
+        UsageError: a pretrained Transformer stands in the embedding's place.
+    """
+    if not isinstance(embedding, TokenEmbedding):
+        raise UsageError(
+            "model.transformer: a pretrained Transformer encoder cannot be exported; train with "
+            "embeddings of our own, or use the model with --engine torch"
+        )
+    return graph.look_up(graph.table(array(embedding.weight)), tokens, embedding.factor)
+
+
+def cells_of(recurrent: Recurrent) -> list[Cell]:
+    """The stack's cells, layer by layer, forward before backward."""
+    return [cell for cell in recurrent.cells if isinstance(cell, Cell)]
+
+
+def state_parts(recurrent: Recurrent) -> tuple[str, ...]:
+    """What a state of the stack has: `h`, and `c` where the cell has one."""
+    return ("h", "c") if cells_of(recurrent)[0].spec.has_cell else ("h",)
+
+
+def cell_step(
+    graph: Graph,
+    cell: Cell,
+    inputs: Sequence[Activation],
+    before: CellState,
+    tag: str,
+    *,
+    widths: Sequence[int] | None = None,
+) -> tuple[Value, CellState]:
+    """One step of a cell, by its own equations.
+
+    Args:
+        graph: where its nodes go.
+        cell: its weights.
+        inputs: side by side the cell's input, (N, ·) each.
+        before: the state, (N, H) each.
+        tag: of the state's activation.
+        widths: of the inputs, where they differ.
+
+    Returns:
+        The output (N, H) and the state after.
+    """
+    weight_hh = None if cell.weight_hh is None else array(cell.weight_hh)
+    bias_hh = None if cell.bias_hh is None else array(cell.bias_hh)
+
+    def from_state(h: Value) -> Value:
+        assert weight_hh is not None
+        product = graph.linear([graph.activation(h, tag)], weight_hh, bias_hh)
+        return _normalized(graph, product, cell.norm_hh)
+
+    products = graph.linear(inputs, array(cell.weight_ih), array(cell.bias_ih), widths=widths)
+    x = _normalized(graph, products, cell.norm_ih)
+    named = cell.spec.equations(x, before.get("h"), before.get("c"), from_state)
+    after = {"h": named["hidden"]}
+    return named["hidden"], after | ({"c": named["cell"]} if cell.spec.has_cell else {})
+
+
+def _normalized(graph: Graph, x: Value, norm: nn.Module) -> Value:
+    if not isinstance(norm, nn.LayerNorm):
+        return x
+    return graph.layer_norm(x, array(norm.weight), array(norm.bias), norm.eps)
+
+
+def step_layers(
+    graph: Graph,
+    recurrent: Recurrent,
+    inputs: Sequence[Value],
+    before: Sequence[CellState],
+    tag: str,
+    *,
+    widths: Sequence[int] | None = None,
+) -> tuple[Value, list[CellState]]:
+    """One step through a stack in one direction.
+
+    Args:
+        graph: where its nodes go.
+        recurrent: the stack.
+        inputs: side by side the first layer's input, (N, ·) each.
+        before: each layer's state.
+        tag: of the activations.
+        widths: of the inputs, where they differ.
+
+    Returns:
+        The last layer's output (N, H) and each layer's state after.
+    """
+    states: list[CellState] = []
+    for index, (cell, state) in enumerate(zip(cells_of(recurrent), before, strict=True)):
+        place = f"{tag}.{index}"
+        activations = [graph.activation(x, f"{place}.x{i}") for i, x in enumerate(inputs)]
+        hidden, after = cell_step(graph, cell, activations, state, f"{place}.h", widths=widths)
+        if recurrent.residual and cell.input_size == cell.hidden_size:
+            hidden = hidden + (inputs[0] if len(inputs) == 1 else graph.concat(inputs))
+        states.append(after)
+        inputs, widths = [hidden], None
+    return inputs[0], states
+
+
+def run_layers(
+    graph: Graph,
+    recurrent: Recurrent,
+    x: Value,
+    lengths: Value,
+    tag: str,
+    *,
+    initial: Sequence[CellState] | None = None,
+) -> tuple[Value, list[CellState]]:
+    """A stack over padded sequences; padding is never read.
+
+    Args:
+        graph: where its nodes go.
+        recurrent: the stack.
+        x: (S, B, I).
+        lengths: (B,).
+        tag: of the activations.
+        initial: each cell's state before the first token, (B, H); default: zeros.
+
+    Returns:
+        Outputs (S, B, D·H), zero at padding; the state after each row's last token, layer by
+        layer, forward before backward.
+    """
+    alive = real_positions(graph, x, lengths)
+    real = graph.op("Cast", alive, to=TensorProto.FLOAT)
+    cells, directions = cells_of(recurrent), recurrent.directions
+    finals: list[CellState] = []
+    for layer in range(recurrent.num_layers):
+        own = cells[layer * directions : (layer + 1) * directions]
+        before = None if initial is None else initial[layer * directions : (layer + 1) * directions]
+        outputs, states = _run_layer(graph, own, x, lengths, alive, f"{tag}.{layer}", before)
+        finals += states
+        joined = outputs[0] if len(outputs) == 1 else graph.concat(outputs)
+        if recurrent.residual and own[0].input_size == recurrent.output_size:
+            joined = joined + x * real
+        x = joined
+    return x, finals
+
+
+def _run_layer(
+    graph: Graph,
+    cells: Sequence[Cell],
+    x: Value,
+    lengths: Value,
+    alive: Value,
+    tag: str,
+    initial: Sequence[CellState] | None,
+) -> tuple[list[Value], list[CellState]]:
+    """One layer in each direction, a loop over positions; the backward one reads reversed rows."""
+    size = cells[0].hidden_size
+    activation = graph.activation(x, f"{tag}.x")
+    sequences = [activation.value]
+    if len(cells) == 2:
+        sequences.append(reversed_rows(graph, activation.value, lengths))
+    parts = ("h", "c") if cells[0].spec.has_cell else ("h",)
+    if initial is None:
+        batch = graph.op("Shape", lengths)
+        shape = graph.concat([batch, graph.ints(size)], axis=0)
+        first = [graph.op("ConstantOfShape", shape)] * (len(cells) * len(parts))
+    else:
+        first = [state[part] for state in initial for part in parts]
+    body = Graph(graph.precision, graph.ranges, parent=graph)
+    names = [f"{part}{i}" for i in range(len(cells)) for part in parts]  # as `first`
+    before = {name: body.input(TensorSpec(name, "float32", ("B", size))) for name in names}
+    dtype = "uint8" if graph.precision == "int8" else "float32"
+    inputs = [
+        body.input(TensorSpec(f"x{i}", dtype, ("B", cell.input_size)))
+        for i, cell in enumerate(cells)
+    ]
+    real = body.input(TensorSpec("alive", "bool", ("B", 1)))
+    zero = graph.number(0.0)
+    after: dict[str, Value] = {}
+    outputs: list[Value] = []
+    for i, cell in enumerate(cells):
+        state = {part: before[f"{part}{i}"] for part in parts}
+        place = f"{tag}.h{i}"
+        own_input = Activation(inputs[i], activation.scale)
+        hidden, new = cell_step(body, cell, [own_input], state, place)
+        after |= {f"{p}{i}": body.op("Where", real, new[p], state[p]) for p in parts}
+        outputs.append(body.op("Where", real, hidden, zero))
+    for name in names:
+        body.output(TensorSpec(f"{name}_next", "float32", ("B", size)), after[name])
+    for i, output in enumerate(outputs):
+        body.output(TensorSpec(f"y{i}", "float32", ("B", size)), output)
+    found = graph.scan(body, first, [*sequences, alive], outputs=len(outputs))
+    results = list(found[len(names) :])
+    finals = [
+        {part: found[i * len(parts) + j] for j, part in enumerate(parts)} for i in range(len(cells))
+    ]
+    for i, output in enumerate(results):
+        graph.observe(f"{tag}.h{i}", output)
+    if len(results) == 2:
+        results[1] = reversed_rows(graph, results[1], lengths)
+    return results, finals
+
+
+def real_positions(graph: Graph, x: Value, lengths: Value) -> Value:
+    """Which positions of x (S, B, ·) are real tokens, (S, B, 1) bool."""
+    size = graph.op("Gather", graph.op("Shape", x), graph.constant_int(0))
+    positions = graph.op("Range", graph.constant_int(0), size, graph.constant_int(1))
+    return graph.op(
+        "Less",
+        graph.op("Unsqueeze", positions, graph.ints(1, 2)),
+        graph.op("Unsqueeze", lengths, graph.ints(0, 2)),
+    )
+
+
+def reversed_rows(graph: Graph, x: Value, lengths: Value) -> Value:
+    """x (S, B, ·) with each row's positions from last to first; padding stays where it is."""
+    return graph.op("ReverseSequence", x, lengths, time_axis=0, batch_axis=1)

@@ -1,0 +1,228 @@
+"""Reject an ONNX file that penstock did not write, before anything of it runs.
+
+ONNX is protobuf; these few lines read as much of it as a check needs, so that using a model needs
+no ONNX package. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+from penstock.errors import BundleError
+from penstock.runtime.onnx.interface import IR_VERSION, OPSETS, GraphSpec, TensorSpec
+
+# fmt: off
+OPERATORS = frozenset((
+    "Add", "Cast", "Concat", "ConstantOfShape", "Div", "Expand", "Gather", "Identity",
+    "LayerNormalization", "Less", "LogSoftmax", "MatMul", "Mul", "Pad", "QuantizeLinear",
+    "Range", "ReduceMax", "ReduceSum", "Relu", "Reshape", "ReverseSequence", "Scan", "Shape",
+    "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh", "TopK", "Transpose",
+    "Unsqueeze", "Where",
+))
+# fmt: on
+RUNTIME_OPERATORS = frozenset(["MatMulIntegerToFloat"])  # of domain com.microsoft
+_ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool"}
+_MAX_NODES = 5000
+
+Message = dict[int, list[int | memoryview]]
+
+
+class _Malformed(Exception):
+    """The bytes are no protobuf message of the expected form."""
+
+
+def check_graph(content: bytes, *, place: str, specs: tuple[GraphSpec, ...]) -> GraphSpec:
+    """Check a model file.
+
+    Args:
+        content: its bytes.
+        place: what it is called in messages.
+        specs: the inputs and outputs that it may have.
+
+    Returns:
+        The one of `specs` that it has.
+
+    Raises:
+        BundleError: it is damaged, or has something that penstock never writes.
+    """
+    try:
+        return _check_model(_message(memoryview(content)), place, specs)
+    except (_Malformed, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{place}: not an ONNX graph ({error}); restore it, or export the model again"
+        ) from None
+
+
+def _check_model(model: Message, place: str, specs: tuple[GraphSpec, ...]) -> GraphSpec:
+    version = _number(model, 1)
+    if version != IR_VERSION:
+        hint = "upgrade penstock" if version > IR_VERSION else "export the model again"
+        _reject(place, f"ONNX format {version}, expected {IR_VERSION}; {hint}")
+    found = {_text(opset, 1): _number(opset, 2) for opset in map(_message, _all_bytes(model, 8))}
+    for domain, number in found.items():
+        known = OPSETS.get(domain)
+        if known is None:
+            _reject(place, f"operators of domain {domain!r}; do not use this bundle")
+        if number != known:
+            hint = "upgrade penstock" if number > known else "export the model again"
+            _reject(place, f"operator set {domain or 'ai.onnx'} {number}, expected {known}; {hint}")
+    for field, what in ((20, "training information"), (25, "functions of its own")):
+        if model.get(field):
+            _reject(place, f"{what}; do not use this bundle")
+    graphs = list(_all_bytes(model, 7))
+    if len(graphs) != 1:
+        raise _Malformed(f"{len(graphs)} graphs, expected 1")
+    graph = _message(graphs[0])
+    _check_nodes(graph, place, inside="")
+    declared = GraphSpec(_tensors(graph, 11), _tensors(graph, 12))
+    for spec in specs:
+        if spec == declared:
+            return spec
+    _reject(place, f"{_difference(declared, specs[0])}; take both from one export")
+
+
+def _check_nodes(graph: Message, place: str, *, inside: str) -> None:
+    if len(graph.get(1, [])) > _MAX_NODES:
+        _reject(place, f"{len(graph[1])} nodes, at most {_MAX_NODES}; do not use this bundle")
+    for node in map(_message, _all_bytes(graph, 1)):
+        kind, domain = _text(node, 4), _text(node, 7)
+        known = {"": OPERATORS, "com.microsoft": RUNTIME_OPERATORS}.get(domain, frozenset[str]())
+        if kind not in known or (inside and kind == "Scan"):
+            where = f" within a {inside}" if inside else ""
+            name = f"{domain}.{kind}" if domain else kind
+            _reject(place, f"operator {name}{where}, which penstock never writes; do not use it")
+        for attribute in map(_message, _all_bytes(node, 5)):
+            bodies = [*_all_bytes(attribute, 6), *_all_bytes(attribute, 11)]
+            if bodies and (kind != "Scan" or _text(attribute, 1) != "body" or len(bodies) != 1):
+                _reject(place, f"a graph inside operator {kind}; do not use this bundle")
+            for tensor in (*_all_bytes(attribute, 5), *_all_bytes(attribute, 10)):
+                _check_tensor(_message(tensor), place)
+            if attribute.get(22) or attribute.get(23):  # sparse tensors
+                _reject(place, f"a sparse tensor in operator {kind}; do not use this bundle")
+            for body in bodies:
+                _check_nodes(_message(body), place, inside="Scan")
+    for tensor in _all_bytes(graph, 5):
+        _check_tensor(_message(tensor), place)
+    if graph.get(15):
+        _reject(place, "sparse tensors; do not use this bundle")
+
+
+def _check_tensor(tensor: Message, place: str) -> None:
+    if tensor.get(13) or _number(tensor, 14):
+        _reject(
+            place,
+            f"tensor {_text(tensor, 8)!r} is kept in another file; a bundle's graphs are whole: "
+            "do not use this bundle",
+        )
+
+
+def _difference(declared: GraphSpec, expected: GraphSpec) -> str:
+    """The first input or output that is not as expected."""
+    for what, found, wanted in (
+        ("input", declared.inputs, expected.inputs),
+        ("output", declared.outputs, expected.outputs),
+    ):
+        for i in range(max(len(found), len(wanted))):
+            here = found[i] if i < len(found) else None
+            there = wanted[i] if i < len(wanted) else None
+            if here != there:
+                return f"{what} {i + 1} is {_described(here)}, expected {_described(there)}"
+    return "inputs and outputs differ"
+
+
+def _described(spec: TensorSpec | None) -> str:
+    if spec is None:
+        return "none"
+    return f"{spec.name} {spec.dtype} ({', '.join(map(str, spec.shape))})"
+
+
+def _tensors(graph: Message, field: int) -> tuple[TensorSpec, ...]:
+    return tuple(_tensor_spec(_message(value)) for value in _all_bytes(graph, field))
+
+
+def _tensor_spec(value: Message) -> TensorSpec:
+    """Of a ValueInfoProto: name, type.tensor_type.elem_type, type.tensor_type.shape.dim."""
+    tensor = _only(_only(value, 2), 1)
+    dimensions = map(_message, _all_bytes(_only(tensor, 2), 1)) if tensor.get(2) else ()
+    shape = tuple(
+        _text(dimension, 2) if dimension.get(2) else _number(dimension, 1)
+        for dimension in dimensions
+    )
+    return TensorSpec(_text(value, 1), _ELEMENT_TYPES.get(_number(tensor, 1), "?"), shape)
+
+
+def _reject(place: str, what: str) -> NoReturn:
+    raise BundleError(f"{place}: {what}")
+
+
+# protobuf
+
+
+def _message(content: memoryview) -> Message:
+    fields: Message = {}
+    for number, value in _fields(content):
+        fields.setdefault(number, []).append(value)
+    return fields
+
+
+def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    at = 0
+    while at < len(content):
+        key, at = _varint(content, at)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, at = _varint(content, at)
+            yield number, value
+            continue
+        if wire == 2:
+            size, at = _varint(content, at)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise _Malformed(f"wire type {wire} at byte {at}")
+        if at + size > len(content):
+            raise _Malformed(f"cut off at byte {len(content)}")
+        yield number, content[at : at + size]
+        at += size
+
+
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(content):
+            raise _Malformed(f"cut off at byte {at}")
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if not byte & 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise _Malformed(f"a number too long at byte {at}")
+
+
+def _all_bytes(message: Message, field: int) -> Iterator[memoryview]:
+    for value in message.get(field, []):
+        if isinstance(value, int):
+            raise _Malformed(f"field {field} is a number")
+        yield value
+
+
+def _only(message: Message, field: int) -> Message:
+    values = list(_all_bytes(message, field))
+    if len(values) != 1:
+        raise _Malformed(f"field {field} occurs {len(values)} times, expected once")
+    return _message(values[0])
+
+
+def _text(message: Message, field: int) -> str:
+    values = list(_all_bytes(message, field))
+    return str(values[-1], "utf-8") if values else ""
+
+
+def _number(message: Message, field: int) -> int:
+    values = message.get(field, [0])
+    if not isinstance(values[-1], int):
+        raise _Malformed(f"field {field} is no number")
+    return values[-1]

@@ -1,0 +1,199 @@
+"""What the exported graphs take and give: the contract between export and engine.
+
+Shapes name what varies: B sentences, S source positions, N rows, M rows of the state before,
+W rows per sentence, K candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstock.config import ModelConfig
+
+IR_VERSION = 8
+OPSETS = {"": 17, "com.microsoft": 1}
+
+ENCODER_ROLE, STEP_ROLE, GRAPH_ROLE = "onnx_encoder", "onnx_step", "onnx_graph"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output.
+
+    Attributes:
+        name: in the graph.
+        dtype: numpy's name of it.
+        shape: numbers where fixed, names where not.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """The inputs and outputs of one graph, in order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def state_specs(
+    config: ModelConfig, carries: Sequence[str], layers: int, rows: str, suffix: str = ""
+) -> tuple[TensorSpec, ...]:
+    """The state of a stack: for each layer what its cell carries, `h0`, `c0` …, each (rows, H)."""
+    shape = (rows, config.hidden_size)
+    return tuple(
+        TensorSpec(f"{part}{layer}{suffix}", "float32", shape)
+        for layer in range(layers)
+        for part in carries
+    )
+
+
+def memory_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+    """What the decoder may look at, per sentence."""
+    if config.attention == "none":
+        return (TensorSpec("context", "float32", ("B", config.hidden_size)),)
+    layout = AttentionLayout.of(config)
+    keys: tuple[int | str, ...] = ("B", layout.heads * layout.blocks, layout.block, "S")
+    if config.attention == "additive":
+        keys = ("B", 1, "S", layout.block)
+    values = ("B", layout.heads, "S", layout.value_width)
+    return (
+        TensorSpec("keys", "float32", keys),
+        TensorSpec("values", "float32", values),
+        TensorSpec("mask", "float32", ("B", 1, 1, "S")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionLayout:
+    """How keys and values are laid out for the step.
+
+    A product over more than 128 numbers is summed in blocks whose size depends on the other
+    dimensions; products over at most 128 are summed in order. So keys are cut into blocks, and a
+    score does not depend on how long other sentences are.
+
+    Attributes:
+        heads: of the attention.
+        blocks: of each head's key.
+        block: numbers in a block; the last may be filled up with zeros.
+        value_width: of each head's value.
+    """
+
+    heads: int
+    blocks: int
+    block: int
+    value_width: int
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> AttentionLayout:
+        """The layout of a configured attention."""
+        size = config.attention_size or config.hidden_size
+        if config.attention == "multihead":
+            width = size // config.attention_heads
+            return cls._cut(config.attention_heads, width, width)
+        if config.attention == "additive":
+            return cls(1, 1, size, config.hidden_size)
+        return cls._cut(1, config.hidden_size, config.hidden_size)
+
+    @classmethod
+    def _cut(cls, heads: int, width: int, value_width: int) -> AttentionLayout:
+        blocks = -(-width // 128)
+        return cls(heads, blocks, width if blocks == 1 else 128, value_width)
+
+    @property
+    def key_width(self) -> int:
+        """Numbers of a head's key, filling included."""
+        return self.blocks * self.block
+
+
+def encoder_spec(config: ModelConfig, carries: Sequence[str]) -> GraphSpec:
+    """Translation's encoder: padded ids to a memory and the decoder's first state."""
+    return GraphSpec(
+        (TensorSpec("tokens", "int64", ("B", "S")), TensorSpec("lengths", "int64", ("B",))),
+        (*memory_specs(config), *state_specs(config, carries, config.decoder_layers, "B")),
+    )
+
+
+def step_spec(config: ModelConfig, carries: Sequence[str], vocab_size: int) -> GraphSpec:
+    """Translation's decoder step.
+
+    `parents` are the rows of the state before that the N rows continue. With attention, `slots`
+    say which of the N rows stand beside each other for a sentence, and `places` where each row
+    stands among the B·W; without, `sentences` say which sentence each row belongs to.
+    """
+    attends = config.attention != "none"
+    rows = (
+        (TensorSpec("slots", "int64", ("B", "W")), TensorSpec("places", "int64", ("N",)))
+        if attends
+        else (TensorSpec("sentences", "int64", ("N",)),)
+    )
+    attention = (TensorSpec("attention", "float32", ("N", "S")),) if attends else ()
+    layers = config.decoder_layers
+    return GraphSpec(
+        (
+            TensorSpec("tokens", "int64", ("N",)),
+            TensorSpec("parents", "int64", ("N",)),
+            *rows,
+            TensorSpec("top", "int64", (1,)),
+            *memory_specs(config),
+            *state_specs(config, carries, layers, "M"),
+        ),
+        (
+            TensorSpec("top_log_probs", "float32", ("N", "K")),
+            TensorSpec("top_ids", "int64", ("N", "K")),
+            TensorSpec("log_probs", "float32", ("N", vocab_size)),
+            *attention,
+            *state_specs(config, carries, layers, "N", "_next"),
+        ),
+    )
+
+
+_IDS = (TensorSpec("ids", "int64", ("B", "S")), TensorSpec("lengths", "int64", ("B",)))
+
+
+def language_model_spec(config: ModelConfig, carries: Sequence[str], vocab_size: int) -> GraphSpec:
+    """A language model: ids read on from a state, and what follows chosen positions.
+
+    `positions` count through the B·S ids, row by row. A state has all layers, (L, B, H).
+    """
+    shape = (config.num_layers, "B", config.hidden_size)
+    return GraphSpec(
+        (
+            TensorSpec("ids", "int64", ("B", "S")),
+            TensorSpec("positions", "int64", ("N",)),
+            *(TensorSpec(part, "float32", shape) for part in carries),
+        ),
+        (
+            TensorSpec("log_probs", "float32", ("N", vocab_size)),
+            TensorSpec("states", "float32", ("B", "S", config.hidden_size)),
+            *(TensorSpec(f"{part}_next", "float32", shape) for part in carries),
+        ),
+    )
+
+
+def classifier_spec(config: ModelConfig, labels: int) -> GraphSpec:
+    """A classifier: padded ids to the probability of each label, and the top states."""
+    return GraphSpec(
+        _IDS,
+        (
+            TensorSpec("probabilities", "float32", ("B", labels)),
+            TensorSpec("states", "float32", ("B", "S", config.hidden_size)),
+        ),
+    )
+
+
+def cloze_spec(config: ModelConfig, vocab_size: int) -> GraphSpec:
+    """A cloze: padded ids to what surrounds each, and candidates for what surrounds N blanks."""
+    size = config.hidden_size
+    return GraphSpec(
+        (*_IDS, TensorSpec("blanks", "float32", ("N", size))),
+        (
+            TensorSpec("contexts", "float32", ("B", "S", size)),
+            TensorSpec("states", "float32", ("B", "S", size)),
+            TensorSpec("log_probs", "float32", ("N", vocab_size)),
+        ),
+    )

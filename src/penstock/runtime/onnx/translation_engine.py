@@ -1,0 +1,212 @@
+"""Translation's step on ONNX Runtime: encode once, then step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.config import ModelConfig
+from penstock.errors import BundleError
+from penstock.runtime.onnx.interface import (
+    ENCODER_ROLE,
+    STEP_ROLE,
+    encoder_spec,
+    memory_specs,
+    state_specs,
+    step_spec,
+)
+from penstock.runtime.onnx.session import Arrays, GraphSession
+
+Ints = NDArray[np.int64]
+_CARRIED = (("h", "c"), ("h",), ("c",))
+
+
+class OnnxStepOutput(NamedTuple):
+    """What one step returns for N rows.
+
+    Attributes:
+        log_probs: normalized log-probabilities of the K best candidates (N, K), greatest first, or
+            of all tokens (N, V).
+        ids: the candidates' ids (N, K); None when `log_probs` has all tokens.
+        state: the state after the step.
+        attention: over the source (N, S), averaged over heads; None without attention.
+    """
+
+    log_probs: NDArray[np.float32]
+    ids: Ints | None
+    state: OnnxState
+    attention: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxMemory:
+    """What the decoder may look at, of B sentences; no row has a copy of it.
+
+    Attributes:
+        tensors: as `memory_specs`.
+        sentences: B.
+    """
+
+    tensors: Arrays
+    sentences: int
+
+    def select(self, sentences: Ints) -> OnnxMemory:
+        """The memory of the given sentences."""
+        chosen = {name: own[sentences] for name, own in self.tensors.items()}
+        return OnnxMemory(chosen, len(sentences))
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxState:
+    """The decoder state of N rows; rows are gathered inside the next step.
+
+    Attributes:
+        memory: of the sentences that the rows belong to.
+        layers: the state of M rows.
+        parents: (N,) which of them each row continues.
+        sentences: (N,) which sentence each row belongs to.
+        slots: the rows of each sentence, side by side; see `step_spec`.
+    """
+
+    memory: OnnxMemory
+    layers: Arrays
+    parents: Ints
+    sentences: Ints
+    slots: Arrays
+
+    def select(self, rows: Ints) -> OnnxState:
+        """The given rows; memory that no row needs goes when it is half of it or more."""
+        sentences, memory = self.sentences[rows], self.memory
+        if memory.sentences > 1 and len(rows):
+            held = np.zeros(memory.sentences, np.bool_)
+            held[sentences] = True
+            needed = held.nonzero()[0]
+            if 2 * len(needed) <= memory.sentences:
+                memory = memory.select(needed)
+                sentences = (held.cumsum() - 1)[sentences]
+        slots = self.slots
+        if memory is not self.memory or not np.array_equal(sentences, self.sentences):
+            slots = _slots(sentences, memory)
+        return OnnxState(memory, self.layers, self.parents[rows], sentences, slots)
+
+    def join(self, others: Sequence[OnnxState]) -> OnnxState:
+        """Its rows, then those of the others, which have the same memory."""
+        every = [self, *others]
+        assert all(state.memory is self.memory for state in others)
+        layers = {
+            name: np.concatenate([state.layers[name][state.parents] for state in every])
+            for name in self.layers
+        }
+        sentences = np.concatenate([state.sentences for state in every])
+        slots = _slots(sentences, self.memory)
+        return OnnxState(self.memory, layers, np.arange(len(sentences)), sentences, slots)
+
+
+class OnnxTranslator:
+    """A translation model's graphs.
+
+    Args:
+        config: of the model.
+        files: a bundle's verified files by role.
+        vocab_size: of the target.
+        place: of the bundle, for messages.
+        threads: that compute one call; 0 for as many as there are cores.
+
+    Raises:
+        BundleError: the graphs are missing, damaged, or not this model's.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        files: Mapping[str, bytes],
+        *,
+        vocab_size: int,
+        place: str,
+        threads: int = 1,
+    ) -> None:
+        for role in (ENCODER_ROLE, STEP_ROLE):
+            if role not in files:
+                raise BundleError(
+                    f"{place}: it has no {role}; make one with 'penstock export', or use --engine "
+                    "torch"
+                )
+        self._encoder = GraphSession(
+            files[ENCODER_ROLE],
+            place=f"{place}/{ENCODER_ROLE}",
+            specs=tuple(encoder_spec(config, carries) for carries in _CARRIED),
+            threads=threads,
+        )
+        self._decoder = GraphSession(
+            files[STEP_ROLE],
+            place=f"{place}/{STEP_ROLE}",
+            specs=tuple(step_spec(config, carries, vocab_size) for carries in _CARRIED),
+            threads=threads,
+        )
+        self._memory = [spec.name for spec in memory_specs(config)]
+        names = {spec.name for spec in self._decoder.spec.inputs}
+        states = state_specs(config, ("h", "c"), config.decoder_layers, "N")
+        self._states = [spec.name for spec in states if spec.name in names]
+        self._attends = config.attention != "none"
+        self._vocab_size = vocab_size
+
+    def start(self, sources: Sequence[Sequence[int]]) -> OnnxState:
+        """Encode sources, EOS last, and stand before BOS."""
+        lengths = np.array([len(source) for source in sources], np.int64)
+        tokens = np.zeros((len(sources), int(lengths.max())), np.int64)
+        for row, source in zip(tokens, sources, strict=True):
+            row[: len(source)] = source
+        names = [*self._memory, *self._states]
+        inputs = {"tokens": tokens, "lengths": lengths}
+        found = dict(zip(names, self._encoder.run(names, inputs), strict=True))
+        memory = OnnxMemory({name: found[name] for name in self._memory}, len(sources))
+        rows = np.arange(len(sources))
+        layers = {name: found[name] for name in self._states}
+        return OnnxState(memory, layers, rows, rows, _slots(rows, memory))
+
+    def step(self, tokens: Ints, state: OnnxState, /, *, top: int) -> OnnxStepOutput:
+        """Advance every row; see `penstock.search.step.Step`."""
+        count = min(top, self._vocab_size) or 1
+        inputs = {
+            "tokens": tokens,
+            "parents": state.parents,
+            "top": np.array([count]),
+            **state.slots,
+            **state.memory.tensors,
+            **state.layers,
+        }
+        names = ["top_log_probs", "top_ids"] if top else ["log_probs"]
+        attention = ["attention"] if self._attends else []
+        after = [f"{name}_next" for name in self._states]
+        found = self._decoder.run([*names, *attention, *after], inputs)
+        layers = dict(zip(self._states, found[-len(after) :], strict=True))
+        rows = np.arange(len(tokens))
+        next_state = OnnxState(state.memory, layers, rows, state.sentences, state.slots)
+        return OnnxStepOutput(
+            found[0],
+            found[1] if top else None,
+            next_state,
+            found[len(names)] if attention else None,
+        )
+
+
+def _slots(sentences: Ints, memory: OnnxMemory) -> Arrays:
+    """Where each sentence's rows stand side by side, as the step's inputs."""
+    if "context" in memory.tensors:
+        return {"sentences": sentences}
+    count = memory.sentences
+    held = np.bincount(sentences, minlength=count)
+    # a product of one row alone is summed in another order
+    width = max(2, int(held.max(initial=0)))
+    order = np.argsort(sentences, kind="stable")
+    ordered = sentences[order]
+    rank = np.arange(len(sentences)) - (held.cumsum() - held)[ordered]
+    slots = np.zeros((count, width), np.int64)
+    slots[ordered, rank] = order
+    places = np.empty_like(sentences)
+    places[order] = ordered * width + rank
+    return {"slots": slots, "places": places}
