@@ -17,7 +17,15 @@ from penstock.serve.models.model_paths import ModelPath, parse_model_path
 from penstock.serve.models.model_set import Models
 from penstock.serve.models.served_models import Serving, load_serving
 from penstock.serve.service_errors import NotReadyError, UnservedPairError
-from serving import ENGLISH, FRENCH, GERMAN, random_translator, small_serving
+from serving import (
+    ENGLISH,
+    FRENCH,
+    GERMAN,
+    client_of,
+    plain_app,
+    random_translator,
+    small_serving,
+)
 
 
 def in_languages(bundle: Bundle, source: str | None, target: str | None) -> Bundle:
@@ -98,6 +106,29 @@ def test_languages_lead_to_their_model(runs: Path) -> None:
     serving.warm_up()
 
 
+def test_a_model_without_languages_is_served_from_any_to_any(runs: Path) -> None:
+    serving = loaded(runs, "silent", "half", "fr-en")
+    assert list(serving.pairs) == [("any", "any"), ("de", "any"), ("fr", "en")]
+    assert serving.summary() == "silent (any-any), half (de-any), fr-en"
+    client = client_of(plain_app(serving=loaded(runs, "silent")))
+    assert client.get("/languages").json() == [
+        {"code": "any", "name": "any language", "targets": ["any"]}
+    ]
+    (model,) = client.get("/v1/models").json()["pairs"]
+    assert (model["name"], model["source"], model["target"]) == ("silent", "any", "any")
+    wanted = random_translator(GERMAN, ENGLISH).translate(GERMAN[:1])[0].text
+    for source in ("any", "auto"):
+        asked = {"q": GERMAN[0], "source": source, "target": "any"}
+        assert client.post("/translate", json=asked).json()["translatedText"] == wanted
+    deepl = {"text": GERMAN[:1], "target_lang": "ANY"}
+    assert client.post("/v2/translate", json=deepl).json()["translations"][0]["text"] == wanted
+    own = client.post("/v1/translate", json={"texts": GERMAN[0]})
+    assert own.json()["translations"][0]["text"] == wanted
+    refused = client.post("/translate", json={"q": "a", "source": "de", "target": "en"})
+    assert refused.status_code == 400
+    assert "no model translates de-en; pairs served: any-any" in refused.json()["error"]
+
+
 def test_a_pair_that_nobody_serves_is_named_with_those_that_are(runs: Path) -> None:
     serving = loaded(runs, "de-en", "fr-en")
     with pytest.raises(UnservedPairError, match=r"no model translates en-de; .*: de-en, fr-en"):
@@ -111,8 +142,7 @@ def test_a_pair_that_nobody_serves_is_named_with_those_that_are(runs: Path) -> N
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        (["silent"], "no data.source_language, .* by hand, as in -m de-en=.*silent"),
-        (["half"], "no data.target_language, "),
+        (["silent", "any-any=half"], "two models for any-any; leave one out, or give one another"),
         (["odd"], "language 'the German': a code has letters.*-m de-en="),
         (["de-en", "de-en=silent"], "two models for de-en; leave one out, or give one another"),
         (["kinds", "kinds/model"], "two models for classification named 'kinds'"),

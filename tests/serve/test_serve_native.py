@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from penstock.insight import as_json, inspect_sentence
+from penstock.serve import json_log
 from penstock.serve.api.error_responses import json_response
 from penstock.serve.api.run_log import read_events
 from penstock.serve.api.text_layout import join_translations, split_lines
+from penstock.serve.application import create_app
+from penstock.serve.inference.worker import Worker
 from penstock.serve.models.served_models import Serving
 from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
@@ -24,6 +27,7 @@ from serving import (
     GERMAN,
     PlainWorker,
     client_of,
+    models_of,
     plain_app,
     random_translator,
     small_serving,
@@ -220,6 +224,20 @@ def test_generate_streams_the_text() -> None:
     assert odd.text.endswith('event: done\ndata: {"unknown": 1}\n\n')
     assert len(events) > 2
     assert "".join(json.loads(e.removeprefix("data: "))["text"] for e in events) == text
+
+
+def test_probes_are_logged_only_when_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr(json_log, "write", lambda event, **values: logged.append(values))
+    models = models_of(small_serving())
+    client = client_of(create_app(models, cast(Worker, PlainWorker()), Settings()))
+    for ask in (client.get, client.head):
+        assert [ask(path).status_code for path in ("/health", "/ready")] == [200, 200]
+    assert client.get("/metrics").status_code == 200
+    assert logged == []
+    models.ready = False
+    assert client.head("/ready").status_code == 503
+    assert [(each["route"], each["status"]) for each in logged] == [("/ready", 503)]
 
 
 def test_a_stream_that_fails_says_so() -> None:

@@ -40,7 +40,8 @@ def serve(
             "--model",
             "-m",
             help="Run directory or bundle, of any task; repeatable. de-en=RUN gives a translation "
-            "model's languages by hand (en:pt-br=RUN where a code has a hyphen).",
+            "model's languages by hand (en:pt-br=RUN where a code has a hyphen); default: those "
+            "of its configuration, else any.",
         ),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="A run whose curves the page shows.")] = None,

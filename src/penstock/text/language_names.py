@@ -33,7 +33,7 @@ _NAMES = {
     "tt": "Tatar", "ug": "Uyghur", "uk": "Ukrainian", "ur": "Urdu", "uz": "Uzbek",
     "vi": "Vietnamese", "wa": "Walloon", "wo": "Wolof", "xh": "Xhosa", "yi": "Yiddish",
     "yo": "Yoruba", "yue": "Cantonese", "zh": "Chinese", "zu": "Zulu",
-    "ipa": "phonetic alphabet (IPA)",
+    "any": "any language", "ipa": "phonetic alphabet (IPA)",
     "en-gb": "English (British)", "en-us": "English (American)",
     "es-419": "Spanish (Latin American)", "pt-br": "Portuguese (Brazilian)",
     "pt-pt": "Portuguese (European)", "zh-hans": "Chinese (simplified)",

@@ -9,6 +9,7 @@ from pathlib import Path
 from penstock.errors import UsageError
 
 Pair = tuple[str, str]  # the language codes of source and target
+ANY = "any"  # stands for a language that the configuration does not name
 
 _CODE = r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*"
 _BY_HYPHEN = re.compile(r"([A-Za-z]{2,8})-([A-Za-z]{2,8})=(.+)", re.DOTALL)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
-from penstock.serve.models.model_paths import ModelPath, Pair, language_code, shown_pair
+from penstock.serve.models.model_paths import ANY, ModelPath, Pair, language_code, shown_pair
 from penstock.serve.service_errors import UnservedPairError
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
@@ -78,8 +78,11 @@ class Serving:
 
     def summary(self) -> str:
         """What is served, in a few words: the pairs, then the names of other models."""
-        others = [*self.classifiers, *self.fillers, *self.generators]
-        return ", ".join([*map(shown_pair, self.pairs), *others]) or "no model"
+        pairs = [
+            f"{self.names[pair]} ({shown_pair(pair)})" if ANY in pair else shown_pair(pair)
+            for pair in self.pairs
+        ]
+        return ", ".join([*pairs, *self.classifiers, *self.fillers, *self.generators]) or "no model"
 
     def warm_up(self) -> None:
         """Use every model once: what is slow or fails the first time does so now."""
@@ -112,8 +115,8 @@ def load_serving(
     """Load every model; of no paths, nothing (a page of curves needs none).
 
     Raises:
-        UsageError: a translation model without languages, two models for one pair or of one name,
-            languages for a model that translates nothing.
+        UsageError: a language that is no code, two models for one pair or of one name, languages
+            for a model that translates nothing.
         BundleError: see `load_bundle`.
     """
     pairs: dict[Pair, Translator] = {}
@@ -157,14 +160,10 @@ def _pair(bundle: Bundle, model: ModelPath) -> Pair | None:
     if model.pair is not None:
         return model.pair
     data = bundle.config.data
-    if data.source_language is None or data.target_language is None:
-        missing = "source_language" if data.source_language is None else "target_language"
-        raise UsageError(
-            f"{model.path}: its configuration has no data.{missing}, so nobody could ask for it; "
-            f"give the pair by hand, as in -m de-en={model.path}"
-        )
     try:
-        return language_code(data.source_language), language_code(data.target_language)
+        return language_code(data.source_language or ANY), language_code(
+            data.target_language or ANY
+        )
     except UsageError as error:
         raise UsageError(
             f"{model.path}: {error}; give the pair by hand, as in -m de-en={model.path}"

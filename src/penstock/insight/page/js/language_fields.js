@@ -4,6 +4,7 @@ import { byId, fill, make } from "./dom.js";
 import { currentLanguage, say } from "./strings.js";
 
 function languageName(code) {
+  if (code === "any") return say("anyLanguage"); // of a model that names no language
   try {
     return new Intl.DisplayNames([currentLanguage()], { type: "language" }).of(code);
   } catch {
