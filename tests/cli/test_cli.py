@@ -482,7 +482,7 @@ def test_a_flag_beats_set_beats_the_file(tmp_path: Path) -> None:
     path.write_text('seed = 2\n[data]\ntrain = "t.tsv"\nvalid = "v.tsv"\n')
     config, name = _config([str(path)], {}, ["seed=3"], None)
     assert (config.seed, config.data.valid, name) == (3, "v.tsv", "c")
-    config, _ = _config([str(path)], [], ["data.valid=set.tsv"], None)
+    config, _ = _config([str(path)], {}, ["data.valid=set.tsv"], None)
     assert config.data.valid == "set.tsv"
     config, _ = _config([str(path)], flags, ["data.valid=set.tsv"], None)
     assert config.data.valid == "flag.tsv"

@@ -176,16 +176,16 @@ def test_unknown_words_are_written_only_when_asked_and_then_copied(search: str) 
     asked = options(search=search, max_length=6)
     [plain] = translator.translate([line], asked)
     assert "<unk>" not in plain.text
-    [free] = translator.translate([line], replace(asked, allow_unknown=True))
+    [free] = translator.translate([line], asked.changed(allow_unknown=True))
     assert "<unk>" in free.text
-    [copied] = translator.translate([line], replace(asked, replace_unknown=True))
+    [copied] = translator.translate([line], asked.changed(replace_unknown=True))
     assert copied.alternatives[0].tokens == free.alternatives[0].tokens
     words = {"the", "zebra", "sees", "a", "gnu", "."}
     assert "<unk>" not in copied.text
     assert set(copied.text.replace(".", " .").split()) & words
     dictionary = dict.fromkeys(words, "mot")
     [known] = translator.translate(
-        [line], replace(asked, replace_unknown=True, dictionary=dictionary)
+        [line], asked.changed(replace_unknown=True, dictionary=dictionary)
     )
     assert known.text.split().count("mot") == free.alternatives[0].tokens.count("<unk>")
 
@@ -272,7 +272,7 @@ def test_an_output_that_goes_round_in_circles_says_so(translator: Translator) ->
     [yes, three] = translator.bundle.source_tokenizer.encode_batch(["yes", "yes yes yes"])
     for ids, status in ((yes, "repeated"), (three, "ok")):
         part = Part("yes", ([*ids, EOS_ID],))
-        result = translator._join("yes", [part], [[again]], 0.0, SearchOptions())
+        result = translator._joiner.join("yes", [part], [[again]], 0.0, SearchOptions())
         assert result.status == status
 
 
@@ -368,10 +368,10 @@ def test_mbr_takes_the_candidate_of_the_highest_expected_utility(
     translator: Translator, utility: Any, mbr_from: Any
 ) -> None:
     asked = options(samples=6, seed=5)
-    pool = replace(asked, search=mbr_from, n_best=5 if mbr_from == "beam" else 1)
+    pool = asked.changed(search=mbr_from, n_best=5 if mbr_from == "beam" else 1)
     drawn = translator.translate(LINES, pool)
     chosen = translator.translate(
-        LINES, replace(asked, search="mbr", mbr_from=mbr_from, utility=utility, n_best=2)
+        LINES, asked.changed(search="mbr", mbr_from=mbr_from, utility=utility, n_best=2)
     )
     for candidates, result in zip(drawn, chosen, strict=True):
         every = [a.text for a in candidates.alternatives]
@@ -389,7 +389,7 @@ def test_a_draw_depends_on_its_line_and_seed_alone(translator: Translator) -> No
     for line, result in zip([*LINES, *LINES], together, strict=True):
         [alone] = translator.translate([line], asked)
         assert [a.text for a in alone.alternatives] == [a.text for a in result.alternatives]
-    other = translator.translate(LINES, replace(asked, seed=8))
+    other = translator.translate(LINES, asked.changed(seed=8))
     assert [r.text for r in other] != [r.text for r in together[:4]]
 
 

@@ -148,7 +148,7 @@ def test_of_several_statuses_the_gravest_is_told(
 ) -> None:
     parts = [Part("a", ([UNK_ID if odd else 5, EOS_ID],)) for odd in unknown]
     found = [[Hypothesis([5], -1.0, -1.0, [-0.5, -0.5], done)] for done in finished]
-    result = translator._join("a b", parts, found, 0.0, SearchOptions())
+    result = translator._joiner.join("a b", parts, found, 0.0, SearchOptions())
     assert (result.status, result.parts) == (status, 2)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 from penstock.search.ranking import Normalization
-from penstock.tasks.translation.result import Status
+from penstock.tasks.translation.status import Status
 
 NodeState = Literal["kept", "pruned", "finished", "best", "unseen"]
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from penstock.tasks.translation.result import Alternative, Status, Translation
+from penstock.tasks.translation.result import Alternative, Translation
+from penstock.tasks.translation.status import Status
 from penstock.text.lines import is_blank
 
 _LINE_END = re.compile(r"\r\n|\n|\r")

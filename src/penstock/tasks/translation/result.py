@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Status = Literal["ok", "empty", "split", "unknown-heavy", "repeated", "length-capped", "truncated"]
+from penstock.tasks.translation.status import Status
 
 
 @dataclass(frozen=True, slots=True)

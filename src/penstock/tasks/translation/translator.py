@@ -21,14 +21,14 @@ from penstock.runtime.decoder_step import warm_up
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import Hypothesis, Watch
 from penstock.search.ensemble import mix, shares
-from penstock.special_tokens import EOS_ID, UNK_ID
+from penstock.special_tokens import EOS_ID
+from penstock.tasks.translation.joined_translation import Joiner
 from penstock.tasks.translation.phrase_constraints import demands_of
-from penstock.tasks.translation.result import Alternative, PairScore, Status, Translation
+from penstock.tasks.translation.result import PairScore, Translation
 from penstock.tasks.translation.search_options import Phrases, SearchKind, SearchOptions
 from penstock.tasks.translation.segment_search import Part, TellPart, search_parts
 from penstock.tasks.translation.task import TRANSLATION
-from penstock.text.lines import cut_to_fit, in_buffers, is_blank, outer_space
-from penstock.text.repetition import has_loop
+from penstock.text.lines import cut_to_fit, in_buffers, is_blank
 
 _BATCH_TOKENS = 2048  # when scoring: the logits of a batch are kept whole
 
@@ -62,6 +62,7 @@ class Translator:
         self.bundle = bundle
         self.device = torch.device(device)
         self._bundles = [bundle, *others]
+        self._joiner = Joiner(bundle.source_tokenizer, bundle.target_tokenizer)
         self._weights = shares(weights, len(self._bundles))
         vocabulary = bundle.target_tokenizer.to_json()
         for number, other in enumerate(others, start=2):
@@ -250,7 +251,7 @@ class Translator:
         result: list[tuple[list[Hypothesis], Translation]] = []
 
         def tell(_: int, found: Sequence[Hypothesis], seconds: float) -> None:
-            whole = self._join(part.text, [part], [found], seconds, options)
+            whole = self._joiner.join(part.text, [part], [found], seconds, options)
             result.append((list(found), whole))
 
         self._search([part], options, tell, watch)
@@ -295,7 +296,7 @@ class Translator:
 
         def finish(line: int) -> None:
             own = owners[line]
-            result = self._join(
+            result = self._joiner.join(
                 lines[line],
                 [parts[i] for i in own],
                 [found[i] for i in own],
@@ -386,95 +387,3 @@ class Translator:
     def _source_ids(self, index: int, texts: Sequence[str]) -> list[list[int]]:
         tokenizer = self._bundles[index].source_tokenizer
         return [[*ids, EOS_ID] for ids in tokenizer.encode_batch(texts)]
-
-    def _join(
-        self,
-        line: str,
-        parts: Sequence[Part],
-        found: Sequence[Sequence[Hypothesis]],
-        seconds: float,
-        options: SearchOptions,
-    ) -> Translation:
-        if not parts:
-            return Translation(line, "", "empty", [], [], 0.0, 0.0, 0, 0.0)
-        best = [hypotheses[0] for hypotheses in found]
-        alternatives: list[Alternative] = []
-        if len(parts) == 1:
-            alternatives = [self._alternative(h, parts[0], options) for h in found[0]]
-        texts = [self._text(h, part, options) for h, part in zip(best, parts, strict=True)]
-        before, behind = outer_space(line)
-        return Translation(
-            source=line,
-            text=f"{before}{self._joiner().join(texts)}{behind}",
-            status=self._status(parts, best),
-            source_tokens=self.bundle.source_tokenizer.tokens(
-                [token for part in parts for token in part.ids[0]]
-            ),
-            alternatives=alternatives,
-            score=sum(h.score for h in best),
-            log_probability=sum(h.log_probability for h in best),
-            parts=len(parts),
-            seconds=seconds,
-        )
-
-    def _status(self, parts: Sequence[Part], best: Sequence[Hypothesis]) -> Status:
-        """Of several the gravest."""
-        source = self.bundle.source_tokenizer
-        if any(part.was_cut for part in parts):
-            return "truncated"
-        if not all(h.finished for h in best):
-            return "length-capped"
-        for part, hypothesis in zip(parts, best, strict=True):
-            written = self.bundle.target_tokenizer.tokens(hypothesis.tokens)
-            if has_loop(written) and not has_loop(source.tokens(part.ids[0])):
-                return "repeated"
-        if any(2 * part.ids[0].count(UNK_ID) > part.size - 1 for part in parts):
-            return "unknown-heavy"
-        return "split" if len(parts) > 1 else "ok"
-
-    def _joiner(self) -> str:
-        target = self.bundle.target_tokenizer
-        return target.separator if target.kind == "separator" else " "
-
-    def _alternative(
-        self, hypothesis: Hypothesis, part: Part, options: SearchOptions
-    ) -> Alternative:
-        alignment: list[list[float]] | None = None
-        if hypothesis.alignment is not None and options.alignments:
-            # the batch was as wide as its longest source
-            alignment = hypothesis.alignment[:, : part.size].tolist()
-        return Alternative(
-            text=self._text(hypothesis, part, options),
-            score=hypothesis.score,
-            log_probability=hypothesis.log_probability,
-            tokens=self.bundle.target_tokenizer.tokens(hypothesis.tokens),
-            token_log_probabilities=hypothesis.token_log_probabilities,
-            alignment=alignment,
-            certified=hypothesis.certified,
-            bound=hypothesis.bound,
-            extended=hypothesis.extended,
-        )
-
-    def _text(self, hypothesis: Hypothesis, part: Part, options: SearchOptions) -> str:
-        """One line of text: what a model writes must not break the line count."""
-        target = self.bundle.target_tokenizer
-        if options.replace_unknown and UNK_ID in hypothesis.tokens:
-            text = target.decode_with(hypothesis.tokens, self._copied(hypothesis, part, options))
-        else:
-            text = target.decode(hypothesis.tokens)
-        return text.replace("\r", " ").replace("\n", " ")
-
-    def _copied(self, hypothesis: Hypothesis, part: Part, options: SearchOptions) -> list[str]:
-        """For each unknown of the output the source word that it attends to most."""
-        if hypothesis.alignment is None:
-            raise UsageError(
-                "replace_unknown copies through the attention, which this model lacks; leave it out"
-            )
-        words = self.bundle.source_tokenizer.surfaces(part.text)[: part.size - 1]
-        copied: list[str] = []
-        for position, token in enumerate(hypothesis.tokens):
-            if token == UNK_ID:
-                weights = hypothesis.alignment[position, : len(words)]
-                word = words[int(weights.argmax())] if words else ""
-                copied.append(options.dictionary.get(word, word))
-        return copied

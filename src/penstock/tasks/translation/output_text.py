@@ -1,0 +1,73 @@
+# pyright: reportUnknownVariableType=false
+# (torch gives `tolist` no type: what comes of it is declared)
+"""From target ids to text, unknown words copied from the source."""
+
+from __future__ import annotations
+
+from penstock.errors import UsageError
+from penstock.search import Hypothesis
+from penstock.special_tokens import UNK_ID
+from penstock.tasks.translation.result import Alternative
+from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.segment_search import Part
+from penstock.text import Tokenizer
+
+
+class OutputText:
+    """Decodes hypotheses of segments.
+
+    Args:
+        source: tokenizer of the source language.
+        target: tokenizer of the target language.
+    """
+
+    def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
+        self._source, self._target = source, target
+
+    def decode(self, hypothesis: Hypothesis, segment: Part, options: SearchOptions) -> str:
+        """One line of text: a line break that a model writes must not change the line count.
+
+        Raises:
+            UsageError: unknown words are to be copied, and the model has no attention.
+        """
+        if options.replace_unknown and UNK_ID in hypothesis.tokens:
+            copied = self._copied(hypothesis, segment, options)
+            text = self._target.decode_with(hypothesis.tokens, copied)
+        else:
+            text = self._target.decode(hypothesis.tokens)
+        return text.replace("\r", " ").replace("\n", " ")
+
+    def alternative(
+        self, hypothesis: Hypothesis, segment: Part, options: SearchOptions
+    ) -> Alternative:
+        """A hypothesis as a result shows it."""
+        alignment: list[list[float]] | None = None
+        if hypothesis.alignment is not None and options.alignments:
+            # the batch was as wide as its longest source
+            alignment = hypothesis.alignment[:, : segment.size].tolist()
+        return Alternative(
+            text=self.decode(hypothesis, segment, options),
+            score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
+            tokens=self._target.tokens(hypothesis.tokens),
+            token_log_probabilities=hypothesis.token_log_probabilities,
+            alignment=alignment,
+            certified=hypothesis.certified,
+            bound=hypothesis.bound,
+            extended=hypothesis.extended,
+        )
+
+    def _copied(self, hypothesis: Hypothesis, segment: Part, options: SearchOptions) -> list[str]:
+        """For each unknown token of the output the source word that it attends to most."""
+        if hypothesis.alignment is None:
+            raise UsageError(
+                "replace_unknown copies through the attention, which this model lacks; leave it out"
+            )
+        words = self._source.surfaces(segment.text)[: segment.size - 1]
+        copied: list[str] = []
+        for position, token in enumerate(hypothesis.tokens):
+            if token == UNK_ID:
+                weights = hypothesis.alignment[position, : len(words)]
+                word = words[int(weights.argmax())] if words else ""
+                copied.append(options.dictionary.get(word, word))
+        return copied
