@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         TrainingConfig,
         load_config,
     )
+    from penstock.data.formats.readers import ReadOptions, read_pairs
+    from penstock.data.grammar import builtin_split
+    from penstock.data.pair import Pair
     from penstock.errors import (
         BundleError,
         ConfigError,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
+    from penstock.insight import inspect_sentence
     from penstock.metrics import CorpusScores, score_corpus
     from penstock.search import (
         Hypothesis,
@@ -75,10 +79,12 @@ __all__ = [
     "Label",
     "Limits",
     "ModelConfig",
+    "Pair",
     "PairScore",
     "PenstockError",
     "Phrases",
     "Ranking",
+    "ReadOptions",
     "Run",
     "RunConfig",
     "SearchConfig",
@@ -98,13 +104,16 @@ __all__ = [
     "WritingOptions",
     "__version__",
     "beam_search",
+    "builtin_split",
     "evaluate",
     "exact_search",
     "exhaustive_search",
     "greedy_search",
+    "inspect_sentence",
     "load",
     "load_bundle",
     "load_config",
+    "read_pairs",
     "sample_search",
     "save_bundle",
     "score_corpus",
@@ -116,7 +125,11 @@ _MODULES = {
     "penstock.bundle": "Bundle load_bundle save_bundle",
     "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig TextConfig TokenizerConfig "
     "TrainingConfig load_config",
+    "penstock.data.formats.readers": "ReadOptions read_pairs",
+    "penstock.data.grammar": "builtin_split",
+    "penstock.data.pair": "Pair",
     "penstock.errors": "BundleError ConfigError DataError PenstockError TrainingError UsageError",
+    "penstock.insight": "inspect_sentence",
     "penstock.metrics": "CorpusScores score_corpus",
     "penstock.search": "Hypothesis Limits Ranking Step StepOutput beam_search exact_search "
     "exhaustive_search greedy_search sample_search",
