@@ -66,7 +66,7 @@ def attend(
         places: (N,) the slot of each row, among B·W.
 
     Returns:
-        Context (N, M) and weights (N, S), averaged over heads.
+        Context (N, M) and weights (B, 1, W, S), averaged over heads.
     """
     layout = AttentionLayout.of(config)
     query = _projected(graph, attention.project_query, hidden, "attention.query")
@@ -80,24 +80,22 @@ def attend(
         scores = graph.op("MatMul", pairs.tanh(), energy)  # (B, W, S, 1)
         scores = graph.op("Transpose", scores, perm=[0, 3, 1, 2])
     else:
-        query = _filled(graph, _split(graph, query, layout.heads), layout)
+        if layout.key_width != layout.value_width:
+            query = _filled(graph, _split(graph, query, layout.heads), layout)
         query = graph.reshape(query, 0, 0, layout.heads * layout.blocks, layout.block)
         query = graph.op("Transpose", query, perm=[0, 2, 1, 3])  # (B, heads·blocks, W, block)
         scores = graph.op("MatMul", query, memory["keys"])  # (B, heads·blocks, W, S)
-        scores = _summed_blocks(graph, scores, layout)
-    weights = graph.op("Softmax", scores + memory["mask"], axis=-1)  # (B, heads, W, S)
+    scores = _masked(graph, scores, memory["mask"], layout)
+    weights = graph.op("Softmax", scores, axis=-1)  # (B, heads, W, S)
     context = graph.op("MatMul", weights, memory["values"])  # (B, heads, W, M/heads)
-    context = graph.op("Transpose", context, perm=[0, 2, 1, 3])
+    if layout.heads > 1:
+        context = graph.op("Transpose", context, perm=[0, 2, 1, 3])
     context = graph.reshape(context, -1, layout.heads * layout.value_width)  # (B·W, M)
     context = graph.op("Gather", context, places, axis=0)
     context = _projected(graph, attention.project_context, context, "attention.context")
     if layout.heads > 1:
-        total = weights.chunk(layout.heads, 1)
-        weights = sum(total[1:], total[0]) * (1 / layout.heads)
-    rows = graph.op("Squeeze", weights, graph.ints(1))  # (B, W, S)
-    by_row = graph.op("Shape", rows, start=2)
-    flat = graph.op("Reshape", rows, graph.concat([graph.ints(-1), by_row], axis=0))
-    return context, graph.op("Gather", flat, places, axis=0)
+        weights = graph.op("Sum", *weights.chunk(layout.heads, 1)) * (1 / layout.heads)
+    return context, weights
 
 
 def _projected(graph: Graph, layer: nn.Module, x: Value, tag: str) -> Value:
@@ -117,16 +115,10 @@ def _filled(graph: Graph, x: Value, layout: AttentionLayout) -> Value:
     return graph.op("Pad", x, graph.ints(0, 0, 0, 0, 0, 0, 0, missing))
 
 
-def _summed_blocks(graph: Graph, scores: Value, layout: AttentionLayout) -> Value:
-    """(B, heads·blocks, W, S) to (B, heads, W, S)."""
+def _masked(graph: Graph, scores: Value, mask: Value, layout: AttentionLayout) -> Value:
+    """Scores of blocks (B, heads·blocks, W, S) to those of heads (B, heads, W, S), and the mask."""
     if layout.blocks == 1:
-        return scores
-    if layout.heads == 1:
-        parts = scores.chunk(layout.blocks, 1)
-        return sum(parts[1:], parts[0])
-    by_head = [
-        sum(parts[1:], parts[0])
-        for head in scores.chunk(layout.heads, 1)
-        for parts in [head.chunk(layout.blocks, 1)]
-    ]
-    return graph.concat(by_head, axis=1)
+        return scores + mask
+    heads = scores.chunk(layout.heads, 1) if layout.heads > 1 else (scores,)
+    summed = [graph.op("Sum", *head.chunk(layout.blocks, 1), mask) for head in heads]
+    return summed[0] if layout.heads == 1 else graph.concat(summed, axis=1)

@@ -112,6 +112,39 @@ class Product(Value):
         return Product(self.graph, (*self.parts, *other.parts), total)
 
 
+class Lookup(Value):
+    """Rows of a table before their node is made.
+
+    A product takes the rows of the quantized table, which the runtime quantizes once when it opens
+    the graph.
+
+    Args:
+        graph: where the node will stand.
+        table: of embeddings.
+        ids: which rows, (…,).
+        factor: that they are multiplied by.
+    """
+
+    def __init__(self, graph: Graph, table: Table, ids: Value, factor: float) -> None:
+        super().__init__(graph, "")
+        self.table, self.ids, self.factor = table, ids, factor
+
+    @property
+    def name(self) -> str:
+        """Its name, making the node when first asked for."""
+        if not self._name:
+            self._name = self.graph.op("Gather", self.whole(), self.ids, axis=0).name
+        return self._name
+
+    def whole(self) -> Value:
+        """The whole table in float32, times the factor: a constant."""
+        graph, table = self.graph, self.table
+        if graph.precision == "fp32":
+            return table.rows if self.factor == 1 else table.rows * self.factor
+        scales = (table.scales * np.float32(self.factor))[:, None]
+        return graph.op("Cast", table.rows, to=TensorProto.FLOAT) * graph.constant(scales)
+
+
 class Activation:
     """A product's input: uint8 with a fixed scale in an int8 graph, else the value itself.
 
@@ -261,7 +294,10 @@ class Graph:
         if self.precision == "fp32":
             return Activation(value, 1.0)
         scale = self.ranges[tag] / LEVELS
-        quantized = self.op("QuantizeLinear", value, self.number(scale), self._zero_point())
+        given = value.whole() if isinstance(value, Lookup) else value
+        quantized = self.op("QuantizeLinear", given, self.number(scale), self._zero_point())
+        if isinstance(value, Lookup):
+            quantized = self.op("Gather", quantized, value.ids, axis=0)
         return Activation(quantized, scale)
 
     def linear(
@@ -338,14 +374,9 @@ class Graph:
         integers, scales = quantize_rows(weight.astype(np.float64))
         return Table(self.constant(integers), scales)
 
-    def look_up(self, table: Table, ids: Value, factor: float) -> Value:
+    def look_up(self, table: Table, ids: Value, factor: float) -> Lookup:
         """Rows of a table times a factor, (…, E)."""
-        rows = self.op("Gather", table.rows, ids, axis=0)
-        if self.precision == "fp32":
-            return rows if factor == 1 else rows * factor
-        scales = self.constant((table.scales * np.float32(factor))[:, None])
-        numbers = self.op("Cast", rows, to=TensorProto.FLOAT)
-        return numbers * self.op("Gather", scales, ids, axis=0)
+        return Lookup(self, table, ids, factor)
 
     def layer_norm(
         self, x: Value, weight: NDArray[np.float32], bias: NDArray[np.float32], epsilon: float

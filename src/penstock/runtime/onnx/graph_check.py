@@ -17,7 +17,7 @@ OPERATORS = frozenset((
     "Add", "Cast", "Concat", "ConstantOfShape", "Div", "Expand", "Gather", "Identity",
     "LayerNormalization", "Less", "LogSoftmax", "MatMul", "Mul", "Pad", "QuantizeLinear",
     "Range", "ReduceMax", "ReduceSum", "Relu", "Reshape", "ReverseSequence", "Scan", "Shape",
-    "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh", "TopK", "Transpose",
+    "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Sum", "Tanh", "TopK", "Transpose",
     "Unsqueeze", "Where",
 ))
 # fmt: on

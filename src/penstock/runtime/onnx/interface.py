@@ -123,7 +123,8 @@ def step_spec(config: ModelConfig, carries: Sequence[str], vocab_size: int) -> G
 
     `parents` are the rows of the state before that the N rows continue. With attention, `slots`
     say which of the N rows stand beside each other for a sentence, and `places` where each row
-    stands among the B·W; without, `sentences` say which sentence each row belongs to.
+    stands among the B·W (the attention's rows stand so too); without, `sentences` say which
+    sentence each row belongs to.
     """
     attends = config.attention != "none"
     rows = (
@@ -131,7 +132,7 @@ def step_spec(config: ModelConfig, carries: Sequence[str], vocab_size: int) -> G
         if attends
         else (TensorSpec("sentences", "int64", ("N",)),)
     )
-    attention = (TensorSpec("attention", "float32", ("N", "S")),) if attends else ()
+    attention = (TensorSpec("attention", "float32", ("B", 1, "W", "S")),) if attends else ()
     layers = config.decoder_layers
     return GraphSpec(
         (

@@ -186,12 +186,11 @@ class OnnxTranslator:
         layers = dict(zip(self._states, found[-len(after) :], strict=True))
         rows = np.arange(len(tokens))
         next_state = OnnxState(state.memory, layers, rows, state.sentences, state.slots)
-        return OnnxStepOutput(
-            found[0],
-            found[1] if top else None,
-            next_state,
-            found[len(names)] if attention else None,
-        )
+        weights = None
+        if attention:
+            by_slot = found[len(names)]
+            weights = by_slot.reshape(-1, by_slot.shape[-1])[state.slots["places"]]
+        return OnnxStepOutput(found[0], found[1] if top else None, next_state, weights)
 
 
 def _slots(sentences: Ints, memory: OnnxMemory) -> Arrays:
