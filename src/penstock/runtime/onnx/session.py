@@ -42,7 +42,11 @@ class GraphSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                content,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # to what failed already, said on standard output
+                read_config_from_model=0,
             )
         except Exception as error:  # noqa: BLE001 - the runtime has classes of its own
             raise self._error("cannot read it", error) from None
