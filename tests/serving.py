@@ -87,9 +87,13 @@ def small_serving() -> Serving:
             ("en", "de"): random_translator(ENGLISH, GERMAN, seed=3),
         },
         names={("de", "en"): "de-en", ("fr", "en"): "fr-en", ("en", "de"): "back"},
-        classifiers={"kinds": TextClassifier(_one_text("classification", ["good", "bad"]))},
-        fillers={"gaps": BlankFiller(_one_text("cloze"))},
-        generators={"novel": TextGenerator(_one_text("language-model"))},
+        models={
+            "classification": {
+                "kinds": TextClassifier(_one_text("classification", ["good", "bad"]))
+            },
+            "cloze": {"gaps": BlankFiller(_one_text("cloze"))},
+            "language-model": {"novel": TextGenerator(_one_text("language-model"))},
+        },
     )
 
 

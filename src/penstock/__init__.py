@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from penstock.version import __version__
 
 if TYPE_CHECKING:
-    from penstock.api import Evaluation, Run, evaluate, load, train
+    from penstock.api import Run, evaluate, load, train
     from penstock.bundle import Bundle, load_bundle, save_bundle
     from penstock.config import (
         DataConfig,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from penstock.tasks.classification.text_classifier import Label, TextClassifier
     from penstock.tasks.cloze.blank_filler import BlankFiller, Filled
     from penstock.tasks.embedder import Embedder, Embedding
+    from penstock.tasks.evaluation import Evaluation
     from penstock.tasks.language_model.text_generator import TextGenerator
     from penstock.tasks.language_model.writing_options import WritingOptions
     from penstock.tasks.translation.result import Alternative, PairScore, Translation
@@ -121,7 +122,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "penstock.api": "Evaluation Run evaluate load train",
+    "penstock.api": "Run evaluate load train",
     "penstock.bundle": "Bundle load_bundle save_bundle",
     "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig TextConfig TokenizerConfig "
     "TrainingConfig load_config",
@@ -136,6 +137,7 @@ _MODULES = {
     "penstock.tasks.classification.text_classifier": "Label TextClassifier",
     "penstock.tasks.cloze.blank_filler": "BlankFiller Filled",
     "penstock.tasks.embedder": "Embedder Embedding",
+    "penstock.tasks.evaluation": "Evaluation",
     "penstock.tasks.language_model.text_generator": "TextGenerator",
     "penstock.tasks.language_model.writing_options": "WritingOptions",
     "penstock.tasks.translation.result": "Alternative PairScore Translation",

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.errors import DataError, UsageError
+from penstock.errors import UsageError
+from penstock.tasks import TASKS
 
 if TYPE_CHECKING:
-    from penstock.bundle import Bundle
     from penstock.config import RunConfig
     from penstock.data.pair import Pair
-    from penstock.tasks.classification.text_classifier import TextClassifier
-    from penstock.tasks.cloze.blank_filler import BlankFiller
-    from penstock.tasks.language_model.text_generator import TextGenerator
-    from penstock.tasks.translation.translator import Translator
+    from penstock.tasks.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -42,29 +38,6 @@ class Run:
     def load(self, *, device: str = "cpu") -> Any:
         """The best model, ready to use (see `load`)."""
         return load(self.path, device=device)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores with what they depend on.
-
-    Attributes:
-        scores: by metric. Rates are percentages.
-        signature: how sacreBLEU computed its scores; empty where it computed none.
-        recipe: how the outputs were found, for example the search.
-        examples: how many pairs or lines were scored.
-    """
-
-    scores: Mapping[str, float]
-    signature: str = ""
-    recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    examples: int = 0
-
-    def __str__(self) -> str:
-        names = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
-        parts = [f"{names.get(name, name)} {value:.2f}" for name, value in self.scores.items()]
-        parts += [f"{name}:{value}" for name, value in self.recipe.items()]
-        return "  ".join([*parts, f"n:{self.examples}", self.signature]).rstrip()
 
 
 def train(
@@ -154,21 +127,7 @@ def load(path: str | Path, *, device: str = "cpu") -> Any:
 
     on = choose_device(device)
     bundle = load_bundle(path, device=on)
-    return _model_class(bundle)(bundle, device=on)
-
-
-def _model_class(bundle: Bundle) -> Callable[..., Any]:
-    from penstock.tasks.classification.text_classifier import TextClassifier
-    from penstock.tasks.cloze.blank_filler import BlankFiller
-    from penstock.tasks.language_model.text_generator import TextGenerator
-    from penstock.tasks.translation.translator import Translator
-
-    return {
-        "translation": Translator,
-        "language-model": TextGenerator,
-        "classification": TextClassifier,
-        "cloze": BlankFiller,
-    }[bundle.config.task]
+    return TASKS[bundle.config.task].use().model(bundle, device=on)
 
 
 def evaluate(model: Any, data: Any) -> Evaluation:
@@ -184,22 +143,30 @@ def evaluate(model: Any, data: Any) -> Evaluation:
         DataError: no examples, or a label that training did not see.
         UsageError: not a model.
     """
-    from penstock.tasks.classification.text_classifier import TextClassifier
-    from penstock.tasks.cloze.blank_filler import BlankFiller
-    from penstock.tasks.language_model.text_generator import TextGenerator
-    from penstock.tasks.translation.translator import Translator
+    from penstock.bundle import Bundle
 
     if isinstance(model, str | Path):
         model = load(model)
-    if isinstance(model, Translator):
-        return _of_translations(model, _pairs(data))
-    if isinstance(model, TextClassifier):
-        return _of_labels(model, _pairs(data))
-    if isinstance(model, TextGenerator):
-        return _of_text(model, _lines(data))
-    if isinstance(model, BlankFiller):
-        return _of_blanks(model, _lines(data))
-    raise UsageError(f"evaluate takes a model or its path, found {model!r}")
+    bundle = getattr(model, "bundle", None)
+    use = TASKS[bundle.config.task].use() if isinstance(bundle, Bundle) else None
+    if use is None or not isinstance(model, use.model):
+        raise UsageError(f"evaluate takes a model or its path, found {model!r}")
+    return use.evaluate(model, _Examples(data))
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """Data as `evaluate` takes them (see `EvaluationData`)."""
+
+    data: Any
+    path: str | None = None
+    model: str | None = None
+
+    def pairs(self) -> list[Pair]:
+        return _pairs(self.data)
+
+    def lines(self) -> list[str]:
+        return _lines(self.data)
 
 
 def _pairs(data: Any) -> list[Pair]:
@@ -235,66 +202,3 @@ def _lines(data: Any) -> list[str]:
         if not isinstance(line, str):
             raise UsageError(f"line {number}: expected text, found {line!r}")
     return list(data)
-
-
-def _of_translations(translator: Translator, pairs: Sequence[Pair]) -> Evaluation:
-    from penstock.metrics import metrics_for, score_corpus
-    from penstock.tasks.translation.search_options import SearchOptions
-
-    text, search = translator.bundle.config.text, translator.bundle.config.search
-    side = text.target_side
-    metrics = metrics_for(side.kind)
-    outputs = [result.text for result in translator.translate([pair.source for pair in pairs])]
-    references = [pair.targets for pair in pairs]
-    found = score_corpus(outputs, references, metrics, separator=side.symbol_separator)
-    options = SearchOptions()
-    return Evaluation(
-        {name: getattr(found, name) for name in metrics},
-        found.signature or "",
-        {"search": options.signature(search), "length_penalty": options.ranking(search).alpha},
-        found.sentences,
-    )
-
-
-def _of_labels(classifier: TextClassifier, pairs: Sequence[Pair]) -> Evaluation:
-    from penstock.metrics.labels import score_labels, unseen_label
-
-    _require(pairs, "no labelled text to score")
-    for pair in pairs:
-        for label in set(pair.targets) - set(classifier.labels):
-            raise DataError(unseen_label(label, classifier.labels), line=pair.line or None)
-    labels = [result.label for result in classifier.classify([pair.source for pair in pairs])]
-    found = score_labels(labels, [pair.targets for pair in pairs], classifier.labels)
-    return Evaluation(
-        {"accuracy": found.accuracy, "macro_f1": found.macro_f1}, examples=found.sentences
-    )
-
-
-def _of_text(generator: TextGenerator, lines: Iterable[str]) -> Evaluation:
-    import numpy as np
-
-    from penstock.special_tokens import EOS_ID
-
-    kept = list(generator.form.lines(lines))
-    rows = generator.form.encode(kept, generator.bundle.source_tokenizer)
-    ids = np.array([EOS_ID, *(i for row in rows for i in row)])
-    _require(ids[1:], "no text to score: every line is blank")
-    found = generator.score_ids(ids, sum(len(line) + 1 for line in kept))
-    names = ("perplexity", "bits_per_character", "accuracy")
-    return Evaluation({name: getattr(found, name) for name in names}, examples=len(kept))
-
-
-def _of_blanks(filler: BlankFiller, lines: Sequence[str]) -> Evaluation:
-    found = filler.score(lines)
-    tokens = sum(score.tokens for score in found)
-    _require(range(tokens), "no text to score: every line is blank")
-    loss = -sum(score.log_probability for score in found) / tokens
-    accuracy = 100 * sum(score.right for score in found) / tokens
-    return Evaluation(
-        {"accuracy": accuracy, "perplexity": math.exp(min(loss, 700.0))}, examples=len(found)
-    )
-
-
-def _require(examples: Any, problem: str) -> None:
-    if not len(examples):
-        raise DataError(problem)

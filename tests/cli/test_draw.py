@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from penstock.cli.app import run
 from penstock.config import RunConfig, dump_toml, parse_config
 from penstock.errors import MissingExtraError, UsageError
-from penstock.insight.dependencies import MAX_STEPS, Graph, unroll
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.seq2seq import Seq2Seq
 from penstock.tasks import TASKS
 from penstock.tasks.classification.network import Classifier
 from penstock.tasks.cloze.network import Cloze
 from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks.unrolled_graph import MAX_STEPS, Graph, unroll
 
 STEPS, VOCABULARY, LABELS = 3, 11, 3
 Capture = pytest.CaptureFixture[str]

@@ -32,8 +32,8 @@ def draw(
     ] = None,
 ) -> None:
     """Draw what depends on what: layers, steps, directions, attention, outputs."""
-    from penstock.insight.dependencies import unroll
     from penstock.insight.unrolled_figure import draw_dependencies
+    from penstock.tasks.unrolled_graph import unroll
 
     draw_dependencies(unroll(_configuration(source, overrides or ()), steps), out)
     write_line(str(out))

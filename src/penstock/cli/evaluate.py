@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,13 +16,17 @@ from penstock.cli.search_flags import (
     parse_weights,
     with_search_flags,
 )
+from penstock.cli.search_report import report_searches
 from penstock.errors import UsageError
-from penstock.tasks import TRANSLATION
+from penstock.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from penstock.metrics import CorpusScores
+    import torch
+
+    from penstock.bundle import Bundle
+
 
 Data = Annotated[
     list[str],
@@ -74,21 +76,26 @@ def evaluate(
 ) -> None:
     """Score a model on DATA: translations, labels, blanks, or how probable a text is."""
     from penstock.bundle import load_bundle
-    from penstock.cli.search_report import report_searches
-    from penstock.cli.text_evaluation import measure
     from penstock.files import atomic_write
-    from penstock.metrics import metrics_for, score_corpus
     from penstock.runtime.device import choose_device
-    from penstock.tasks.translation.translator import Translator
-    from penstock.text import preprocess as in_book_form
 
     on = choose_device(device)
-    options = flags.options
+    search = flags.options
     bundle = load_bundle(model[0], device=on)
-    reading = Reading(data, columns, on_error, first, after)
-    if bundle.config.task != TRANSLATION.name:
+    task = TASKS[bundle.config.task]
+    use = task.use()
+    reading = Reading(data, columns, on_error, first, after, str(model[0]))
+    options: dict[str, Any] = {}
+    if use.searches:
+        options = {
+            "metrics": _wanted(metrics),
+            "in_book_form": preprocess,
+            "options": search,
+            "phrases": flags.phrases_of_lines(),
+        }
+    else:
         _refuse_flags(
-            f"{model[0]} is a model for {bundle.config.task}",
+            f"{model[0]} is a model for {task.name}",
             metrics=metrics,
             preprocess=preprocess or None,
             search_report=search_report or None,
@@ -96,89 +103,45 @@ def evaluate(
             model=model[1:] or None,
             **dict.fromkeys(flags.given, True),
         )
-        measure(bundle, model[0], reading, on, out=out, as_json=as_json)
-        return
-    others = [load_bundle(path, device=on, task=TRANSLATION) for path in model[1:]]
-    translator = Translator(bundle, device=on, others=others, weights=parse_weights(weights))
-    pairs = list(reading.pairs())
+    if out is not None and task.has_one_text:
+        raise UsageError(
+            f"--out: {model[0]} is a model for {task.name}, measured over a whole text; "
+            "leave it out ('penstock score' writes a line a line)"
+        )
+    ready = _model(bundle, model, weights, on)
     if search_report:
-        report_searches(translator, pairs, options, as_json=as_json)
+        report_searches(ready, list(reading.pairs()), search, as_json=as_json)
         return
-    side = translator.bundle.config.text.target_side
-    separator = side.symbol_separator
-    wanted = _wanted(metrics) or metrics_for(side.kind)
-    # a misspelt metric is told now, not after the translation
-    score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], wanted,
-                 separator=separator)  # fmt: skip
-    begun = time.perf_counter()
-    phrases = flags.phrases_of_lines()
-    sources = [pair.source for pair in pairs]
-    results = translator.translate(
-        sources, options, phrases=None if phrases is None else list(phrases)
-    )
-    seconds = time.perf_counter() - begun
-    texts = [result.text for result in results]
-    references = [p.targets for p in pairs]
-    if preprocess:
-        texts = [in_book_form(text) for text in texts]
-        references = [tuple(map(in_book_form, targets)) for targets in references]
-    scores = score_corpus(texts, references, wanted, separator=separator)
+    found = use.evaluate(ready, reading, **options)
+    for text in found.notes:
+        note(text)
     if out is not None:
-        rows = [as_row([p.source, t, *p.targets]) for p, t in zip(pairs, texts, strict=True)]
-        atomic_write(out, "\n".join(rows) + "\n")
-    config = translator.bundle.config.search
-    recipe = {
-        "search": options.signature(config),
-        "length_penalty": options.ranking(config).alpha,
-        "preprocess": "book" if preprocess else "none",
-    }
-    _show(scores, wanted, recipe, seconds, as_json=as_json)
+        atomic_write(out, "\n".join(map(as_row, found.outputs)) + "\n")
+    if as_json:
+        write_json(dict(found.report))
+    else:
+        for row in found.rows:
+            write_line(as_row(row))
+
+
+def _model(
+    bundle: Bundle, models: Sequence[Path], weights: str | None, device: torch.device
+) -> Any:
+    """The class that users load; an ensemble where several models were given."""
+    from penstock.bundle import load_bundle
+
+    task = TASKS[bundle.config.task]
+    use = task.use()
+    if not use.searches:
+        return use.model(bundle, device=device)
+    others = [load_bundle(path, device=device, task=task) for path in models[1:]]
+    return use.model(bundle, device=device, others=others, weights=parse_weights(weights))
 
 
 def _wanted(metrics: str | None) -> list[str]:
     """Names of metrics as `score_corpus` has them."""
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     return ["exact_match" if name == "exact" else name for name in names]
-
-
-def _show(
-    scores: CorpusScores,
-    wanted: Sequence[str],
-    recipe: dict[str, Any],
-    seconds: float,
-    *,
-    as_json: bool,
-) -> None:
-    values = {name: getattr(scores, name) for name in wanted}
-    if as_json:
-        write_json(
-            {
-                **values,
-                "signature": scores.signature,
-                **recipe,
-                "sentences": scores.sentences,
-                "seconds": seconds,
-            }
-        )
-        return
-    for name, value in values.items():
-        write_line(f"{_LABELS[name]}\t{value:.2f}")
-    write_line(f"search\t{recipe['search']} lp:{recipe['length_penalty']:g}")
-    if scores.signature:
-        write_line(f"signature\t{scores.signature}")
-    write_line(f"sentences\t{scores.sentences}\nseconds\t{seconds:.1f}")
-
-
-_LABELS = {
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "ter": "TER",
-    "exact_match": "exact %",
-    "ser": "SER %",
-    "wer": "WER %",
-    "per": "PER %",
-    "cer": "CER %",
-}
 
 
 def score(
@@ -193,49 +156,41 @@ def score(
     """Log-probability and perplexity of each pair; of each line, for a language model or cloze."""
     import math
 
-    from penstock.bundle import load_bundle, require_task
-    from penstock.cli.text_evaluation import score_lines
+    from penstock.bundle import load_bundle
     from penstock.runtime.device import choose_device
-    from penstock.tasks.translation.translator import Translator
 
     on = choose_device(device)
     bundle = load_bundle(model[0], device=on)
-    if bundle.config.task == "classification":
+    task = bundle.config.task
+    use = TASKS[task].use()
+    if use.score is None:
         raise UsageError(
-            f"{model[0]} is a model for classification, which gives a text no probability; "
-            "measure it by 'penstock evaluate'"
+            f"{model[0]} is a model for {task}, which gives a text no probability; measure it by "
+            "'penstock evaluate'"
         )
-    if bundle.config.task in ("language-model", "cloze"):
-        _refuse_flags(
-            f"{model[0]} is a model for {bundle.config.task}",
-            weights=weights,
-            model=model[1:] or None,
-        )
-        score_lines(bundle, Reading(data, columns, on_error), on, as_json=as_json)
-        return
-    require_task(bundle, TRANSLATION, model[0])
-    others = [load_bundle(path, device=on, task=TRANSLATION) for path in model[1:]]
-    translator = Translator(bundle, device=on, others=others, weights=parse_weights(weights))
-    flat = ((p.source, t) for p in Reading(data, columns, on_error).pairs() for t in p.targets)
+    if not use.searches:
+        reason = f"{model[0]} is a model for {task}"
+        _refuse_flags(reason, weights=weights, model=model[1:] or None)
+    ready = _model(bundle, model, weights, on)
     total, tokens = 0.0, 0
-    while block := list(islice(flat, 1024)):
-        for (source, target), result in zip(block, translator.score(block), strict=True):
-            total += result.log_probability
-            tokens += result.tokens
-            if as_json:
-                value: dict[str, Any] = {
-                    "source": source,
-                    "target": target,
-                    "log_probability": result.log_probability,
-                    "tokens": result.tokens,
-                    "perplexity": result.perplexity,
+    for text in use.score(ready, Reading(data, columns, on_error)):
+        total += text.log_probability
+        tokens += text.tokens
+        if as_json:
+            write_json(
+                {
+                    **text.texts,
+                    "log_probability": text.log_probability,
+                    "tokens": text.tokens,
+                    "perplexity": text.perplexity,
                 }
-                write_json(value)
-            else:
-                numbers = [f"{result.log_probability:.4f}", f"{result.perplexity:.3f}"]
-                write_line(as_row([*numbers, source, target]))
+            )
+        else:
+            perplexity = "" if text.perplexity is None else f"{text.perplexity:.3f}"
+            write_line(as_row([f"{text.log_probability:.4f}", perplexity, *text.texts.values()]))
     if tokens:
-        note(f"all: log-probability {total:.1f}, perplexity {math.exp(-total / tokens):.3f}")
+        perplexity = math.exp(min(-total / tokens, 700.0))
+        note(f"all: log-probability {total:.1f}, perplexity {perplexity:.3f}")
 
 
 def _refuse_flags(reason: str, **given: object) -> None:

@@ -24,6 +24,7 @@ class Reading:
         on_error: `stop` or `skip`.
         first: only so many; None for all.
         after: not the first so many, nor their sources elsewhere.
+        model: where the model lies that is scored.
     """
 
     data: list[str]
@@ -31,6 +32,12 @@ class Reading:
     on_error: Literal["stop", "skip"] = "stop"
     first: int | None = None
     after: int = 0
+    model: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The file, for messages."""
+        return self.data[0]
 
     def pairs(self) -> Iterator[Pair]:
         """The chosen pairs, one at a time."""

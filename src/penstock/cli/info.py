@@ -9,6 +9,7 @@ import typer
 
 from penstock.cli.console import write_json, write_line
 from penstock.json_types import is_object
+from penstock.tasks import TASKS
 from penstock.version import __version__
 
 if TYPE_CHECKING:
@@ -67,15 +68,16 @@ def _vocabularies(bundle: Bundle) -> dict[str, str]:
     def size(tokenizer: Tokenizer) -> str:
         return f"{tokenizer.kind} {tokenizer.vocab_size}"
 
-    task, source, target = bundle.config.task, bundle.source_tokenizer, bundle.target_tokenizer
-    if task == "translation":
-        attention = bundle.config.model.attention
+    task = TASKS[bundle.config.task]
+    source, target = bundle.source_tokenizer, bundle.target_tokenizer
+    if task.target == "text":
+        uses_attention = "model.attention" not in task.unused
         return {
-            "attention": attention,
+            **({"attention": bundle.config.model.attention} if uses_attention else {}),
             "source_vocabulary": size(source),
             "target_vocabulary": size(target),
         }
-    labels = {"labels": ", ".join(bundle.labels)} if task == "classification" else {}
+    labels = {"labels": ", ".join(bundle.labels)} if task.target == "label" else {}
     return {"vocabulary": size(source), **labels}
 
 

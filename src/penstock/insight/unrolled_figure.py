@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.figure import check_figure_name, empty_figure, save_figure
-from penstock.insight.dependencies import Edge, Flow, Graph, Node, NodeKind
+from penstock.tasks.unrolled_graph import Edge, Flow, Graph, Node, NodeKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

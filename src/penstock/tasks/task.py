@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from penstock.config import RunConfig
     from penstock.nn.frozen_transformer import FrozenTransformer
+    from penstock.tasks.evaluation import Evaluation, EvaluationData, ScoredText
+    from penstock.tasks.unrolled_graph import Graph
     from penstock.training.learner import Learner
 
 Precision = Literal["int8", "fp32"]  # of an export
@@ -90,6 +92,42 @@ class GraphMaker(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Service:
+    """How a model is served.
+
+    Attributes:
+        noun: what messages call the model.
+        warm_up: uses it once, so that what is slow or fails the first time does so then.
+        by_languages: requests choose the model by a pair of languages instead of its name.
+    """
+
+    noun: str
+    warm_up: Callable[[Any], object]
+    by_languages: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What uses a trained model of a task.
+
+    Attributes:
+        model: the class that users load, made of a bundle and a `device`; where `searches`, also
+            of `others` and `weights` of an ensemble, and a `precision`.
+        evaluate: scores such a model on `EvaluationData`; where `searches`, with options.
+        score: how probable given examples are; None where a model gives them no probability.
+        searches: whether its output is text found by a search, to which search options, corpus
+            metrics and ensembles apply.
+        service: None where the task is not served.
+    """
+
+    model: type[Any]
+    evaluate: Callable[..., Evaluation]
+    score: Callable[[Any, EvaluationData], Iterator[ScoredText]] | None = None
+    searches: bool = False
+    service: Service | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What a model can be trained for.
 
@@ -107,6 +145,9 @@ class Task:
         learning: network and learner; imports torch.
         graphs: makes a network's ONNX graphs, by the role of their files in a bundle; the ranges of
             int8 activations are those seen on a sample of held-out text. Imports torch and onnx.
+            None: its models are not exported.
+        use: the class that users load, its evaluation and its service.
+        unroll: draws its network over so many steps; None: it has no drawing.
     """
 
     name: str
@@ -119,7 +160,9 @@ class Task:
     unused_with_transformer: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: Callable[[RunConfig], str] = _anything_is_possible
     learning: Callable[[], Learning]
-    graphs: Callable[[], GraphMaker]
+    use: Callable[[], Use]
+    graphs: Callable[[], GraphMaker] | None = None
+    unroll: Callable[[RunConfig, int], Graph] | None = None
 
     @property
     def has_one_text(self) -> bool:

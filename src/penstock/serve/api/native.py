@@ -29,6 +29,9 @@ from penstock.serve.api.request_body import read_json, validated
 from penstock.serve.api.run_log import read_events
 from penstock.serve.api.service import Service, TextResult, translate_texts
 from penstock.serve.models.served_models import Serving
+from penstock.tasks.classification.task import CLASSIFICATION
+from penstock.tasks.cloze.task import CLOZE
+from penstock.tasks.language_model.task import LANGUAGE_MODEL
 from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.translation.result import as_json_object
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
@@ -94,9 +97,9 @@ class _Native:
         return json_response(
             {
                 "pairs": [_pair(serving, *pair) for pair in serving.pairs],
-                "classifiers": _named(serving.classifiers),
-                "fillers": _named(serving.fillers),
-                "generators": _named(serving.generators),
+                "classifiers": _named(serving.of(CLASSIFICATION)),
+                "fillers": _named(serving.of(CLOZE)),
+                "generators": _named(serving.of(LANGUAGE_MODEL)),
                 "run": None if settings.run is None else settings.run.resolve().name,
                 "max_characters": settings.max_characters,
             }

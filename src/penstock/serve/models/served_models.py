@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
 from penstock.serve.models.model_paths import ANY, ModelPath, Pair, language_code, shown_pair
 from penstock.serve.service_errors import UnservedPairError
-from penstock.tasks.classification.text_classifier import TextClassifier
-from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
-from penstock.tasks.language_model.text_generator import TextGenerator
-from penstock.tasks.language_model.writing_options import WritingOptions
-from penstock.tasks.translation.translator import Translator
+from penstock.tasks import TASKS, Task
+from penstock.tasks.classification.task import CLASSIFICATION
+from penstock.tasks.cloze.task import CLOZE
+from penstock.tasks.language_model.task import LANGUAGE_MODEL
 
-T = TypeVar("T")
-_WARM_UP = "A short text."
-_WARM_ROWS = 512  # larger batches are rare; their products are compiled when one comes
+if TYPE_CHECKING:
+    from penstock.tasks.classification.text_classifier import TextClassifier
+    from penstock.tasks.cloze.blank_filler import BlankFiller
+    from penstock.tasks.language_model.text_generator import TextGenerator
+    from penstock.tasks.translation.translator import Translator
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,12 @@ class Serving:
     Attributes:
         pairs: translators by the codes of source and target language, in lower case.
         names: of the same pairs, the names of their run directories.
-        classifiers, fillers, generators: by the name of their run directory.
+        models: those chosen by name: by task, then by the name of their run directory.
     """
 
-    pairs: Mapping[Pair, Translator] = field(default_factory=dict[Pair, Translator])
+    pairs: Mapping[Pair, Translator] = field(default_factory=dict[Pair, Any])
     names: Mapping[Pair, str] = field(default_factory=dict[Pair, str])
-    classifiers: Mapping[str, TextClassifier] = field(default_factory=dict[str, TextClassifier])
-    fillers: Mapping[str, BlankFiller] = field(default_factory=dict[str, BlankFiller])
-    generators: Mapping[str, TextGenerator] = field(default_factory=dict[str, TextGenerator])
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
 
     def translator(self, source: str, target: str) -> Translator:
         """The translator of a pair of language codes, in any case.
@@ -66,15 +64,33 @@ class Serving:
         Raises:
             UnservedPairError: no such, or several and no name.
         """
-        return _chosen(self.classifiers, name, "classifier")
+        return self._chosen(CLASSIFICATION, name)
 
     def filler(self, name: str | None = None) -> BlankFiller:
         """A cloze model; as `classifier`."""
-        return _chosen(self.fillers, name, "cloze model")
+        return self._chosen(CLOZE, name)
 
     def generator(self, name: str | None = None) -> TextGenerator:
         """A language model; as `classifier`."""
-        return _chosen(self.generators, name, "language model")
+        return self._chosen(LANGUAGE_MODEL, name)
+
+    def of(self, task: Task) -> Mapping[str, Any]:
+        """The models of a task by name."""
+        return self.models.get(task.name, {})
+
+    def _chosen(self, task: Task, name: str | None) -> Any:
+        models = self.of(task)
+        if name is None and len(models) == 1:
+            return next(iter(models.values()))
+        if name is None or name not in models:
+            service = task.use().service
+            noun = service.noun if service else task.name
+            asked = "" if name is None else f" {name!r}"
+            served = ", ".join(map(repr, models))
+            remedy = f"models served: {served}" if served else "none is served"
+            missing = f"no {noun}{asked}" if name is not None or not models else f"which {noun}?"
+            raise UnservedPairError(f"{missing}; {remedy}")
+        return models[name]
 
     def summary(self) -> str:
         """What is served, in a few words: the pairs, then the names of other models."""
@@ -82,31 +98,16 @@ class Serving:
             f"{self.names[pair]} ({shown_pair(pair)})" if ANY in pair else shown_pair(pair)
             for pair in self.pairs
         ]
-        return ", ".join([*pairs, *self.classifiers, *self.fillers, *self.generators]) or "no model"
+        others = [name for models in self.models.values() for name in models]
+        return ", ".join([*pairs, *others]) or "no model"
 
     def warm_up(self) -> None:
         """Use every model once: what is slow or fails the first time does so now."""
-        for translator in self.pairs.values():
-            translator.warm_up(_WARM_ROWS)
-            translator.translate([_WARM_UP])
-        for classifier in self.classifiers.values():
-            classifier.classify([_WARM_UP])
-        for filler in self.fillers.values():
-            filler.fill([f"A {BLANK}"])
-        for generator in self.generators.values():
-            list(islice(generator.generate("A", WritingOptions(length=2)), 2))
-
-
-def _chosen(models: Mapping[str, T], name: str | None, kind: str) -> T:
-    if name is None and len(models) == 1:
-        return next(iter(models.values()))
-    if name is None or name not in models:
-        asked = "" if name is None else f" {name!r}"
-        served = ", ".join(map(repr, models))
-        remedy = f"models served: {served}" if served else "none is served"
-        missing = f"no {kind}{asked}" if name is not None or not models else f"which {kind}?"
-        raise UnservedPairError(f"{missing}; {remedy}")
-    return models[name]
+        named = (model for models in self.models.values() for model in models.values())
+        for model in (*self.pairs.values(), *named):
+            service = TASKS[model.bundle.config.task].use().service
+            assert service is not None
+            service.warm_up(model)
 
 
 def load_serving(
@@ -121,42 +122,31 @@ def load_serving(
     """
     pairs: dict[Pair, Translator] = {}
     names: dict[Pair, str] = {}
-    classifiers: dict[str, TextClassifier] = {}
-    fillers: dict[str, BlankFiller] = {}
-    generators: dict[str, TextGenerator] = {}
+    models: dict[str, dict[str, Any]] = {}
     places: dict[object, ModelPath] = {}
     for model in paths:
         bundle = load_bundle(model.path, device=device)
         task = bundle.config.task
-        pair = _pair(bundle, model)
-        _refuse_second(places, model, pair or (task, model.name))
-        if pair is not None:
-            pairs[pair] = Translator(bundle, device=device, precision=precision)
-            names[pair] = model.name
-        elif task == "classification":
-            classifiers[model.name] = TextClassifier(bundle, device=device)
-        elif task == "cloze":
-            fillers[model.name] = BlankFiller(bundle, device=device)
-        else:
-            generators[model.name] = TextGenerator(bundle, device=device)
-    return Serving(
-        MappingProxyType(pairs),
-        MappingProxyType(names),
-        MappingProxyType(classifiers),
-        MappingProxyType(fillers),
-        MappingProxyType(generators),
-    )
-
-
-def _pair(bundle: Bundle, model: ModelPath) -> Pair | None:
-    """The languages of a translation model; None for a model of another task."""
-    if bundle.config.task != "translation":
-        if model.pair is not None:
+        use = TASKS[task].use()
+        if use.service is None:
+            raise UsageError(f"-m {model.path}: a model for {task}, which is not served")
+        pair = _pair(bundle, model) if use.service.by_languages else None
+        if pair is None and model.pair is not None:
             raise UsageError(
-                f"-m {shown_pair(model.pair)}={model.path}: a model for {bundle.config.task} has "
-                f"no pair of languages; give -m {model.path}"
+                f"-m {shown_pair(model.pair)}={model.path}: a model for {task} has no pair of "
+                f"languages; give -m {model.path}"
             )
-        return None
+        _refuse_second(places, model, pair or (task, model.name))
+        if pair is None:
+            models.setdefault(task, {})[model.name] = use.model(bundle, device=device)
+        else:
+            pairs[pair] = use.model(bundle, device=device, precision=precision)
+            names[pair] = model.name
+    return Serving(MappingProxyType(pairs), MappingProxyType(names), MappingProxyType(models))
+
+
+def _pair(bundle: Bundle, model: ModelPath) -> Pair:
+    """The languages that a model is chosen by."""
     if model.pair is not None:
         return model.pair
     data = bundle.config.data

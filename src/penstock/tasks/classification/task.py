@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock.tasks.shared_settings import (
     LEARNS_BY_LOSS,
     ONE_STACK,
@@ -9,7 +11,11 @@ from penstock.tasks.shared_settings import (
     TRANSFORMER,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import GraphMaker, Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
+
+if TYPE_CHECKING:
+    from penstock.config import RunConfig
+    from penstock.tasks.unrolled_graph import Graph
 
 
 def _learning() -> Learning:
@@ -23,6 +29,25 @@ def _graphs() -> GraphMaker:
     from penstock.tasks.classification.graphs import make_graphs
 
     return make_graphs
+
+
+def _use() -> Use:
+    from penstock.tasks.classification.evaluation import evaluate
+    from penstock.tasks.classification.text_classifier import TextClassifier
+
+    return Use(
+        model=TextClassifier,
+        evaluate=evaluate,
+        service=Service(
+            noun="classifier", warm_up=lambda classifier: classifier.classify(["A short text."])
+        ),
+    )
+
+
+def _unroll(config: RunConfig, steps: int) -> Graph:
+    from penstock.tasks.classification.unrolled import unroll
+
+    return unroll(config, steps)
 
 
 CLASSIFICATION = Task(
@@ -56,4 +81,6 @@ CLASSIFICATION = Task(
     },
     learning=_learning,
     graphs=_graphs,
+    use=_use,
+    unroll=_unroll,
 )

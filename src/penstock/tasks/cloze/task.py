@@ -12,10 +12,11 @@ from penstock.tasks.shared_settings import (
     STREAM_ONLY,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import GraphMaker, Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
+    from penstock.tasks.unrolled_graph import Graph
 
 
 def _problem(config: RunConfig) -> str:
@@ -45,6 +46,25 @@ def _graphs() -> GraphMaker:
     return make_graphs
 
 
+def _use() -> Use:
+    from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
+    from penstock.tasks.cloze.evaluation import evaluate
+    from penstock.tasks.line_scores import score_lines
+
+    return Use(
+        model=BlankFiller,
+        evaluate=evaluate,
+        score=score_lines,
+        service=Service(noun="cloze model", warm_up=lambda filler: filler.fill([f"A {BLANK}"])),
+    )
+
+
+def _unroll(config: RunConfig, steps: int) -> Graph:
+    from penstock.tasks.cloze.unrolled import unroll
+
+    return unroll(config, steps)
+
+
 CLOZE = Task(
     name="cloze",
     verb="fill",
@@ -67,4 +87,6 @@ CLOZE = Task(
     problem=_problem,
     learning=_learning,
     graphs=_graphs,
+    use=_use,
+    unroll=_unroll,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from penstock.tasks.shared_settings import (
@@ -11,10 +12,12 @@ from penstock.tasks.shared_settings import (
     POOLING,
     TRANSLATION_ONLY,
 )
-from penstock.tasks.task import GraphMaker, Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig
+    from penstock.tasks.language_model.text_generator import TextGenerator
+    from penstock.tasks.unrolled_graph import Graph
 
 
 def _problem(config: RunConfig) -> str:
@@ -41,6 +44,31 @@ def _graphs() -> GraphMaker:
     return make_graphs
 
 
+def _use() -> Use:
+    from penstock.tasks.language_model.evaluation import evaluate
+    from penstock.tasks.language_model.text_generator import TextGenerator
+    from penstock.tasks.line_scores import score_lines
+
+    return Use(
+        model=TextGenerator,
+        evaluate=evaluate,
+        score=score_lines,
+        service=Service(noun="language model", warm_up=_warm_up),
+    )
+
+
+def _warm_up(generator: TextGenerator) -> None:
+    from penstock.tasks.language_model.writing_options import WritingOptions
+
+    list(islice(generator.generate("A", WritingOptions(length=2)), 2))
+
+
+def _unroll(config: RunConfig, steps: int) -> Graph:
+    from penstock.tasks.language_model.unrolled import unroll
+
+    return unroll(config, steps)
+
+
 LANGUAGE_MODEL = Task(
     name="language-model",
     verb="generate",
@@ -61,4 +89,6 @@ LANGUAGE_MODEL = Task(
     problem=_problem,
     learning=_learning,
     graphs=_graphs,
+    use=_use,
+    unroll=_unroll,
 )

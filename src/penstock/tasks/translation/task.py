@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock.tasks.shared_settings import POOLING, STREAM_ONLY, TRANSFORMER
-from penstock.tasks.task import GraphMaker, Learning, Task
+from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
+
+if TYPE_CHECKING:
+    from penstock.config import RunConfig
+    from penstock.tasks.translation.translator import Translator
+    from penstock.tasks.unrolled_graph import Graph
+
+_WARM_ROWS = 512  # larger batches are rare; their products are compiled when one comes
 
 
 def _learning() -> Learning:
@@ -17,6 +26,30 @@ def _graphs() -> GraphMaker:
     from penstock.tasks.translation.graphs import make_graphs
 
     return make_graphs
+
+
+def _use() -> Use:
+    from penstock.tasks.translation.evaluation import evaluate, score
+    from penstock.tasks.translation.translator import Translator
+
+    return Use(
+        model=Translator,
+        evaluate=evaluate,
+        score=score,
+        searches=True,
+        service=Service(noun="translator", warm_up=_warm_up, by_languages=True),
+    )
+
+
+def _warm_up(translator: Translator) -> None:
+    translator.warm_up(_WARM_ROWS)
+    translator.translate(["A short text."])
+
+
+def _unroll(config: RunConfig, steps: int) -> Graph:
+    from penstock.tasks.translation.unrolled import unroll
+
+    return unroll(config, steps)
 
 
 TRANSLATION = Task(
@@ -35,4 +68,6 @@ TRANSLATION = Task(
     unused_with_transformer=TRANSFORMER,
     learning=_learning,
     graphs=_graphs,
+    use=_use,
+    unroll=_unroll,
 )

@@ -1,0 +1,34 @@
+"""How many blanks a cloze fills right, every token a blank in its turn."""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+
+from penstock.errors import DataError
+from penstock.metrics.text_scores import TextScores
+from penstock.tasks.cloze.blank_filler import BlankFiller
+from penstock.tasks.evaluation import BLOCK, Evaluation, EvaluationData, plain_rows
+
+
+def evaluate(filler: BlankFiller, data: EvaluationData) -> Evaluation:
+    """Score every token of each line, given all others.
+
+    Raises:
+        DataError: every line is blank.
+    """
+    lines = iter(data.lines())
+    found: list[TextScores] = []
+    while block := list(islice(lines, BLOCK)):
+        found += filler.score(block)
+    tokens = sum(line.tokens for line in found)
+    if not tokens:
+        raise DataError("no text to score: every line is blank", path=data.path)
+    loss = -sum(line.log_probability for line in found) / tokens
+    scores = {
+        "accuracy": 100 * sum(line.right for line in found) / tokens,
+        "perplexity": math.exp(min(loss, 700.0)),
+    }
+    unknown = sum(line.unknown for line in found)
+    report = {**scores, "blanks": tokens, "unknown": unknown, "lines": len(found)}
+    return Evaluation(scores, examples=len(found), report=report, rows=plain_rows(report))

@@ -1,0 +1,105 @@
+"""How good translations are, and how probable given ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from penstock.metrics import metrics_for, score_corpus
+from penstock.tasks.evaluation import BLOCK, Evaluation, EvaluationData, ScoredText
+from penstock.tasks.translation.search_options import Phrases, SearchOptions
+from penstock.tasks.translation.translator import Translator
+from penstock.text import preprocess
+
+_LABELS = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "ter": "TER",
+    "exact_match": "exact %",
+    "ser": "SER %",
+    "wer": "WER %",
+    "per": "PER %",
+    "cer": "CER %",
+}
+
+
+def evaluate(
+    translator: Translator,
+    data: EvaluationData,
+    *,
+    metrics: Sequence[str] = (),
+    in_book_form: bool = False,
+    options: SearchOptions | None = None,
+    phrases: Iterable[Phrases] | None = None,
+) -> Evaluation:
+    """Translate the sources of pairs and compare with their targets.
+
+    Args:
+        translator: one model or several.
+        data: the pairs.
+        metrics: see `score_corpus`; default: those that apply to the target's tokenizer.
+        in_book_form: compare after the book's preprocessing, lower case and spaced.
+        options: of the search.
+        phrases: constraints, one per pair.
+
+    Raises:
+        UsageError: an unknown metric.
+        DataError: no pairs.
+    """
+    options = options or SearchOptions()
+    config = translator.bundle.config
+    side = config.text.target_side
+    separator = side.symbol_separator
+    metrics = metrics or metrics_for(side.kind)
+    pairs = list(data.pairs())
+    # a misspelt metric is told now, not after the translation
+    score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], metrics,
+                 separator=separator)  # fmt: skip
+    begun = time.perf_counter()
+    given = None if phrases is None else list(phrases)
+    results = translator.translate([pair.source for pair in pairs], options, phrases=given)
+    seconds = time.perf_counter() - begun
+    texts = [result.text for result in results]
+    references = [pair.targets for pair in pairs]
+    if in_book_form:
+        texts = [preprocess(text) for text in texts]
+        references = [tuple(map(preprocess, targets)) for targets in references]
+    found = score_corpus(texts, references, metrics, separator=separator)
+    scores = {name: getattr(found, name) for name in metrics}
+    recipe = {
+        "search": options.signature(config.search),
+        "length_penalty": options.ranking(config.search).alpha,
+    }
+    signature = found.signature or ""
+    return Evaluation(
+        scores,
+        signature,
+        recipe | ({"preprocess": "book"} if in_book_form else {}),
+        found.sentences,
+        report={
+            **scores,
+            "signature": found.signature,
+            **recipe,
+            "preprocess": "book" if in_book_form else "none",
+            "sentences": found.sentences,
+            "seconds": seconds,
+        },
+        rows=[
+            *((_LABELS[name], f"{value:.2f}") for name, value in scores.items()),
+            ("search", f"{recipe['search']} lp:{recipe['length_penalty']:g}"),
+            *([("signature", signature)] if signature else []),
+            ("sentences", f"{found.sentences}"),
+            ("seconds", f"{seconds:.1f}"),
+        ],
+        outputs=[(p.source, t, *p.targets) for p, t in zip(pairs, texts, strict=True)],
+    )
+
+
+def score(translator: Translator, data: EvaluationData) -> Iterator[ScoredText]:
+    """How probable each target is, given its source."""
+    pairs = ((pair.source, target) for pair in data.pairs() for target in pair.targets)
+    while block := list(islice(pairs, BLOCK)):
+        for (source, target), found in zip(block, translator.score(block), strict=True):
+            texts = {"source": source, "target": target}
+            yield ScoredText(texts, found.log_probability, found.tokens, found.perplexity)
