@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from tomli_w import dumps
 
-from penstock.config import CELLS, RunConfig
+from penstock.config import ATTENTIONS, CELLS, RunConfig
 from penstock.config.section import sections_of
 from penstock.tasks import TASKS
 
@@ -43,7 +43,11 @@ class Key:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values that it can have, where they are few."""
-        tables: dict[str, Mapping[str, Any]] = {"task": TASKS, "model.cell": CELLS}
+        tables: dict[str, Mapping[str, Any]] = {
+            "task": TASKS,
+            "model.cell": CELLS,
+            "model.attention": ATTENTIONS,
+        }
         return tuple(tables.get(self.path, literals(self.field.annotation)))
 
     def default_of(self, task: str) -> Any:

@@ -31,7 +31,8 @@ from penstock.errors import ConfigError, DataError
 from penstock.metrics import bleu
 from penstock.metrics.text_scores import TextScores
 from penstock.nn import Seq2Seq, State
-from penstock.nn.attention import Attention
+from penstock.nn.attention import AttentionSizes
+from penstock.nn.attention.additive import AdditiveAttention
 from penstock.nn.cells import Cell
 from penstock.search import (
     PLAIN,
@@ -173,7 +174,7 @@ def test_masking_changes_its_input() -> None:
     book_sequence_mask(x, lengths)
     assert x.tolist() == [[1, 0, 0], [1, 1, 0]]  # it was all ones
 
-    attention = Attention("additive", query_size=H, value_size=H, attention_size=H)
+    attention = AdditiveAttention(AttentionSizes(H, H, H))
     queries, values = torch.ones(2, 2, H), torch.ones(2, 3, H)
     mask = torch.arange(3) < lengths[:, None]
     weights = attention(queries, attention.keys(values), values, mask)[1]

@@ -1,5 +1,6 @@
 """Configuration: frozen models, read from TOML, overridden by dotted keys, checked once."""
 
+from penstock.config.attention_table import ATTENTIONS, AttentionEntry, attention_entry
 from penstock.config.cell_table import CELLS, CellEntry, cell_entry, check_cell
 from penstock.config.config_file import dump_toml, load_config, parse_config
 from penstock.config.data_config import DataConfig
@@ -10,7 +11,9 @@ from penstock.config.text_config import TextConfig, TokenizerConfig, TokenizerKi
 from penstock.config.training_config import Precision, TrainingConfig
 
 __all__ = [
+    "ATTENTIONS",
     "CELLS",
+    "AttentionEntry",
     "CellEntry",
     "DataConfig",
     "ModelConfig",
@@ -21,6 +24,7 @@ __all__ = [
     "TokenizerConfig",
     "TokenizerKind",
     "TrainingConfig",
+    "attention_entry",
     "cell_entry",
     "check_cell",
     "dump_toml",

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from penstock.config.attention_table import attention_entry
 from penstock.config.cell_table import cell_entry, check_cell
 from penstock.config.section import Section
 
@@ -39,7 +40,7 @@ class ModelConfig(Section):
     """Add a layer's input to its output where the widths agree."""
     layer_norm: bool = False
     """Normalize both matrix products inside the cell; needs `backend = "reference"`."""
-    attention: Literal["none", "dot", "general", "additive", "multihead"] = "general"
+    attention: str = "general"
     """How the decoder scores source positions; `none` leaves it the encoder's final state alone."""
     attention_size: int | None = Field(default=None, ge=1)
     """Width of attention's queries and keys; default: `hidden_size`."""
@@ -95,6 +96,12 @@ class ModelConfig(Section):
         cell_entry(name)
         return name
 
+    @field_validator("attention")
+    @classmethod
+    def _known_attention(cls, name: str) -> str:
+        attention_entry(name)
+        return name
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.bidirectional and self.hidden_size % 2:
@@ -103,7 +110,7 @@ class ModelConfig(Section):
                 "direction half of it"
             )
         width = self.attention_size or self.hidden_size
-        if self.attention == "multihead" and width % self.attention_heads:
+        if attention_entry(self.attention).has_heads and width % self.attention_heads:
             raise ValueError(
                 f"attention_size {width} is not divisible by attention_heads {self.attention_heads}"
             )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from penstock.config import ModelConfig
-from penstock.nn.attention import Attention
+from penstock.nn.attention import AttentionSizes, make_attention
 from penstock.nn.dropout import Dropout
 from penstock.nn.products import rows_linear
 from penstock.nn.recurrent import Recurrent
@@ -40,28 +40,21 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
         super().__init__()
-        hidden, width = config.hidden_size, config.embedding_size
+        hidden = config.hidden_size
         self.embedding = embedding
         self.dropout = Dropout(config.dropout, variational=config.variational_dropout)
         self.embedding_dropout = Dropout(
             config.embedding_dropout, variational=config.variational_dropout
         )
         attends = config.attention != "none"
+        below = config.embedding_size
         bottom_layers = 1 if attends else config.decoder_layers
         self.bottom = Recurrent.from_config(
-            config, width if attends else width + hidden, hidden, num_layers=bottom_layers
+            config, below if attends else below + hidden, hidden, num_layers=bottom_layers
         )
-        self.attention = (
-            Attention(
-                config.attention,
-                query_size=hidden,
-                value_size=hidden,
-                attention_size=config.attention_size or hidden,
-                heads=config.attention_heads,
-            )
-            if config.attention != "none"
-            else None
-        )
+        width = config.attention_size or hidden
+        sizes = AttentionSizes(hidden, hidden, width, config.attention_heads)
+        self.attention = make_attention(config.attention, sizes)
         upper = config.decoder_layers - bottom_layers
         self.upper = (
             Recurrent.from_config(config, 2 * hidden, hidden, num_layers=upper) if upper else None

@@ -148,7 +148,7 @@ class InferenceModel:
         hidden = hidden.to(memory.values.dtype)
         asked = hidden if places.rows is None else hidden.index_select(0, places.rows)
         queries = asked.view(places.sentences, places.width, -1)
-        if self._attention.kind in ("dot", "general"):
+        if self._attention.is_product:
             # the module's equations in three operations
             bias = torch.where(memory.mask, 0.0, -math.inf).to(queries.dtype)[:, None]
             scores = torch.baddbmm(bias, queries, memory.keys.mT)  # (b, W, S)

@@ -1,0 +1,43 @@
+"""The attentions that `model.attention` may name, without torch.
+
+An attention itself is a class, `ATTENTION` of the module named here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.errors import unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionEntry:
+    """One line of the table.
+
+    Attributes:
+        module: defines `ATTENTION`; imported when a network is built. None: no attention.
+        has_heads: it divides its width among `attention_heads`.
+    """
+
+    module: str | None
+    has_heads: bool = False
+
+
+ATTENTIONS: dict[str, AttentionEntry] = {
+    "none": AttentionEntry(None),
+    "dot": AttentionEntry("penstock.nn.attention.dot"),
+    "general": AttentionEntry("penstock.nn.attention.general"),
+    "additive": AttentionEntry("penstock.nn.attention.additive"),
+    "multihead": AttentionEntry("penstock.nn.attention.multihead", has_heads=True),
+}
+
+
+def attention_entry(name: str) -> AttentionEntry:
+    """The line of an attention.
+
+    Raises:
+        ValueError: there is no such attention.
+    """
+    if name not in ATTENTIONS:
+        raise ValueError(unknown_name("attention", name, ATTENTIONS))
+    return ATTENTIONS[name]

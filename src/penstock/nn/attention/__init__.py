@@ -1,0 +1,26 @@
+"""Attention, one file each; keys are projected once per sentence.
+
+`penstock.config.ATTENTIONS` is the table of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from penstock.config import attention_entry
+from penstock.nn.attention.attention import Attention, AttentionSizes
+
+__all__ = ["Attention", "AttentionSizes", "make_attention"]
+
+
+def make_attention(name: str, sizes: AttentionSizes) -> Attention | None:
+    """The attention of that name; None for `none`.
+
+    Raises:
+        ValueError: there is no such attention.
+    """
+    module = attention_entry(name).module
+    if module is None:
+        return None
+    attention: type[Attention] = import_module(module).ATTENTION
+    return attention(sizes)

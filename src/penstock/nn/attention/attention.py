@@ -1,0 +1,107 @@
+"""What every attention does: scores, a softmax over real tokens, and the context.
+
+All queries of a sentence are answered at once: `queries` (B, T, H) against `keys` (B, S, A).
+Nothing of a call stays on the module.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from penstock.nn.products import rows_linear
+
+
+class AttentionSizes(NamedTuple):
+    """Widths that an attention connects.
+
+    Attributes:
+        query: H of the decoder's state.
+        value: M of the encoder's outputs.
+        attention: A of keys, where it is free.
+        heads: among which A is divided, by an attention that has them.
+    """
+
+    query: int
+    value: int
+    attention: int
+    heads: int = 1
+
+
+class Attention(nn.Module):
+    """Weights over the source and the context they give; abstract.
+
+    A subclass sets the projections that it learns, and overrides `keys` or `scores` where it
+    computes something else than products of queries and keys.
+
+    Attributes:
+        heads: each has its own weights.
+        scale: of the queries before the product.
+        is_product: scores are products of queries and keys as they are, and the context is of the
+            values as they are; inference then takes three operations.
+    """
+
+    heads = 1
+    scale = 1.0
+    is_product = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        # in this order weights are initialized
+        self.project_keys: nn.Module = nn.Identity()
+        self.project_query: nn.Module = nn.Identity()
+        self.energy: nn.Module = nn.Identity()
+        self.project_values: nn.Module = nn.Identity()
+        self.project_context: nn.Module = nn.Identity()
+
+    def keys(self, values: Tensor) -> Tensor:
+        """Project the encoder's outputs (B, S, M) to keys (B, S, A), once per sentence."""
+        return project(self.project_keys, values)
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Scores (B, heads, T, S) of query (B, heads, T, ·) and key (B, heads, S, ·)."""
+        wide = torch.promote_types(key.dtype, torch.float32)
+        # These products are small and their shapes differ from batch to batch: in float32 they
+        # need no compiling (see `penstock.nn.products`), and weights over long sources stay exact.
+        with torch.autocast(key.device.type, enabled=False):
+            return (query.to(wide) * self.scale) @ key.to(wide).mT
+
+    def split_keys(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """What is compared with queries, and what the context is made of."""
+        return keys, values
+
+    def forward(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Attend.
+
+        Args:
+            queries: (B, T, H).
+            keys: (B, S, A) from `keys`.
+            values: (B, S, M).
+            mask: (B, S), True = a real token.
+
+        Returns:
+            Context (B, T, M) and weights (B, heads, T, S), each row summing to one over real
+            tokens and exactly zero elsewhere.
+        """
+        query = self._split(project(self.project_query, queries))  # (B, heads, T, A/heads)
+        key, value = (self._split(x) for x in self.split_keys(keys, values))
+        wide = torch.promote_types(value.dtype, torch.float32)
+        scores = self.scores(query, key).to(wide)
+        with torch.autocast(value.device.type, enabled=False):
+            weights = torch.softmax(scores.masked_fill(~mask[:, None, None], -math.inf), -1)
+            context = (weights @ value.to(wide)).transpose(1, 2).flatten(2)  # (B, T, ·)
+        return project(self.project_context, context.to(queries.dtype)), weights
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, T, W) to (B, heads, T, W/heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def project(layer: nn.Module, x: Tensor) -> Tensor:
+    """A linear layer over (…, I), or nothing."""
+    return rows_linear(x, layer.weight, layer.bias) if isinstance(layer, nn.Linear) else x
