@@ -7,6 +7,7 @@ Parameters have torch's names, shapes and gate order, so that weights pass to
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,9 @@ class Cell(nn.Module):
     """
 
     weight_ih: nn.Parameter
-    weight_hh: nn.Parameter | None
+    weight_hh: Any  # a parameter, or None in a cell without recurrent weights
     bias_ih: nn.Parameter
-    bias_hh: nn.Parameter | None
+    bias_hh: Any
 
     def __init__(
         self,
