@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from penstock.config import ModelConfig
+from penstock.errors import UsageError
 from penstock.export.graph_builder import Graph, Value
 from penstock.export.recurrent_layers import array, linear_layer
 from penstock.nn.attention import Attention
+from penstock.nn.attention.additive import AdditiveAttention
 from penstock.runtime.onnx.interface import AttentionLayout
 
 
@@ -25,11 +27,18 @@ def lay_out_memory(
 
     Returns:
         `keys`, `values` and `mask` as in `memory_specs`; the mask is added to the scores.
+
+    Raises:
+        UsageError: the attention's scores have no form as a graph.
     """
+    if type(attention).scores not in (Attention.scores, AdditiveAttention.scores):
+        raise UsageError(
+            f"attention {config.attention!r} cannot be exported: its scores have no graph"
+        )
     layout = AttentionLayout.of(config)
     keys = _projected(graph, attention.project_keys, values, "attention.keys")
     values = _projected(graph, attention.project_values, values, "attention.values")
-    if attention.kind == "additive":
+    if isinstance(attention, AdditiveAttention):
         keys = graph.op("Unsqueeze", keys, graph.ints(1))  # (B, 1, S, A)
     else:
         keys = _filled(graph, _split(graph, keys, layout.heads), layout)
@@ -73,7 +82,7 @@ def attend(
     if attention.scale != 1:
         query = query * attention.scale
     query = graph.op("Gather", query, slots, axis=0)  # (B, W, A)
-    if attention.kind == "additive":
+    if isinstance(attention, AdditiveAttention):
         pairs = graph.op("Unsqueeze", query, graph.ints(2)) + memory["keys"]  # (B, W, S, A)
         assert isinstance(attention.energy, nn.Linear)
         energy = graph.constant(array(attention.energy.weight).T)
