@@ -1,7 +1,7 @@
 """Greedy, beam, exact and exhaustive search on the chapter's worked example (d2l.ai, Beam Search).
 
-A table gives the probability of the next token after some beginnings of an output; it stands in
-for a model. Greedy search takes the likeliest token each time and misses the likeliest output.
+A table gives the probability of the next token after some prefixes of an output; it stands in for
+a model. Greedy search takes the likeliest token each time and misses the likeliest output.
 
     python examples/beam_search.py
 """
@@ -13,8 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.search import (
     PLAIN,
@@ -27,11 +26,12 @@ from penstock.search import (
     exhaustive_search,
     greedy_search,
 )
+from penstock.search.step import Ints
 
 TOKENS = ("A", "B", "C", "<eos>", "<bos>")
 EOS, BOS = 3, 4
 
-# P(next token | beginning) for A, B, C, <eos>: the book's two figures
+# P(next token | prefix) for A, B, C, <eos>: the book's two figures
 TABLE = {
     "": (0.5, 0.2, 0.2, 0.1),
     "A": (0.1, 0.4, 0.3, 0.2),
@@ -40,39 +40,41 @@ TABLE = {
     "AC": (0.1, 0.6, 0.2, 0.1),
     "ACB": (0.1, 0.2, 0.1, 0.6),
 }
-ELSEWHERE = (0.25, 0.25, 0.25, 0.25)  # of other beginnings the book says nothing
+ELSEWHERE = (0.25, 0.25, 0.25, 0.25)  # of other prefixes the book says nothing
 
 
 @dataclass(frozen=True)
-class Beginnings:
-    """What a search carries from step to step, one beginning a row. A model has its state here."""
+class Prefixes:
+    """What a search carries from step to step, one prefix per row. A model has its state here."""
 
     texts: list[str]
 
-    def select(self, rows: Tensor) -> Beginnings:
+    def select(self, rows: Ints) -> Prefixes:
         """The given rows."""
-        return Beginnings([self.texts[row] for row in rows.tolist()])
+        return Prefixes([self.texts[row] for row in rows.tolist()])
 
-    def join(self, others: Sequence[Beginnings]) -> Beginnings:
+    def join(self, others: Sequence[Prefixes]) -> Prefixes:
         """These rows, then those of the others; exact search asks for it."""
-        return Beginnings([text for one in (self, *others) for text in one.texts])
+        return Prefixes([text for one in (self, *others) for text in one.texts])
 
 
 class TableStep:
-    """The table as the step that every search takes; counts the beginnings it was asked about."""
+    """The table as the step that every search repeats; counts the prefixes it was asked about."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    def __call__(self, last: Tensor, state: Beginnings, /) -> StepOutput[Beginnings]:
-        """Log-probabilities (N, V) after each row's beginning with its last token."""
+    def __call__(self, last: Ints, state: Prefixes, /, *, top: int) -> StepOutput[Prefixes]:
+        """Log-probabilities (N, V) after each row's prefix and last token; all of them, always."""
         texts = [
             text + (TOKENS[token] if token != BOS else "")
             for text, token in zip(state.texts, last.tolist(), strict=True)
         ]
         self.asked += len(texts)
         rows = [[*TABLE.get(text, ELSEWHERE), 0.0] for text in texts]  # 0 for <bos>
-        return StepOutput(torch.tensor(rows).log(), Beginnings(texts), None)
+        with np.errstate(divide="ignore"):
+            log_probs = np.log(np.array(rows, dtype=np.float32))
+        return StepOutput(log_probs, None, Prefixes(texts), None)
 
 
 def show(name: str, found: Hypothesis, asked: int) -> None:
@@ -90,7 +92,7 @@ def main() -> None:
     parser.parse_args()
 
     limits = Limits(bos_id=BOS, eos_id=EOS, blocked=(BOS,), max_lengths=[3])
-    start = Beginnings([""])
+    start = Prefixes([""])
     ranking = Ranking(alpha=0.75)  # the book's: scores are log P / L^α
 
     print("search      output        probability                      asked")

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig, parse_config
+from penstock.search import ShouldStop
 from penstock.serve.application import create_app
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.model_set import Models
@@ -135,10 +136,12 @@ class PlainWorker:
     ) -> list[Translation]:
         self.lines.append(list(texts))
         self.options.append(options)
-        return await self.call(lambda: translator.translate(texts, options), deadline=deadline)
+        return await self.call(
+            lambda stop: translator.translate(texts, options, should_stop=stop), deadline=deadline
+        )
 
     async def call(
-        self, function: Callable[[], T], *, deadline: float | None = None, texts: int = 1
+        self, function: Callable[[ShouldStop], T], *, deadline: float | None = None, texts: int = 1
     ) -> T:
         try:
             while self.hold:
@@ -148,12 +151,12 @@ class PlainWorker:
             raise
         if self.error is not None:
             raise self.error
-        return function()
+        return function(lambda: False)
 
     async def stream(
         self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
     ) -> AsyncIterator[str]:
-        for piece in await self.call(start):
+        for piece in await self.call(lambda _: start()):
             yield piece
 
 

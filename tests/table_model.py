@@ -8,44 +8,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from penstock.search import Limits, Step, StepOutput
+from penstock.search.step import Ints
+from penstock.search.top import top_tokens
+
+Table = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class History:
     """The sentence of each row, and its last token but one."""
 
-    sentences: Tensor
-    before: Tensor
+    sentences: Ints
+    before: Ints
 
-    def select(self, rows: Tensor) -> History:
+    def select(self, rows: Ints) -> History:
         return History(self.sentences[rows], self.before[rows])
 
     def join(self, others: Sequence[History]) -> History:
         every = [self, *others]
         return History(
-            torch.cat([h.sentences for h in every]), torch.cat([h.before for h in every])
+            np.concatenate([h.sentences for h in every]), np.concatenate([h.before for h in every])
         )
+
+
+def normalized(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Log-softmax over the last axis."""
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def output_of(
+    logits: NDArray[Any], state: History, attention: NDArray[Any] | None, top: int
+) -> StepOutput[History]:
+    """What a step returns, from the logits (N, V) of all tokens."""
+    log_probs, ids = normalized(logits).astype(np.float32), None
+    if top:
+        log_probs, ids = top_tokens(log_probs, min(top, log_probs.shape[1]))
+    return StepOutput(log_probs, ids, state, attention)
 
 
 def make_table(
     *, sentences: int, vocab_size: int, seed: int
-) -> tuple[Step[History], History, Tensor]:
+) -> tuple[Step[History], History, Table]:
     """A step, its first state, and the table of logits behind it, (B, V, V, V)."""
-    random = torch.Generator().manual_seed(seed)
-    table = 2 * torch.randn(sentences, vocab_size, vocab_size, vocab_size, generator=random)
+    random = np.random.default_rng(seed)
+    size = (sentences, vocab_size, vocab_size, vocab_size)
+    table = 2 * random.standard_normal(size, dtype=np.float32)
 
-    def step(tokens: Tensor, state: History, /) -> StepOutput[History]:
+    def step(tokens: Ints, state: History, /, *, top: int) -> StepOutput[History]:
         logits = table[state.sentences, state.before, tokens]
-        weights = torch.stack([state.sentences, state.before, tokens], 1).float()
-        return StepOutput(logits, History(state.sentences, tokens), weights)
+        attention = np.stack([state.sentences, state.before, tokens], 1).astype(np.float32)
+        return output_of(logits, History(state.sentences, tokens), attention, top)
 
-    rows = torch.arange(sentences)
-    return step, History(rows, torch.zeros_like(rows)), table
+    rows = np.arange(sentences)
+    return step, History(rows, np.zeros_like(rows)), table
 
 
 TABLE_BOS, TABLE_EOS = 0, 1  # in tables of 3 or 4 ids the beginning is never emitted
@@ -55,18 +77,17 @@ def table_limits(max_lengths: list[int], blocked: tuple[int, ...] = (TABLE_BOS,)
     return Limits(bos_id=TABLE_BOS, eos_id=TABLE_EOS, blocked=blocked, max_lengths=max_lengths)
 
 
-def log_probability(table: Tensor, sentence: int, tokens: list[int]) -> float:
+def log_probability(table: Table, sentence: int, tokens: list[int]) -> float:
     """Of the tokens and EOS, by the chain rule."""
     total, before, last = 0.0, 0, TABLE_BOS
     for token in [*tokens, TABLE_EOS]:
-        logits = table[sentence, before, last].double()
-        total += (logits[token] - torch.logsumexp(logits, 0)).item()
+        total += float(normalized(table[sentence, before, last])[token])
         before, last = last, token
     return total
 
 
 def enumerate_all(
-    table: Tensor, sentence: int, limits: Limits, length_penalty: float
+    table: Table, sentence: int, limits: Limits, length_penalty: float
 ) -> list[tuple[float, list[int]]]:
     """Every possible output and its score, best first."""
     ordinary = [

@@ -43,6 +43,7 @@ from penstock.search import (
     exhaustive_search,
     greedy_search,
 )
+from penstock.search.step import Ints
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, preprocess
 from penstock.training.corpus import prepare_corpus
@@ -508,7 +509,7 @@ def test_prediction_skips_the_preprocessing() -> None:
 class Rows:
     """A state that has nothing to remember."""
 
-    def select(self, rows: Tensor) -> Rows:
+    def select(self, rows: Ints) -> Rows:
         return self
 
 
@@ -525,8 +526,9 @@ def test_unknown_is_emitted_and_never_blocked() -> None:
 
     assert list(book_predict(3)) == [UNK_ID] * 3
 
-    def step(tokens: Tensor, state: Rows, /) -> StepOutput[Rows]:
-        return StepOutput(logits.expand(len(tokens), -1), state, None)
+    def step(tokens: Ints, state: Rows, /, *, top: int) -> StepOutput[Rows]:
+        log_probs = torch.log_softmax(logits, -1).expand(len(tokens), -1).numpy().copy()
+        return StepOutput(log_probs, None, state, None)
 
     limits = Limits(BOS_ID, EOS_ID, blocked=(PAD_ID, UNK_ID, BOS_ID), max_lengths=[3])
     [greedy] = greedy_search(step, Rows(), limits)
@@ -538,7 +540,7 @@ def test_unknown_is_emitted_and_never_blocked() -> None:
 def test_beam_and_exhaustive_search_have_no_code() -> None:
     """The book describes them and predicts greedily: it finds 0.048 where 0.054 is to be had."""
     example = runpy.run_path(str(ROOT / "examples" / "beam_search.py"))
-    step, start = example["TableStep"](), example["Beginnings"]([""])
+    step, start = example["TableStep"](), example["Prefixes"]([""])
     tokens = example["TOKENS"]
 
     def book_predict() -> float:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from penstock.insight.beam_tree import make_tree
 from penstock.insight.inspection import Node, Tree
 from penstock.insight.tree_layout import place_nodes
 from penstock.search import (
-    Candidate,
-    Demands,
+    Constraints,
     Limits,
     Ranking,
+    SearchTrace,
     beam_search,
     exact_search,
 )
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from table_model import make_table
+from table_model import Table, make_table, normalized
 
 V, K = 8, 3
 BLOCKED = (PAD_ID, UNK_ID, BOS_ID)
@@ -33,12 +31,12 @@ Path = tuple[int, ...]
 
 
 def limits_of(*max_lengths: int, prefix: Path = ()) -> Limits:
-    demands = [Demands(prefix=prefix)] * len(max_lengths) if prefix else []
-    return Limits(BOS_ID, EOS_ID, BLOCKED, max_lengths, demands=demands)
+    constraints = [Constraints(prefix=prefix)] * len(max_lengths) if prefix else []
+    return Limits(BOS_ID, EOS_ID, BLOCKED, max_lengths, constraints=constraints)
 
 
 def reenact(
-    table: Tensor, beam_size: int, max_length: int, alpha: float, prefix: Path
+    table: Table, beam_size: int, max_length: int, alpha: float, prefix: Path
 ) -> dict[Path, tuple[str, float]]:
     """Beam search written out: what became of every beginning compared, and its total."""
     found: dict[Path, tuple[str, float]] = {}
@@ -49,7 +47,7 @@ def reenact(
         for total, path in alive:
             before, last = ([0, BOS_ID] + [BOS_ID] * bool(path) + list(path))[-2:]
             before = before if path else 0
-            log_probs = torch.log_softmax(table[before, last].double(), 0).tolist()
+            log_probs = normalized(table[before, last]).tolist()
             possible = [t for t in range(V) if t not in BLOCKED]
             if len(path) < len(prefix):
                 possible = [prefix[len(path)]]
@@ -74,21 +72,19 @@ def reenact(
     return found
 
 
-def watched(
+def traced(
     seed: int, beam_size: int, max_length: int, alpha: float, *, prefix: Path = (), exact: bool
-) -> tuple[Tree, Tensor, float, float | None]:
+) -> tuple[Tree, Table, float, float | None]:
     """The tree of a random table, the table, the best score, and the optimum's."""
     step, state, table = make_table(sentences=1, vocab_size=V, seed=seed)
     limits, ranking = limits_of(max_length, prefix=prefix), Ranking(alpha=alpha)
-    steps: list[Sequence[Candidate]] = []
-    ((best,),) = beam_search(
-        step, state, limits, beam_size=beam_size, ranking=ranking, watch=steps.append
-    )
+    trace = SearchTrace()
+    ((best,),) = beam_search(step, state, limits, beam_size=beam_size, ranking=ranking, trace=trace)
     optimum = None
     if exact:
         ((optimum,),) = exact_search(step, state, limits, ranking=ranking, beam_size=beam_size)
         assert optimum.certified
-    tree = make_tree(steps, best, optimum, VOCABULARY)
+    tree = make_tree(trace.steps, best, optimum, VOCABULARY)
     return tree, table[0], best.score, None if optimum is None else optimum.score
 
 
@@ -114,7 +110,7 @@ def test_the_tree_is_what_beam_search_compared(
     seed: int, beam_size: int, max_length: int, alpha: float, prefix: list[int]
 ) -> None:
     forced = tuple(prefix[:max_length])
-    tree, table, score, _ = watched(seed, beam_size, max_length, alpha, prefix=forced, exact=False)
+    tree, table, score, _ = traced(seed, beam_size, max_length, alpha, prefix=forced, exact=False)
     paths = paths_of(tree)
     expected = reenact(table, beam_size, max_length, alpha, forced)
     assert paths.pop(()).parent is None
@@ -138,7 +134,7 @@ def test_the_tree_is_what_beam_search_compared(
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), beam_size=st.integers(1, 3))
 def test_totals_are_sums_along_the_paths(seed: int, beam_size: int) -> None:
-    nodes = watched(seed, beam_size, 6, 1.0, exact=True)[0].nodes
+    nodes = traced(seed, beam_size, 6, 1.0, exact=True)[0].nodes
     assert [node.id for node in nodes] == list(range(len(nodes)))
     for node in nodes[1:]:
         assert node.parent is not None
@@ -152,7 +148,7 @@ def test_totals_are_sums_along_the_paths(seed: int, beam_size: int) -> None:
 def test_the_optimums_path_is_marked_and_what_the_beam_missed_is_added() -> None:
     missed = 0
     for seed in range(60):
-        tree, table, score, optimal = watched(seed, 1, 5, 1.0, exact=True)
+        tree, table, score, optimal = traced(seed, 1, 5, 1.0, exact=True)
         assert optimal is not None
         seen = reenact(table, 1, 5, 1.0, ())
         paths = paths_of(tree)
@@ -174,26 +170,26 @@ def test_the_optimums_path_is_marked_and_what_the_beam_missed_is_added() -> None
     assert missed >= 5, "greedy search missed nothing: nothing is tested"
 
 
-def test_a_watched_search_finds_the_same_and_sentences_are_told_apart() -> None:
+def test_a_traced_search_finds_the_same_and_sentences_are_told_apart() -> None:
     step, state, _ = make_table(sentences=3, vocab_size=V, seed=5)
-    seen: list[Sequence[Candidate]] = []
+    seen = SearchTrace()
     options = {"beam_size": K, "n_best": K, "align": True}
     plain = beam_search(step, state, limits_of(4, 6, 2), **options)  # pyright: ignore[reportArgumentType]
-    found = beam_search(step, state, limits_of(4, 6, 2), **options, watch=seen.append)  # pyright: ignore[reportArgumentType]
+    found = beam_search(step, state, limits_of(4, 6, 2), **options, trace=seen)  # pyright: ignore[reportArgumentType]
     assert [[h.tokens for h in own] for own in found] == [[h.tokens for h in own] for own in plain]
     for sentence, length in enumerate((4, 6, 2)):
-        alone: list[Sequence[Candidate]] = []
-        rows = state.select(torch.tensor([sentence]))
-        beam_search(step, rows, limits_of(length), beam_size=K, n_best=K, watch=alone.append)
-        own = [[c for c in each if c.sentence == sentence] for each in seen]
+        alone = SearchTrace()
+        rows = state.select(np.array([sentence]))
+        beam_search(step, rows, limits_of(length), beam_size=K, n_best=K, trace=alone)
+        own = [[c for c in each if c.sentence == sentence] for each in seen.steps]
         told = [sorted((c.token, round(c.total, 4), c.score) for c in each) for each in own if each]
         assert told == [
-            sorted((c.token, round(c.total, 4), c.score) for c in each) for each in alone
+            sorted((c.token, round(c.total, 4), c.score) for c in each) for each in alone.steps
         ]
 
 
 def test_the_places_of_the_figure() -> None:
-    nodes = watched(3, 3, 6, 1.0, exact=True)[0].nodes
+    nodes = traced(3, 3, 6, 1.0, exact=True)[0].nodes
     places = place_nodes(nodes)
     children: dict[int, list[Node]] = {}
     for node in nodes:

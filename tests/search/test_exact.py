@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from penstock.errors import UsageError
 from penstock.search import (
@@ -22,7 +21,8 @@ from penstock.search import (
     greedy_search,
     sample_search,
 )
-from table_model import History, make_table, table_limits
+from penstock.search.step import Ints
+from table_model import History, make_table, normalized, table_limits
 
 RANKINGS = [
     Ranking("none"),
@@ -97,10 +97,10 @@ def test_what_is_uncertified_is_bounded(
     limits = table_limits([5])
     extended = 0
 
-    def counted(tokens: Tensor, before: History, /) -> StepOutput[History]:
+    def counted(tokens: Ints, before: History, /, *, top: int) -> StepOutput[History]:
         nonlocal extended
         extended += len(tokens)
-        return step(tokens, before)
+        return step(tokens, before, top=top)
 
     [[best]] = beam_search(counted, state, limits, beam_size=1, ranking=ranking)
     by_beam, extended = extended, 0
@@ -148,10 +148,11 @@ def uneven(sentences: int) -> tuple[Step[History], History, Limits]:
     """A tiny language with attention over three positions, so that coverage tells outputs apart."""
     step, state, _ = make_table(sentences=sentences, vocab_size=5, seed=8)
 
-    def attentive(tokens: Tensor, before: History, /) -> StepOutput[History]:
-        logits, after, weights = step(tokens, before)
-        assert weights is not None
-        return StepOutput(logits, after, torch.softmax(weights * 2, -1))
+    def attentive(tokens: Ints, before: History, /, *, top: int) -> StepOutput[History]:
+        output = step(tokens, before, top=top)
+        assert output.attention is not None
+        attention = np.exp(normalized(output.attention * 2)).astype(np.float32)
+        return output._replace(attention=attention)
 
     limits = Limits(0, 1, (0,), [4] * sentences, source_lengths=[3] * sentences)
     return attentive, state, limits
@@ -204,5 +205,5 @@ def test_impossible_rankings(options: dict[str, Any], says: str) -> None:
 
 def test_no_sentence_gives_no_hypothesis() -> None:
     step, state, _ = make_table(sentences=1, vocab_size=4, seed=0)
-    none = state.select(torch.zeros(0, dtype=torch.long))
+    none = state.select(np.zeros(0, dtype=np.int64))
     assert exact_search(step, none, table_limits([])) == []

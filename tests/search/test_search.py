@@ -23,14 +23,18 @@ from penstock.search import (
     beam_search,
     greedy_search,
 )
-from penstock.search.beam_state import Beginnings
+from penstock.search.beam_state import BeamState
+from penstock.search.step import Ints
 from table_model import (
     TABLE_BOS,
     TABLE_EOS,
     History,
+    Table,
     enumerate_all,
     log_probability,
     make_table,
+    normalized,
+    output_of,
     table_limits,
 )
 
@@ -64,7 +68,7 @@ def test_a_beam_that_prunes_nothing_finds_what_brute_force_finds(
 
 
 def plain_beam(
-    table: Tensor, sentence: int, limits: Limits, beam_size: int, length_penalty: float
+    table: Table, sentence: int, limits: Limits, beam_size: int, length_penalty: float
 ) -> list[list[int]]:
     """Beam search as a blackboard has it: extend, sort, keep K; what has ended keeps its place."""
     kept = [(0.0, [TABLE_BOS], False)]
@@ -74,8 +78,8 @@ def plain_beam(
         places = beam_size - len(pool)
         grown = []
         for total, tokens, ended in kept:
-            logits = table[sentence, tokens[-2] if length else 0, tokens[-1]].double()
-            for token, more in enumerate(torch.log_softmax(logits, 0).tolist()):
+            logits = table[sentence, tokens[-2] if length else 0, tokens[-1]]
+            for token, more in enumerate(normalized(logits).tolist()):
                 possible = token == TABLE_EOS or (length < most and token not in limits.blocked)
                 if possible and not ended:
                     grown.append((total + more, [*tokens, token], token == TABLE_EOS))
@@ -136,7 +140,7 @@ def without_alignment(hypothesis: Hypothesis) -> tuple[object, ...]:
 def same_alignment(one: Hypothesis, other: Hypothesis) -> bool:
     if one.alignment is None or other.alignment is None:
         return one.alignment is other.alignment
-    return torch.equal(one.alignment, other.alignment)
+    return np.array_equal(one.alignment, other.alignment)
 
 
 def test_greedy_takes_the_likeliest_token_each_time() -> None:
@@ -144,7 +148,7 @@ def test_greedy_takes_the_likeliest_token_each_time() -> None:
     [hypothesis] = greedy_search(step, state, table_limits([6]))
     before, last = 0, TABLE_BOS
     for token in [*hypothesis.tokens, TABLE_EOS][: 6 if not hypothesis.finished else None]:
-        logits = table[0, before, last].clone()
+        logits = table[0, before, last].copy()
         logits[TABLE_BOS] = -math.inf
         assert token == logits.argmax().item()
         before, last = last, token
@@ -161,10 +165,10 @@ def test_bounded_early_stopping_never_changes_the_result(
         step, state, _ = make_table(sentences=5, vocab_size=6, seed=seed)
         calls = 0
 
-        def counted(tokens: Tensor, state: History, /) -> StepOutput[History]:
+        def counted(tokens: Ints, state: History, /, *, top: int) -> StepOutput[History]:
             nonlocal calls
             calls += 1
-            return step(tokens, state)
+            return step(tokens, state, top=top)
 
         found = beam_search(
             counted,
@@ -181,8 +185,7 @@ def test_bounded_early_stopping_never_changes_the_result(
     early = [search(seed) for seed in seeds]
     taken = sum(steps_of)
     steps_of.clear()
-    never = np.zeros(5, dtype=bool)
-    monkeypatch.setattr(Beginnings, "_done", lambda self, going: never)
+    monkeypatch.setattr(BeamState, "_undecided", lambda self, going: None)
     assert early == [search(seed) for seed in seeds]
     assert taken <= sum(steps_of)
 
@@ -267,13 +270,13 @@ def test_no_output_is_longer_than_its_limit_and_a_forced_end_is_marked(
 def test_an_end_at_the_limit_that_the_model_wanted_is_no_forced_end(
     search: Callable[[Step[Any], Any, Limits], list[Hypothesis]],
 ) -> None:
-    def step(tokens: Tensor, state: History, /) -> StepOutput[History]:
-        logits = torch.zeros(len(tokens), 3)
+    def step(tokens: Ints, state: History, /, *, top: int) -> StepOutput[History]:
+        logits = np.zeros((len(tokens), 3))
         ends = tokens == 2  # after one token 2 the end is certain
-        logits[:, TABLE_EOS] = torch.where(ends, 30.0, -30.0)
-        return StepOutput(logits, state, None)
+        logits[:, TABLE_EOS] = np.where(ends, 30.0, -30.0)
+        return output_of(logits, state, None, top)
 
-    zero = torch.zeros(1, dtype=torch.long)
+    zero = np.zeros(1, dtype=np.int64)
     [h] = search(step, History(zero, zero), table_limits([1]))[:1]
     assert (h.tokens, h.finished, h.alignment) == ([2], True, None)
 
@@ -295,7 +298,7 @@ def test_alignment_rows_are_those_of_the_steps_that_made_the_tokens(beam_size: i
     for sentence, hypotheses in enumerate(found):
         for h in hypotheses:
             history = [0, TABLE_BOS, *h.tokens]
-            # the table's `weights` tell the sentence and the two tokens a step was taken from
+            # the table's `attention` tells the sentence and the two tokens a step was taken from
             expected = [[sentence, *history[i : i + 2]] for i in range(len(h.tokens))]
             assert (h.alignment is None) == (not h.tokens)
             assert h.alignment is None or h.alignment.tolist() == expected
@@ -311,7 +314,7 @@ def test_length_normalisation_is_the_books() -> None:
 
 def test_no_sentence_gives_no_hypothesis() -> None:
     step, state, _ = make_table(sentences=1, vocab_size=4, seed=0)
-    none = state.select(torch.zeros(0, dtype=torch.long))
+    none = state.select(np.zeros(0, dtype=np.int64))
     assert greedy_search(step, none, table_limits([])) == []
     assert beam_search(step, none, table_limits([]), beam_size=3) == []
 
@@ -377,7 +380,7 @@ def test_a_batch_is_searched_as_each_sentence_alone(
             assert one.score == pytest.approx(other.score, abs=1e-6)
             assert (one.alignment is None) == (other.alignment is None)
             if one.alignment is not None and other.alignment is not None:
-                torch.testing.assert_close(one.alignment[:, :length], other.alignment)
+                np.testing.assert_allclose(one.alignment[:, :length], other.alignment, atol=1e-6)
                 assert not one.alignment[:, length:].any()  # no attention to padding
 
 
@@ -418,4 +421,4 @@ def test_attention_of_many_heads_is_averaged() -> None:
         rows = torch.tensor([row])
         weights = model.decoder.features(tgt_in, state.select(rows), memory.select(rows)).weights
         assert weights is not None
-        torch.testing.assert_close(h.alignment, weights.mean(1)[0])
+        np.testing.assert_allclose(h.alignment, weights.mean(1)[0].detach(), atol=1e-5)

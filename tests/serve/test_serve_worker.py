@@ -12,6 +12,7 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.runtime.torch_engine import InferenceModel
+from penstock.search import ShouldStop
 from penstock.serve.inference.freed_memory import Trimmer
 from penstock.serve.inference.worker import Worker
 from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
@@ -46,6 +47,7 @@ class Told:
         options: SearchOptions,
         *,
         tell: Callable[[int, Translation], None] = lambda *_: None,
+        should_stop: ShouldStop | None = None,
     ) -> list[Translation]:
         self.batches.append(list(texts))
         assert self.go.wait(10)
@@ -376,7 +378,9 @@ def test_a_search_that_nobody_waits_for_ends(
         if kind == "translate":
             asked = worker.translate(translator, GERMAN, options, deadline=0.2)
         else:
-            asked = worker.call(lambda: translator.translate(GERMAN, options), deadline=0.2)
+            asked = worker.call(
+                lambda stop: translator.translate(GERMAN, options, should_stop=stop), deadline=0.2
+            )
         with pytest.raises(DeadlineError):
             await asked
         assert words(await ask(worker, told, "next", deadline=2)) == ["NEXT"]
@@ -441,10 +445,10 @@ def test_other_work_is_done_in_the_same_thread() -> None:
     worker = Worker(Settings())
 
     async def body() -> None:
-        assert await worker.call(lambda: threading.current_thread().name) == "inference 0"
+        assert await worker.call(lambda _: threading.current_thread().name) == "inference 0"
         with pytest.raises(ZeroDivisionError):
-            await worker.call(lambda: 1 // 0)
-        assert await worker.call(lambda: 7) == 7
+            await worker.call(lambda _: 1 // 0)
+        assert await worker.call(lambda _: 7) == 7
 
     with_worker(body(), worker)
 

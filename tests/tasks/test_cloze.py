@@ -15,7 +15,7 @@ from conftest import assert_resumes_exactly, quiet_console, task_config
 from penstock.cli.app import run as penstock
 from penstock.config import parse_config
 from penstock.errors import DataError, UsageError
-from penstock.search import SearchStoppedError, stopped_when
+from penstock.search import SearchStoppedError
 from penstock.special_tokens import EOS_ID, PAD_ID, RESERVED
 from penstock.tasks.cloze import blank_filler
 from penstock.tasks.cloze.blank_filler import BlankFiller
@@ -243,8 +243,8 @@ def test_wrong_calls(filler: BlankFiller) -> None:
         filler.fill(["a"], blank=" ")
     with pytest.raises(UsageError, match="n_best 0: must be at least 1"):
         filler.fill(["a ___"], n_best=0)
-    with stopped_when(lambda: True), pytest.raises(SearchStoppedError):
-        filler.fill(["a ___"])
+    with pytest.raises(SearchStoppedError):
+        filler.fill(["a ___"], should_stop=lambda: True)
     for line in ("a ____ b", "a _____", "a ___ b ____"):
         with pytest.raises(DataError, match="line 1: a blank of another length than ___ in 'a "):
             filler.fill([line])

@@ -6,6 +6,7 @@ import platform
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from penstock.nn.products import alike_rows
 from penstock.runtime.decoder_step import decoding_step, start_decoding, warm_up
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import (
-    Demands,
+    Constraints,
     Hypothesis,
     Limits,
     Ranking,
@@ -27,6 +28,7 @@ from penstock.search import (
     greedy_search,
     sample_search,
 )
+from penstock.search.step import Singles
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MODELS = [
@@ -170,8 +172,9 @@ def test_the_model_laid_out_for_use_is_the_model(index: int) -> None:
         whole = inference.model(src, lengths, tgt_in)
     state, step = start_decoding(inference, src, lengths), decoding_step(inference)
     for position in range(6):
-        output = step(tgt_in[:, position], state)
-        torch.testing.assert_close(output.logits, whole[:, position], atol=2e-5, rtol=1e-4)
+        output = step(tgt_in[:, position].numpy(), state, top=0)
+        expected = torch.log_softmax(whole[:, position], -1)
+        np.testing.assert_allclose(output.log_probs, expected, atol=2e-5, rtol=1e-4)
         state = output.state
 
 
@@ -194,8 +197,9 @@ def test_every_kind_of_model_can_be_laid_out(options: dict[str, Any]) -> None:
         whole = model(src, lengths, tgt_in)
     state, step = start_decoding(model, src, lengths), decoding_step(model)
     for position in range(3):
-        output = step(tgt_in[:, position], state)
-        torch.testing.assert_close(output.logits, whole[:, position], atol=1e-5, rtol=1e-4)
+        output = step(tgt_in[:, position].numpy(), state, top=0)
+        expected = torch.log_softmax(whole[:, position], -1)
+        np.testing.assert_allclose(output.log_probs, expected, atol=1e-5, rtol=1e-4)
         state = output.state
 
 
@@ -203,18 +207,22 @@ def test_bf16_is_near() -> None:
     exact, near = prepared(4), InferenceModel(prepared(4).model, precision="bf16")
     src = torch.tensor([sentence(3), sentence(3)])
     lengths = torch.tensor([src.shape[1]] * 2)
-    logits: list[Tensor] = []
+    outputs: list[Singles] = []
     for model in (exact, near):
         state = start_decoding(model, src, lengths)
-        logits.append(decoding_step(model)(torch.tensor([BOS, 9]), state).logits.float())
-    assert (logits[0] - logits[1]).abs().max() < 0.1 * logits[0].std()
+        outputs.append(decoding_step(model)(np.array([BOS, 9]), state, top=0).log_probs)
+    assert np.abs(outputs[0] - outputs[1]).max() < 0.1 * outputs[0].std()
 
 
-def test_impossible_demands_name_their_sentence_in_a_batch() -> None:
+def test_impossible_constraints_name_their_sentence_in_a_batch() -> None:
     model = prepared(4)
     rows = torch.tensor([[4, 5, 3], [6, 7, 3]])
     limits = Limits(
-        BOS, EOS, (PAD, UNK, BOS), [3, 3], demands=[Demands(), Demands(required=((9, 9, 9, 9),))]
+        BOS,
+        EOS,
+        (PAD, UNK, BOS),
+        [3, 3],
+        constraints=[Constraints(), Constraints(required=((9, 9, 9, 9),))],
     )
     state = start_decoding(model, rows, torch.tensor([3, 3]))
     with pytest.raises(Exception, match="sentence 2: its prefix and required phrases take at"):

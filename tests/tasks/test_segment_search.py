@@ -22,6 +22,7 @@ from penstock.nn import Seq2Seq
 from penstock.runtime.decoder_step import DecodingState, decoding_step
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import Hypothesis, Step, StepOutput
+from penstock.search.step import Ints
 from penstock.special_tokens import EOS_ID, UNK_ID
 from penstock.tasks.translation import segment_search
 from penstock.tasks.translation.result import Translation
@@ -444,10 +445,10 @@ def test_a_line_is_told_while_others_are_searched(
     def counted(model: InferenceModel) -> Step[DecodingState]:
         step = decoding_step(model)
 
-        def one(tokens: torch.Tensor, before: DecodingState, /) -> StepOutput[DecodingState]:
+        def one(tokens: Ints, before: DecodingState, /, *, top: int) -> StepOutput[DecodingState]:
             nonlocal steps
             steps += 1
-            return step(tokens, before)
+            return step(tokens, before, top=top)
 
         return one
 

@@ -30,7 +30,7 @@ from penstock.nn.products import FixedLinear
 from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import Limits, beam_search, greedy_search
-from penstock.search.step import StepOutput
+from penstock.search.step import Ints, StepOutput
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks import TRANSLATION
 
@@ -153,9 +153,9 @@ class Work:
         step = decoding_step(self._model)
         self.rows = []
 
-        def counted(tokens: Tensor, before: Any, /) -> StepOutput[Any]:
+        def counted(tokens: Ints, before: Any, /, *, top: int) -> StepOutput[Any]:
             self.rows.append(len(tokens))
-            return step(tokens, before)
+            return step(tokens, before, top=top)
 
         state = start_decoding(self._model, self._src, self._lengths)
         if self._search == "greedy":

@@ -1,4 +1,4 @@
-"""A watched beam search as a tree of beginnings, the exact optimum's path among them."""
+"""A traced beam search as a tree of partial hypotheses, with the exact optimum's path."""
 
 from __future__ import annotations
 

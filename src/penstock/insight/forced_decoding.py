@@ -12,6 +12,7 @@ from torch import Tensor
 
 from penstock.insight.inspection import Attention, Choice
 from penstock.nn import Seq2Seq
+from penstock.search.step import Singles
 from penstock.search.top import top_tokens
 from penstock.special_tokens import BOS_ID
 
@@ -21,7 +22,7 @@ CHOICES = 8
 @torch.no_grad()
 def read_output(
     model: Seq2Seq, source: Sequence[int], output: Sequence[int]
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Singles, Tensor | None]:
     """Run the model's own modules over a source and an output.
 
     Args:
@@ -30,15 +31,16 @@ def read_output(
         output: T ids, EOS last.
 
     Returns:
-        Logits (T, V), and attention (H, T, S) or None; on the CPU.
+        Log-probabilities (T, V), and attention (H, T, S) or None; on the CPU.
     """
     device = model.decoder.output.weight.device
     src = torch.tensor([source], device=device)
     tgt_in = torch.tensor([[BOS_ID, *output[:-1]]], device=device)
     memory, state = model.encode(src, torch.tensor([len(source)]))
     features = model.decoder.features(tgt_in, state, memory)
-    logits = model.decoder.output(features.values)[0].float().cpu()
-    return logits, None if features.weights is None else features.weights[0].float().cpu()
+    logits = model.decoder.output(features.values)[0].float()
+    log_probs = torch.log_softmax(logits, -1).cpu().numpy()
+    return log_probs, None if features.weights is None else features.weights[0].float().cpu()
 
 
 def attention_of(weights: Tensor) -> Attention:
@@ -49,7 +51,7 @@ def attention_of(weights: Tensor) -> Attention:
 
 
 def choices_of(
-    log_probs: Tensor, output: Sequence[int], vocabulary: Sequence[str]
+    log_probs: Singles, output: Sequence[int], vocabulary: Sequence[str]
 ) -> list[list[Choice]]:
     """For each place of an output the likeliest tokens, likeliest first, the taken among them.
 

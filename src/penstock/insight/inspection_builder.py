@@ -11,7 +11,7 @@ from penstock.insight.forced_decoding import attention_of, choices_of, read_outp
 from penstock.insight.gates import gates_of
 from penstock.insight.inspection import Inspection, Optimum, Search
 from penstock.insight.target_prefix import prefix_ids
-from penstock.search import Candidate, Hypothesis
+from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.segment_search import Part, limits_of
@@ -26,6 +26,7 @@ def inspect_sentence(
     prefix: Sequence[str] = (),
     exact: bool = False,
     units: bool = False,
+    should_stop: ShouldStop | None = None,
 ) -> Inspection:
     """Translate one sentence by beam search and show how that came about.
 
@@ -38,10 +39,12 @@ def inspect_sentence(
         prefix: target pieces that the translation begins with, as `target_tokens` shows them.
         exact: search for the optimum too, with `options.budget`.
         units: give single units of the gates, not only their mean.
+        should_stop: cancels a search when it returns True.
 
     Raises:
         UsageError: several models, another search than a single beam, a blank or long text, a
             piece that cannot be written.
+        SearchStoppedError: cancelled by `should_stop`.
     """
     options = options or SearchOptions()
     _require_one_beam(translator, options)
@@ -52,14 +55,15 @@ def inspect_sentence(
     limits = limits_of([part], options, config)
     if prefix:
         ids = prefix_ids(prefix, vocabulary, limits.blocked)
-        part = replace(part, demands=replace(part.demands, prefix=ids))
-    steps: list[Sequence[Candidate]] = []
-    (best, *_), translation = translator.search(part, options, watch=steps.append)
-    optimum = _optimum(translator, part, options) if exact else None
+        part = replace(part, constraints=replace(part.constraints, prefix=ids))
+    trace = SearchTrace()
+    (best, *_), translation = translator.search(part, options, trace=trace, should_stop=should_stop)
+    optimum = _optimum(translator, part, options, should_stop) if exact else None
     output = [*best.tokens, EOS_ID]
     target_tokens = [vocabulary[token] for token in output]
     with bundle.evaluating():
-        logits, weights = read_output(model, part.ids[0], output)
+        log_probs, weights = read_output(model, part.ids[0], output)
+        limits.block(log_probs)
         gates = gates_of(
             model,
             part.ids[0],
@@ -81,18 +85,19 @@ def inspect_sentence(
         target_tokens=target_tokens,
         token_log_probabilities=best.token_log_probabilities,
         attention=None if weights is None else attention_of(weights),
-        choices=choices_of(limits.allowed(logits), output, vocabulary),
-        tree=make_tree(steps, best, None if optimum is None else optimum[0], vocabulary),
+        choices=choices_of(log_probs, output, vocabulary),
+        tree=make_tree(trace.steps, best, None if optimum is None else optimum[0], vocabulary),
         exact=None if optimum is None else optimum[1],
         gates=gates,
     )
 
 
 def _optimum(
-    translator: Translator, part: Part, options: SearchOptions
+    translator: Translator, part: Part, options: SearchOptions, should_stop: ShouldStop | None
 ) -> tuple[Hypothesis, Optimum]:
     """The best output under the same ranking and limits, as far as the budget goes."""
-    (best, *_), translation = translator.search(part, options.changed(search="exact", n_best=1))
+    asked = options.changed(search="exact", n_best=1)
+    (best, *_), translation = translator.search(part, asked, should_stop=should_stop)
     assert best.certified is not None
     assert best.bound is not None
     assert best.extended is not None

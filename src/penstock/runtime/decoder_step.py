@@ -1,10 +1,11 @@
-"""The translation model's step: what connects `Seq2Seq` to the searches."""
+"""The step of a translation model in torch: what connects `InferenceModel` to the searches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -12,8 +13,8 @@ from torch.nn.functional import pad
 from penstock.nn import Memory, Seq2Seq, State
 from penstock.nn.products import alike_rows
 from penstock.runtime.torch_engine import InferenceModel, Places
-from penstock.search.cancellation import stop_if_unwanted
-from penstock.search.step import Step, StepOutput
+from penstock.runtime.torch_top import top_tokens
+from penstock.search.step import Ints, Step, StepOutput
 from penstock.special_tokens import BOS_ID, UNK_ID
 
 
@@ -35,12 +36,12 @@ class DecodingState:
     places: Places
     width: int
 
-    def select(self, rows: Tensor) -> DecodingState:
-        """The given rows; memory that no row needs goes when it is half of it or more."""
-        rows = rows.to(self.sentences.device)
-        wanted = pad(rows, (0, alike_rows(len(rows)) - len(rows)))
-        layers = tuple(state.select(wanted) for state in self.layers)
-        sentences, memory = self.sentences.index_select(0, rows), self.memory
+    def select(self, rows: Ints) -> DecodingState:
+        """The given rows; memory that no row needs is dropped when it is half of it or more."""
+        chosen = torch.from_numpy(rows).to(self.sentences.device)
+        padded = pad(chosen, (0, alike_rows(len(rows)) - len(rows)))
+        layers = tuple(state.select(padded) for state in self.layers)
+        sentences, memory = self.sentences.index_select(0, chosen), self.memory
         if len(memory.mask) > 1 and len(rows):
             held = torch.bincount(sentences, minlength=len(memory.mask)) > 0
             needed = held.nonzero()[:, 0]
@@ -82,11 +83,10 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
     """The model's decoder as a step; of a `Seq2Seq` with its weights as they are now."""
     prepared = model if isinstance(model, InferenceModel) else InferenceModel(model)
 
-    def step(tokens: Tensor, before: DecodingState, /) -> StepOutput[DecodingState]:
-        stop_if_unwanted()
-        # a search begins before it has seen the model's device
-        tokens = tokens.to(before.sentences.device)
-        count = len(tokens)
+    @torch.no_grad()
+    def step(last: Ints, before: DecodingState, /, *, top: int) -> StepOutput[DecodingState]:
+        count = len(last)
+        tokens = torch.from_numpy(last).to(before.sentences.device)
         tokens = pad(tokens, (0, alike_rows(count) - count))
         context = None
         if before.memory.keys is None:
@@ -95,8 +95,16 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
         logits, layers, weights = prepared.step(
             tokens, before.layers, before.memory, context, before.places
         )
-        weights = None if weights is None else weights[:count, : before.width]
-        return StepOutput(logits[:count], replace(before, layers=layers), weights)
+        attention = None
+        if weights is not None:
+            attention = weights[:count, : before.width].float().cpu().numpy()
+        log_probs = torch.log_softmax(logits[:count].float(), -1)
+        ids = None
+        if top:
+            log_probs, ids = top_tokens(log_probs, min(top, log_probs.shape[1]))
+            ids = ids.cpu().numpy()
+        after = replace(before, layers=layers)
+        return StepOutput(log_probs.cpu().numpy(), ids, after, attention)
 
     return step
 
@@ -111,7 +119,7 @@ def warm_up(model: InferenceModel, rows: int) -> None:
     for count in sorted({alike_rows(number) for number in range(1, rows + 1)}):
         sources = torch.full((count, 1), UNK_ID, device=model.device)
         state = start_decoding(model, sources, torch.ones(count, dtype=torch.long))
-        step(torch.full((count,), BOS_ID, device=model.device), state)
+        step(np.full(count, BOS_ID), state, top=1)
 
 
 def _places(sentences: Tensor, count: int) -> Places:

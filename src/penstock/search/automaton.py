@@ -1,9 +1,9 @@
 """Required and forbidden phrases as a finite automaton over ids.
 
-A state knows the longest phrase beginning that the output ends with (Aho and Corasick 1975,
+A state holds the longest prefix of a phrase that the output ends with (Aho and Corasick 1975,
 https://doi.org/10.1145/360825.360855) and which required phrases have occurred. For every state
-the fewest tokens that still complete all of them are known, so a search never begins what cannot
-be finished within its length.
+the fewest tokens that still complete all of them are known, so a search never starts a phrase that
+it cannot finish within the length limit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from penstock.errors import UsageError
-from penstock.search.limits import Demands, Phrase
+from penstock.search.limits import Constraints, Phrase
 
 MOST_STATES = 20_000
 _OTHER = -1  # any id that no phrase contains
@@ -23,7 +23,7 @@ class PhraseAutomaton:
     """The phrases of one sentence.
 
     Args:
-        demands: its phrases.
+        constraints: its phrases.
         possible: whether an id can be emitted at all.
         other: whether there is an id that no phrase contains and that can be emitted.
 
@@ -32,18 +32,20 @@ class PhraseAutomaton:
         need: for each state that can be reached and completed, the fewest tokens still needed.
     """
 
-    def __init__(self, demands: Demands, *, possible: frozenset[int], other: bool) -> None:
+    def __init__(self, constraints: Constraints, *, possible: frozenset[int], other: bool) -> None:
         self._trie: list[dict[int, int]] = [{}]
         self._seen: list[int] = [0]  # required phrases that end at the node, as bits
         self._bad: list[bool] = [False]
-        for number, phrase in enumerate(demands.required):
+        for number, phrase in enumerate(constraints.required):
             self._seen[self._insert(phrase)] |= 1 << number
-        for phrase in demands.forbidden:
+        for phrase in constraints.forbidden:
             self._bad[self._insert(phrase)] = True
         self._fall = self._falls()
-        self._complete = (1 << len(demands.required)) - 1
+        self._complete = (1 << len(constraints.required)) - 1
         self.start: State = (0, 0)
-        ids = {token for phrase in (*demands.required, *demands.forbidden) for token in phrase}
+        ids = {
+            token for phrase in (*constraints.required, *constraints.forbidden) for token in phrase
+        }
         self._ids = sorted(ids & possible)
         self._other = other
         self.need = self._needs()

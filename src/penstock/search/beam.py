@@ -1,29 +1,28 @@
-"""Beam search: the best K beginnings kept at every step.
+"""Beam search: the best K partial hypotheses kept at every step.
 
-A beginning that ends keeps its place in the beam, so that a beam of 1 is greedy search and a
-beam that prunes nothing is exhaustive. A sentence is done when no beginning is left alive, or
-when none alive can still beat the hypotheses asked for. Diverse beam search is groups of beams of
-which each is held off the tokens that the groups before it have just taken.
+A finished hypothesis still occupies a slot of its beam, so that a beam of 1 is greedy search and a
+beam that prunes nothing is exhaustive. A sentence is done when no partial hypothesis is left, or
+when none that is left can still beat the finished ones asked for. Diverse beam search divides the
+beam into groups; each group avoids the tokens that earlier groups have taken at the same step.
 
-Where a sentence has phrases that must occur, the places of its beam are shared among beginnings
-that have come equally far with them (Post and Vilar 2018, https://arxiv.org/abs/1804.06609).
+Where a sentence has phrases that must occur, the slots of its beam are shared among hypotheses that
+are equally far with them (Post and Vilar 2018, https://arxiv.org/abs/1804.06609).
 """
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 from penstock.errors import UsageError
-from penstock.search.beam_state import Beginnings
-from penstock.search.hypothesis import Hypothesis, Tell, require_found
+from penstock.search.beam_state import BeamState
+from penstock.search.cancellation import ShouldStop, check_stop
+from penstock.search.hypothesis import Hypothesis, OnResult, require_found
 from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking
-from penstock.search.rules import Rules
 from penstock.search.step import S, Step
-from penstock.search.trace import Watch
+from penstock.search.trace import SearchTrace
 
 
-@torch.no_grad()
 def beam_search(
     step: Step[S],
     state: S,
@@ -35,8 +34,9 @@ def beam_search(
     groups: int = 1,
     diversity: float = 0.0,
     align: bool = False,
-    watch: Watch | None = None,
-    tell: Tell | None = None,
+    trace: SearchTrace | None = None,
+    on_result: OnResult | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> list[list[Hypothesis]]:
     """Search all sentences together.
 
@@ -44,53 +44,47 @@ def beam_search(
         step: the model's step.
         state: of B rows, before BOS.
         limits: special ids, B maximum lengths and what else an output must be.
-        beam_size: K, beginnings kept a sentence.
-        n_best: hypotheses returned a sentence, at most K.
+        beam_size: K, slots per sentence.
+        n_best: hypotheses returned per sentence, at most K.
         ranking: of finished outputs; default: the book's, α = 1.
-        groups: beams that the K places are divided into (Vijayakumar et al. 2018,
+        groups: beams that the K slots are divided into (Vijayakumar et al. 2018,
             https://arxiv.org/abs/1610.02424).
         diversity: what a token costs a group for each time that an earlier group has taken it at
             this step. Reported scores do not contain it.
         align: keep the attention of each step.
-        watch: called once a step with what was compared: the likeliest tokens of each beginning.
-        tell: called with the hypotheses of each sentence as soon as its search is done.
+        trace: filled with what each step compares.
+        on_result: called with the hypotheses of each sentence as soon as its search is done.
+        should_stop: cancels the search when it returns True.
 
     Returns:
         For each of the B sentences up to `n_best` distinct hypotheses, best first.
 
     Raises:
         UsageError: an impossible option, or limits that no output meets.
+        SearchStoppedError: cancelled by `should_stop`.
     """
     if beam_size < 1 or not 1 <= groups <= beam_size or beam_size % groups:
         raise UsageError(
             f"beam_size {beam_size}, groups {groups}: a beam has at least one place, and groups "
             "divide it evenly"
         )
-    ranking = ranking or Ranking()
     count = len(limits.max_lengths)
-    if not count:
-        return []
-    beams: Beginnings | None = None
-    last = torch.full((count,), limits.bos_id)
+    beams = BeamState(
+        limits, ranking or Ranking(), beam_size=beam_size // groups, groups=groups, n_best=n_best,
+        diversity=diversity, align=align, trace=trace,
+    )  # fmt: skip
+    last = np.full(count * groups, limits.bos_id)
     if groups > 1:
-        rows = torch.arange(count).repeat_interleave(groups)
-        state, last = state.select(rows), last[rows]
+        state = state.select(np.repeat(np.arange(count), groups))
     while len(last):
-        output = step(last, state)
-        log_probs = limits.allowed(output.logits)
-        if beams is None:
-            rules = Rules(limits, log_probs.shape[1])
-            beams = Beginnings(
-                rules, ranking, beam_size=beam_size // groups, groups=groups, n_best=n_best,
-                diversity=diversity, align=align, watch=watch,
-            )  # fmt: skip
-        parents, last = beams.advance(log_probs, output.weights)
-        if tell is not None:
+        check_stop(should_stop)
+        output = step(last, state, top=beams.top)
+        parents, last = beams.advance(output.log_probs, output.ids, output.attention)
+        if on_result is not None:
             for sentence in beams.newly_done():
-                tell(sentence, beams.best_of(sentence))
+                on_result(sentence, beams.best_of(sentence))
         if len(last):
             state = output.state.select(parents)
-    assert beams is not None
     found = [beams.best_of(sentence) for sentence in range(count)]
     require_found(found, "beam")
     return found

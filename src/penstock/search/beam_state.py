@@ -1,65 +1,56 @@
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (torch gives some of its methods no types: what comes of them is declared)
-"""The beginnings that a beam search keeps: chosen, extended, ended, traced back at the end.
+"""The partial and finished hypotheses of a beam search.
 
-A beginning is a row of the step's batch. What a step adds (parent, token, log-probability) is kept
-as arrays a step; tokens are read back along the parents only for what has ended.
+A partial hypothesis is a row of the step's batch. What a step adds (parent, token, log-probability)
+is kept in arrays per step; tokens are read back along the parents only for the outputs returned.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from penstock.search.expansion import Expansions, best_of_beams, layout_of
 from penstock.search.hypothesis import Hypothesis
-from penstock.search.ranking import Floats, Ints, Ranking, covered
-from penstock.search.rules import Rules, Track
+from penstock.search.limits import Limits
+from penstock.search.ranking import Ranking, covered
+from penstock.search.rules import ConstraintState, Rules
+from penstock.search.step import Floats, Ints, Singles
 from penstock.search.top import top_tokens
-from penstock.search.trace import Candidate, Watch, fallen_out
+from penstock.search.trace import Candidate, SearchTrace, pruned
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What one step added to the rows that went on, and the attention of all that it had."""
+class _Step(NamedTuple):
+    """What a step added to the rows that went on, and the attention of all rows that it had."""
 
     parents: Ints  # rows of the step before
     tokens: Ints
-    log_probs: Floats
-    weights: Tensor | None  # of the rows that the step was taken from
+    log_probs: Singles
+    attention: Singles | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Beginnings with one more token, (n,) each, a beam's one after another, best first."""
+class _Finished(NamedTuple):
+    """An output, as the step and row that EOS followed."""
 
-    beams: Ints
-    rows: Ints
-    tokens: Ints
-    log_probs: Floats
-    totals: Floats
-
-    def select(self, chosen: NDArray[np.bool_] | Ints) -> _Candidates:
-        return _Candidates(
-            self.beams[chosen],
-            self.rows[chosen],
-            self.tokens[chosen],
-            self.log_probs[chosen],
-            self.totals[chosen],
-        )
+    score: float
+    total: float
+    log_prob: float  # of EOS
+    length: int  # steps before
+    row: int
+    wanted: bool
 
 
-class Beginnings:
-    """The beams of B sentences, `groups` a sentence, each of `beam_size` places."""
+class BeamState:
+    """The beams of B sentences, `groups` per sentence, each of `beam_size` slots.
+
+    A finished hypothesis still occupies a slot.
+    """
 
     def __init__(
         self,
-        rules: Rules,
+        limits: Limits,
         ranking: Ranking,
         *,
         beam_size: int,
@@ -67,278 +58,306 @@ class Beginnings:
         n_best: int,
         diversity: float,
         align: bool,
-        watch: Watch | None = None,
+        trace: SearchTrace | None = None,
     ) -> None:
-        self._rules, self._limits, self._ranking = rules, rules.limits, ranking
+        self._limits, self._ranking = limits, ranking
         self._beam_size, self._groups, self._n_best = beam_size, groups, n_best
-        self._diversity = diversity
+        self._diversity = diversity if groups > 1 else 0.0
         self._align = align
         self._keeps_attention = align or ranking.coverage_penalty > 0
-        self._watch = watch
-        sentences = len(self._limits.max_lengths)
-        self._count = sentences * groups
-        self._max_lengths = np.repeat(np.array(self._limits.max_lengths, dtype=np.int64), groups)
-        self._places = np.full(self._count, beam_size)
-        self._ended: list[list[Hypothesis]] = [[] for _ in range(self._count)]
-        self._worst = np.full(self._count, -np.inf)  # score of the n-th best that has ended
-        self._beams: Ints = np.arange(self._count)  # of the living rows, ascending
-        self._totals: Floats = np.zeros(self._count)
-        self._tracks: list[Track] = [t for t in rules.start() for _ in range(groups)]
+        self._trace = trace
+        count = len(limits.max_lengths) * groups
+        self._max_lengths = np.repeat(np.array(limits.max_lengths, dtype=np.int64), groups)
+        self._slots = np.full(count, beam_size)
+        self._finished: list[list[_Finished]] = [[] for _ in range(count)]
+        self._worst = np.full(count, -np.inf)  # score of the n-th best finished one
+        self._has_worst = False
+        self._beams: Ints = np.arange(count)  # of the rows, ascending
+        self._layout = layout_of(self._beams)
+        self._totals: Floats = np.zeros(count)
+        self._rules: Rules | None = None
+        self._states: list[ConstraintState] = []
         self._steps: list[_Step] = []
-        self._alive = set(range(sentences))
+        self._alive = set(range(len(limits.max_lengths)))
+        self._is_plain = limits.are_plain and not self._diversity and trace is None
+        self._next_limit = min(limits.max_lengths, default=0)
 
-    def advance(self, log_probs: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Choose what each beam goes on with.
+    @property
+    def top(self) -> int:
+        """Candidates that the next step must give per row; 0: all tokens."""
+        if not self._is_plain or len(self._steps) >= self._next_limit:
+            return 0
+        return self._beam_size + len(self._limits.blocked)
+
+    def advance(
+        self, log_probs: Singles, ids: Ints | None, attention: Singles | None
+    ) -> tuple[Ints, Ints]:
+        """Choose the hypotheses that each beam keeps.
 
         Args:
-            log_probs: (N, V) of the living rows.
-            weights: their attention (N, S), or None.
+            log_probs: (N, K) of the rows' candidates, or (N, V); overwritten.
+            ids: (N, K) of the candidates, or None.
+            attention: (N, S), or None.
 
         Returns:
-            For each new row the row that it grew from, and its token; on the device of
-            `log_probs`.
+            For each new row the row that it extends, and its token.
         """
-        at_limit = self._max_lengths[self._beams] == len(self._steps)
-        wanted: list[bool] | None = None
-        if at_limit.any():  # before EOS is all that is left: what the model wanted
-            wanted = (log_probs.argmax(-1) == self._limits.eos_id).tolist()
-        self._rules.restrict(log_probs, self._tracks, at_limit.tolist())
-        chosen = self._choose(log_probs)
+        length = len(self._steps)
+        kept_attention = attention if self._keeps_attention else None
+        wanted: NDArray[np.bool_] | None = None
+        if ids is None:
+            wanted = self._restrict(log_probs)
+            chosen = self._choose(log_probs)
+        else:
+            self._limits.block(log_probs, ids)
+            chosen = self._best(log_probs, ids)
         ending = chosen.tokens == self._limits.eos_id
-        kept_weights = weights if self._keeps_attention else None
-        scores = self._end(chosen.select(ending), at_limit, wanted, kept_weights)
-        going = chosen.select(~ending)
-        alive = ~self._done(going)[going.beams]
-        if self._watch is not None:
-            self._watch(self._compared(log_probs, chosen, ending, alive, scores))
-        going = going.select(alive)
-        if self._tracks:
-            pairs = zip(going.rows.tolist(), going.tokens.tolist(), strict=True)
-            self._tracks = [self._rules.grow(self._tracks[row], token) for row, token in pairs]
-        self._steps.append(_Step(going.rows, going.tokens, going.log_probs, kept_weights))
-        self._beams, self._totals = going.beams, going.totals
-        device = log_probs.device
-        return torch.from_numpy(going.rows).to(device), torch.from_numpy(going.tokens).to(device)
+        scores: list[float] = []
+        going = chosen
+        if np.count_nonzero(ending):
+            scores = self._finish(chosen.select(ending), wanted, kept_attention)
+            going = chosen.select(~ending)
+        alive = self._undecided(going)
+        if self._trace is not None:
+            self._trace.steps.append(self._compared(log_probs, chosen, ending, alive, scores))
+        going = going if alive is None else going.select(alive)
+        if self._states:
+            assert self._rules is not None
+            rows: list[int] = going.rows.tolist()
+            tokens: list[int] = going.tokens.tolist()
+            self._states = [
+                self._rules.extend(self._states[row], token)
+                for row, token in zip(rows, tokens, strict=True)
+            ]
+        self._steps.append(_Step(going.rows, going.tokens, going.log_probs, kept_attention))
+        if len(going.beams) != len(self._beams) or (going.beams != self._beams).any():
+            self._beams = going.beams
+            self._layout = layout_of(going.beams)
+        if length + 1 >= self._next_limit and len(going.beams):
+            self._next_limit = int(self._max_lengths[self._beams].min())
+        self._totals = going.totals
+        return going.rows, going.tokens
 
     def best_of(self, sentence: int) -> list[Hypothesis]:
         """The best hypotheses of a sentence's beams, best first, no output twice."""
         first = sentence * self._groups
-        ended = [h for own in self._ended[first : first + self._groups] for h in own]
+        finished = [f for own in self._finished[first : first + self._groups] for f in own]
         different: dict[tuple[int, ...], Hypothesis] = {}
-        for hypothesis in sorted(ended, key=lambda h: -h.score):
-            different.setdefault(tuple(hypothesis.tokens), hypothesis)
-        return list(different.values())[: self._n_best]
+        for each in sorted(finished, key=lambda f: -f.score):
+            if len(different) < self._n_best:
+                hypothesis = self._hypothesis(each)
+                different.setdefault(tuple(hypothesis.tokens), hypothesis)
+        return list(different.values())
 
     def newly_done(self) -> list[int]:
-        """Sentences that have no living beginning left since this was asked the last time."""
-        alive = set((self._beams // self._groups).tolist())
+        """Sentences whose last partial hypothesis has gone since the last call."""
+        if len(self._layout.beams) == len(self._alive) * self._groups:
+            return []
+        alive = set((self._layout.beams // self._groups).tolist())
         done = sorted(self._alive - alive)
         self._alive = alive
         return done
 
     # choosing
 
-    def _choose(self, log_probs: Tensor) -> _Candidates:
-        """For every beam its best candidates, as many as it has places."""
-        if self._groups == 1 or self._diversity == 0:
+    def _restrict(self, log_probs: Singles) -> NDArray[np.bool_] | None:
+        """Set what must not follow to -inf.
+
+        Returns:
+            For each row whether its hypothesis, if it ends here, does so by the model's choice;
+            None: all do.
+        """
+        self._limits.block(log_probs)
+        if self._rules is None:
+            self._rules = Rules(self._limits, log_probs.shape[1])
+            self._states = [s for s in self._rules.start() for _ in range(self._groups)]
+        at_limit = self._max_lengths[self._beams] == len(self._steps)
+        wanted = None
+        if at_limit.any():  # before EOS is all that is left
+            wanted = ~at_limit | (log_probs.argmax(-1) == self._limits.eos_id)
+        self._rules.restrict(log_probs, self._states, at_limit)
+        return wanted
+
+    def _best(self, log_probs: Singles, ids: Ints) -> Expansions:
+        layout, slots = self._layout, self._slots[self._layout.beams]
+        most = self._beam_size
+        return best_of_beams(layout, self._totals, log_probs, ids, slots, most=most)
+
+    def _choose(self, log_probs: Singles) -> Expansions:
+        """For every beam its best expansions, as many as it has slots; from all tokens (N, V)."""
+        if not self._diversity:
             return self._fill(log_probs, np.arange(len(self._beams)), None)
-        taken = np.zeros((self._count // self._groups, log_probs.shape[1]), dtype=np.float32)
-        parts: list[_Candidates] = []
+        sentences = len(self._limits.max_lengths)
+        taken = np.zeros((sentences, log_probs.shape[1]), dtype=np.float32)
+        found: list[Expansions] = []
         for group in range(self._groups):
             rows = np.flatnonzero(self._beams % self._groups == group)
-            sentences = self._beams[rows] // self._groups
-            cost = torch.from_numpy(taken[sentences] * self._diversity).to(log_probs.device)
-            part = self._fill(log_probs[torch.from_numpy(rows)], rows, cost)
-            np.add.at(taken, (part.beams // self._groups, part.tokens), 1)
-            parts.append(part)
-        order = np.argsort(np.concatenate([part.beams for part in parts]), kind="stable")
-        joined = [np.concatenate(c) for c in zip(*map(_columns, parts), strict=True)]
-        return _Candidates(*joined).select(order)
+            cost = taken[self._beams[rows] // self._groups] * self._diversity
+            own = self._fill(log_probs[rows], rows, cost)
+            np.add.at(taken, (own.beams // self._groups, own.tokens), 1)
+            found.append(own)
+        joined = Expansions.concatenate(found)
+        return joined.select(joined.beams.argsort(kind="stable"))
 
-    def _fill(self, log_probs: Tensor, rows: Ints, cost: Tensor | None) -> _Candidates:
-        """The best candidates of the beams that the given rows belong to.
+    def _fill(self, log_probs: Singles, rows: Ints, cost: Singles | None) -> Expansions:
+        """The best expansions of the beams that some rows belong to.
 
         Args:
             log_probs: (n, V) of these rows.
             rows: (n,) their numbers.
-            cost: (n, V) what the choice, and only it, takes off each token; None: nothing.
+            cost: (n, V) what a token costs in the choice, and only there; None: nothing.
         """
-        width = min(self._beam_size, log_probs.shape[1])
-        if cost is None:
-            values, ids = top_tokens(log_probs, width)
-            ranked = true = values.cpu().numpy().astype(np.float64)  # (n, W)
-        else:
-            values, ids = top_tokens(log_probs - cost, width)
-            ranked = values.cpu().numpy().astype(np.float64)
-            true = log_probs.gather(1, ids).cpu().numpy().astype(np.float64)
-        tokens: Ints = ids.cpu().numpy()
-        beams, totals = self._beams[rows], self._totals[rows]
-        sums = ranked + totals[:, None]
-        # each beam's candidates side by side, padded to the largest beam
-        active, first, counts = np.unique(beams, return_index=True, return_counts=True)
-        most = int(counts.max(initial=1))
-        which = np.repeat(np.arange(len(active)), counts)
-        place = np.arange(len(rows)) - first[which]
-        table = np.full((len(active), most, width), -np.inf)
-        table[which, place] = sums
-        flat = table.reshape(len(active), most * width)
-        # stable: of equal totals the earlier row first, then the likelier token
-        order = np.argsort(-flat, axis=1, kind="stable")[:, : self._beam_size]
-        beam, rank = np.nonzero(
-            (np.take_along_axis(flat, order, 1) > -np.inf)
-            & (np.arange(order.shape[1]) < self._places[active][:, None])
-        )
-        picked = order[beam, rank]
-        row, choice = first[beam] + picked // width, picked % width
-        chosen = _Candidates(
-            active[beam],
-            rows[row],
-            tokens[row, choice],
-            true[row, choice],
-            true[row, choice] + totals[row],
-        )
-        for beam_number in active.tolist():
-            if self._rules.has_required(beam_number // self._groups):
-                chosen = self._share(chosen, beam_number, log_probs, rows, cost)
+        ranked = log_probs if cost is None else log_probs - cost
+        values, ids = top_tokens(ranked, min(self._beam_size, log_probs.shape[1]))
+        own = values if cost is None else np.take_along_axis(log_probs, ids, 1)
+        layout = layout_of(self._beams[rows])
+        chosen = best_of_beams(
+            layout, self._totals[rows], own, ids, self._slots[layout.beams],
+            most=self._beam_size, ranked_by=values,
+        )  # fmt: skip
+        chosen = chosen._replace(rows=rows[chosen.rows])
+        assert self._rules is not None
+        for beam in layout.beams.tolist():
+            if self._rules.has_required(beam // self._groups):
+                shared = self._share(beam, log_probs, ranked, rows)
+                before, behind = chosen.beams < beam, chosen.beams > beam
+                chosen = Expansions.concatenate(
+                    [chosen.select(before), shared, chosen.select(behind)]
+                )
         return chosen
 
-    def _share(
-        self,
-        chosen: _Candidates,
-        beam: int,
-        log_probs: Tensor,
-        rows: Ints,
-        cost: Tensor | None,
-    ) -> _Candidates:
-        """Choose one beam's candidates anew, turn about among those equally far with phrases."""
+    def _share(self, beam: int, log_probs: Singles, ranked: Singles, rows: Ints) -> Expansions:
+        """Share a beam's slots among hypotheses that are equally far with their phrases."""
+        assert self._rules is not None
         found: list[tuple[float, int, int, int, float]] = []
         for i in np.flatnonzero(self._beams[rows] == beam).tolist():
             row = int(rows[i])
-            track = self._tracks[row]
-            ranked = log_probs[i] if cost is None else log_probs[i] - cost[i]
-            ids = top_tokens(ranked[None], min(self._beam_size, len(ranked)))[1][0].tolist()
-            for token in dict.fromkeys([*ids, *self._rules.advancing(track)]):
+            state = self._states[row]
+            ids = top_tokens(ranked[i : i + 1], min(self._beam_size, ranked.shape[1]))[1][0]
+            for token in dict.fromkeys([*ids.tolist(), *self._rules.advancing(state)]):
                 value = float(log_probs[i, token])
-                if value == -math.inf:
+                if value == -np.inf:
                     continue
-                needed = self._rules.needed_after(track, token)
-                found.append((float(ranked[token]) + self._totals[row], row, token, needed, value))
+                needed = self._rules.needed_after(state, token)
+                rank = float(ranked[i, token]) + float(self._totals[row])
+                found.append((rank, row, token, needed, value))
         found.sort(key=lambda c: (-c[0], c[1], c[2]))
         banks: dict[int, list[tuple[float, int, int, int, float]]] = {}
         for candidate in found:
-            # a single place follows probability, as greedy search does
+            # a single slot follows probability, as greedy search does
             banks.setdefault(candidate[3] if self._beam_size > 1 else 0, []).append(candidate)
-        places = int(self._places[beam])
+        slots = int(self._slots[beam])
         order = [banks[needed] for needed in sorted(banks)]  # the furthest first
-        turns = [bank[i] for i in range(places) for bank in order if i < len(bank)]
-        turns = sorted(turns[:places], key=lambda c: (-c[0], c[1], c[2]))
-        own = _Candidates(
+        turns = [bank[i] for i in range(slots) for bank in order if i < len(bank)]
+        turns = sorted(turns[:slots], key=lambda c: (-c[0], c[1], c[2]))
+        chosen = np.array([c[1] for c in turns], dtype=np.int64)
+        added = np.array([c[4] for c in turns], dtype=np.float32)
+        return Expansions(
             np.full(len(turns), beam),
-            np.array([c[1] for c in turns], dtype=np.int64),
+            chosen,
             np.array([c[2] for c in turns], dtype=np.int64),
-            np.array([c[4] for c in turns]),
-            np.array([c[4] + self._totals[c[1]] for c in turns]),
+            added,
+            self._totals[chosen] + added,
         )
-        others = [chosen.select(chosen.beams < beam), own, chosen.select(chosen.beams > beam)]
-        return _Candidates(*(np.concatenate(c) for c in zip(*map(_columns, others), strict=True)))
 
-    # ending
+    # finishing
 
-    def _end(
-        self,
-        ending: _Candidates,
-        at_limit: NDArray[np.bool_],
-        wanted: list[bool] | None,
-        weights: Tensor | None,
+    def _finish(
+        self, ending: Expansions, wanted: NDArray[np.bool_] | None, attention: Singles | None
     ) -> list[float]:
-        """Keep what has ended; it keeps its place in the beam. Returns its scores."""
-        length = len(self._steps) + 1
-        scores = self._ranking.scores(ending.totals, length)
-        final: list[float] = []
-        for i, (beam, row) in enumerate(
-            zip(ending.beams.tolist(), ending.rows.tolist(), strict=True)
+        """Keep the finished hypotheses; returns their scores."""
+        steps = len(self._steps)
+        scores: list[float] = self._ranking.scores(ending.totals, steps + 1).tolist()
+        beams: list[int] = ending.beams.tolist()
+        rows: list[int] = ending.rows.tolist()
+        log_probs: list[float] = ending.log_probs.tolist()
+        totals: list[float] = ending.totals.tolist()
+        for i, (beam, row, log_prob, total) in enumerate(
+            zip(beams, rows, log_probs, totals, strict=True)
         ):
-            tokens, log_probs, attention = self._trace(row, weights)
-            total, score = float(ending.totals[i]), float(scores[i])
             if self._ranking.coverage_penalty > 0 and attention is not None:
+                read = self._attention(steps, row, attention)
                 source_length = self._limits.source_length(beam // self._groups)
-                score = self._ranking.score(total, length, covered(attention, source_length))
-            final.append(score)
-            # the step that emitted EOS is no token's
-            aligned = attention[:-1] if self._align and tokens and attention is not None else None
-            own = self._ended[beam]
-            own.append(
-                Hypothesis(
-                    tokens=tokens,
-                    score=score,
-                    log_probability=total,
-                    token_log_probabilities=[*log_probs, float(ending.log_probs[i])],
-                    finished=wanted is None or not at_limit[row] or wanted[row],
-                    alignment=aligned,
-                )
-            )
-            self._places[beam] -= 1
+                scores[i] = self._ranking.score(total, steps + 1, covered(read, source_length))
+            own = self._finished[beam]
+            by_choice = wanted is None or bool(wanted[row])
+            own.append(_Finished(scores[i], total, log_prob, steps, row, by_choice))
+            self._slots[beam] -= 1
             if len(own) >= self._n_best:
-                kept = sorted((h.score for h in own), reverse=True)
-                self._worst[beam] = kept[self._n_best - 1]
-        return final
+                self._worst[beam] = sorted((f.score for f in own), reverse=True)[self._n_best - 1]
+                self._has_worst = True
+        return scores
 
-    def _done(self, going: _Candidates) -> NDArray[np.bool_]:
-        """For each beam whether nothing alive can enter its best."""
-        bounds = self._ranking.bounds(
-            going.totals, len(self._steps) + 1, self._max_lengths[going.beams]
-        )
-        best = np.full(self._count, -np.inf)
-        np.maximum.at(best, going.beams, bounds)
-        return self._worst >= best
+    def _undecided(self, going: Expansions) -> NDArray[np.bool_] | None:
+        """For each hypothesis whether its beam can still improve; None: all can."""
+        if not self._has_worst or not len(going.beams):
+            return None
+        beams = going.beams
+        limits = self._max_lengths[beams]
+        bounds = self._ranking.bounds(going.totals, len(self._steps) + 1, limits)
+        best = np.full(len(self._worst), -np.inf)
+        np.maximum.at(best, beams, bounds)
+        return (self._worst < best)[beams]
 
     def _compared(
         self,
-        log_probs: Tensor,
-        chosen: _Candidates,
+        log_probs: Singles,
+        chosen: Expansions,
         ending: NDArray[np.bool_],
-        alive: NDArray[np.bool_],
+        alive: NDArray[np.bool_] | None,
         scores: Sequence[float],
     ) -> list[Candidate]:
-        """All candidates of a step, for who watches.
+        """All candidates of a step.
 
         Args:
             log_probs: (N, V) as the choice saw them.
-            chosen: what has a place in a beam.
-            ending: for each of these whether it ends.
-            alive: for each that does not end whether the next step extends it.
-            scores: of those that end.
+            chosen: what has a slot in a beam.
+            ending: for each of these whether it is finished.
+            alive: for each that is not whether the next step extends it; None: all.
+            scores: of the finished ones.
         """
         became: list[int | None] = [None] * len(ending)
-        for row, place in enumerate(np.flatnonzero(~ending)[alive].tolist()):
-            became[place] = row
-        ended: list[float | None] = [None] * len(ending)
-        for place, score in zip(np.flatnonzero(ending).tolist(), scores, strict=True):
-            ended[place] = score
-        fields = (chosen.beams // self._groups, *_columns(chosen)[1:])
-        columns = [*(column.tolist() for column in fields), became, ended]
+        going = np.flatnonzero(~ending)
+        for row, index in enumerate((going if alive is None else going[alive]).tolist()):
+            became[index] = row
+        finished: list[float | None] = [None] * len(ending)
+        for index, score in zip(np.flatnonzero(ending).tolist(), scores, strict=True):
+            finished[index] = score
+        fields = (chosen.beams // self._groups, *chosen[1:])
+        columns = [*(column.tolist() for column in fields), became, finished]
         found = [Candidate(*values) for values in zip(*columns, strict=True)]
         sentences: list[int] = (self._beams // self._groups).tolist()
         totals: list[float] = self._totals.tolist()
-        return found + fallen_out(log_probs, sentences, totals, found, count=self._beam_size)
+        return found + pruned(log_probs, sentences, totals, found, count=self._beam_size)
 
-    def _trace(
-        self, row: int, weights: Tensor | None
-    ) -> tuple[list[int], list[float], Tensor | None]:
-        """Tokens, log-probabilities and attention of a row's whole past, EOS's step last."""
+    def _hypothesis(self, finished: _Finished) -> Hypothesis:
         tokens: list[int] = []
-        log_probs: list[float] = []
-        attention = [] if weights is None else [weights[row]]
-        for step in reversed(self._steps):
+        log_probs = [finished.log_prob]
+        row = finished.row
+        for step in reversed(self._steps[: finished.length]):
             tokens.append(int(step.tokens[row]))
             log_probs.append(float(step.log_probs[row]))
             row = int(step.parents[row])
-            if step.weights is not None:
-                attention.append(step.weights[row])
-        stacked = torch.stack(attention[::-1]) if attention else None
-        return tokens[::-1], log_probs[::-1], stacked
+        alignment: Singles | None = None
+        if self._align and tokens:
+            last = self._steps[finished.length - 1]
+            parent = int(last.parents[finished.row])
+            if last.attention is not None:  # the step that emitted EOS belongs to no token
+                alignment = self._attention(finished.length - 1, parent, last.attention)
+        return Hypothesis(
+            tokens=tokens[::-1],
+            score=finished.score,
+            log_probability=finished.total,
+            token_log_probabilities=log_probs[::-1],
+            finished=finished.wanted,
+            alignment=alignment,
+        )
 
-
-def _columns(candidates: _Candidates) -> tuple[Ints, Ints, Ints, Floats, Floats]:
-    c = candidates
-    return c.beams, c.rows, c.tokens, c.log_probs, c.totals
+    def _attention(self, step: int, row: int, attention: Singles) -> Singles:
+        """Attention (T, S) of a row's steps, up to one with the given attention."""
+        rows = [attention[row]]
+        for before in reversed(self._steps[:step]):
+            row = int(before.parents[row])
+            assert before.attention is not None
+            rows.append(before.attention[row])
+        return np.stack(rows[::-1])

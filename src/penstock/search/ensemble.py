@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.errors import UsageError
-from penstock.search.step import Step, StepOutput
+from penstock.search.step import Ints, Singles, Step, StepOutput
+from penstock.search.top import top_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class EnsembleState:
 
     states: tuple[Any, ...]
 
-    def select(self, rows: Tensor) -> EnsembleState:
+    def select(self, rows: Ints) -> EnsembleState:
         """The given rows of each."""
         return EnsembleState(tuple(state.select(rows) for state in self.states))
 
@@ -38,39 +37,42 @@ def ensemble_step(steps: Sequence[Step[Any]], weights: Sequence[float]) -> Step[
     """The step of several models with one vocabulary.
 
     Args:
-        steps: one a model.
-        weights: one a model, above 0, summing to 1 (see `shares`).
+        steps: one per model.
+        weights: one per model, above 0, summing to 1 (see `shares`).
 
     Returns:
-        A step whose logits are log-probabilities. Its attention is the first model's: sources may
-        be cut into other pieces for the others.
+        A step whose attention is the first model's: the others may split sources differently.
     """
 
-    def step(tokens: Tensor, before: EnsembleState, /) -> StepOutput[EnsembleState]:
-        outputs = [one(tokens, state) for one, state in zip(steps, before.states, strict=True)]
-        mixed = mix([output.logits for output in outputs], weights)
+    def step(tokens: Ints, before: EnsembleState, /, *, top: int) -> StepOutput[EnsembleState]:
+        outputs = [
+            one(tokens, state, top=0) for one, state in zip(steps, before.states, strict=True)
+        ]
+        log_probs = mix([output.log_probs for output in outputs], weights)
         after = EnsembleState(tuple(output.state for output in outputs))
-        return StepOutput(mixed, after, outputs[0].weights)
+        if not top:
+            return StepOutput(log_probs, None, after, outputs[0].attention)
+        best, ids = top_tokens(log_probs, min(top, log_probs.shape[1]))
+        return StepOutput(best, ids, after, outputs[0].attention)
 
     return step
 
 
-def mix(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Log of the weighted mean of probabilities, (…, V), from logits of that shape."""
-    if len(logits) == 1:
-        return logits[0]
-    every = [
-        torch.log_softmax(one.float(), -1) + math.log(weight)
-        for one, weight in zip(logits, weights, strict=True)
-    ]
-    return torch.logsumexp(torch.stack(every), 0)
+def mix(log_probs: Sequence[Singles], weights: Sequence[float]) -> Singles:
+    """Log of the weighted mean of probabilities, (…, V), from log-probabilities of that shape."""
+    if len(log_probs) == 1:
+        return log_probs[0]
+    every = np.stack(log_probs)
+    every += np.log(np.array(weights, dtype=np.float32)).reshape(-1, *(1,) * log_probs[0].ndim)
+    greatest = every.max(0)
+    return np.log(np.exp(every - greatest).sum(0)) + greatest
 
 
 def shares(weights: Sequence[float] | None, count: int) -> list[float]:
     """Weights of `count` models, summing to 1; equal ones when None is given.
 
     Raises:
-        UsageError: not one weight a model, or one whose share might not be a number.
+        UsageError: not one weight per model, or one whose share might not be a number.
     """
     given = [1.0] * count if weights is None else list(weights)
     if len(given) != count:

@@ -1,12 +1,10 @@
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (torch gives some of its methods no types: what comes of them is declared)
 """Exact search: the best output there is, by branch and bound.
 
-Best first: the beginning that can still reach the highest score is extended next. Beam search
-gives a first output; what cannot beat it is never looked at (Stahlberg and Byrne 2019,
-https://arxiv.org/abs/1908.10090, do so depth first). When no beginning is left that could score
-higher, the best output is certified. When the budget ends before, the best found is returned with
-the bound on what could have been missed.
+Best first: the partial hypothesis that can still reach the highest score is extended next. Beam
+search gives a first output; what cannot beat it is never looked at (Stahlberg and Byrne 2019,
+https://arxiv.org/abs/1908.10090, do so depth first). When no partial hypothesis is left that could
+score higher, the best output is certified. When the budget runs out first, the best found is
+returned with a bound on what could have been missed.
 
 The bounds (`Ranking.bounds`) use only that a probability is at most 1 and a length at most the
 limit: for normalised scores they are loose, and few sentences are certified.
@@ -23,38 +21,37 @@ from itertools import count
 from typing import Generic
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from penstock.errors import UsageError
 from penstock.search.beam import beam_search
+from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.search.hypothesis import Hypothesis
 from penstock.search.limits import Limits
-from penstock.search.ranking import Floats, Ints, Ranking, covered
-from penstock.search.rules import Rules, Track
-from penstock.search.step import J, Step
+from penstock.search.ranking import Ranking, covered
+from penstock.search.rules import ConstraintState, Rules
+from penstock.search.step import Floats, Ints, J, Singles, Step
 
-_MOST_CHILDREN = 1024  # kept a beginning; what falls away enters the bound
+_MOST_CHILDREN = 1024  # kept per partial hypothesis; what is dropped enters the bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block(Generic[J]):
-    """The states after beginnings that were extended in one step, and that step's attention."""
+    """The states after hypotheses that were extended in one step, and that step's attention."""
 
     state: J
-    weights: Tensor | None
+    attention: Singles | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Node(Generic[J]):
-    """A beginning that has been extended.
+    """A partial hypothesis that has been extended.
 
     Attributes:
-        parent, token, log_prob: the beginning that it grew from, and by what.
+        parent, token, log_prob: the hypothesis that it extends, and by what.
         total: its log-probability.
         length: its tokens.
         block, row: where the state after it is.
-        track: what the rules know of it.
+        constraints: how far it has come with its constraints; None where the limits are plain.
         tokens, log_probs, bounds: its children, best first.
     """
 
@@ -65,13 +62,12 @@ class _Node(Generic[J]):
     length: int
     block: _Block[J]
     row: int
-    track: Track | None
+    constraints: ConstraintState | None
     tokens: Ints
     log_probs: Floats
     bounds: Floats
 
 
-@torch.no_grad()
 def exact_search(
     step: Step[J],
     state: J,
@@ -83,6 +79,7 @@ def exact_search(
     batch: int = 16,
     beam_size: int = 5,
     align: bool = False,
+    should_stop: ShouldStop | None = None,
 ) -> list[list[Hypothesis]]:
     """Find each sentence's best outputs, or prove how far off the best found can be.
 
@@ -90,12 +87,13 @@ def exact_search(
         step: the model's step.
         state: of B rows, before BOS.
         limits: special ids, B maximum lengths and what else an output must be.
-        n_best: hypotheses returned a sentence.
+        n_best: hypotheses returned per sentence.
         ranking: of finished outputs; default: the book's, α = 1.
-        budget: the most beginnings extended a sentence, beam search not counted.
-        batch: beginnings extended together; the result does not depend on it where it is certified.
+        budget: the most partial hypotheses extended per sentence, beam search not counted.
+        batch: hypotheses extended together; a certified result does not depend on it.
         beam_size: of the beam search that goes before; at least `n_best`.
         align: keep the attention of each step.
+        should_stop: cancels the search when it returns True.
 
     Returns:
         For each of the B sentences up to `n_best` distinct hypotheses, best first. All are
@@ -103,6 +101,7 @@ def exact_search(
 
     Raises:
         UsageError: an impossible option, or limits that no output meets.
+        SearchStoppedError: cancelled by `should_stop`.
     """
     if budget < 1 or batch < 1:
         raise UsageError(f"exact search: budget {budget} and batch {batch} must be at least 1")
@@ -112,14 +111,15 @@ def exact_search(
         return []
     first = beam_search(
         step, state, limits, beam_size=max(beam_size, n_best), n_best=n_best, ranking=ranking,
-        align=align,
+        align=align, should_stop=should_stop,
     )  # fmt: skip
     found: list[list[Hypothesis]] = []
     for sentence in range(count):
         search = _Search(
-            step, limits, sentence, first[sentence], ranking, n_best=n_best, align=align
-        )
-        search.run(state.select(torch.tensor([sentence])), budget=budget, batch=batch)
+            step, limits, sentence, first[sentence], ranking, n_best=n_best, align=align,
+            should_stop=should_stop,
+        )  # fmt: skip
+        search.run(state.select(np.array([sentence])), budget=budget, batch=batch)
         found.append(search.result())
     return found
 
@@ -137,23 +137,25 @@ class _Search(Generic[J]):
         *,
         n_best: int,
         align: bool,
+        should_stop: ShouldStop | None,
     ) -> None:
         self._step, self._limits, self._sentence, self._ranking = step, limits, sentence, ranking
         self._max_length = limits.max_lengths[sentence]
         self._n_best, self._align = n_best, align
-        self._watch = align or ranking.coverage_penalty > 0
+        self._should_stop = should_stop
+        self._keeps_attention = align or ranking.coverage_penalty > 0
         self._best = {tuple(h.tokens): h for h in first}
         self._rules: Rules | None = None
-        self._used = 0  # beginnings extended
+        self._used = 0  # hypotheses extended
         self._lost = -math.inf  # the bound of what was not kept
-        # (-bound, order, beginning, number of its child)
+        # (-bound, order, hypothesis, number of its child)
         self._frontier: list[tuple[float, int, _Node[J], int]] = []
         self._order = count()
         self._worst = self._score_to_beat()
 
     def run(self, state: J, *, budget: int, batch: int) -> None:
-        """Extend beginnings until nothing can be better, or the budget is used."""
-        last = torch.tensor([self._limits.bos_id])
+        """Extend hypotheses until nothing can be better, or the budget is used."""
+        last = np.array([self._limits.bos_id])
         self._extend(state, last, [(None, self._limits.bos_id, 0.0)])
         while self._used < budget and self._frontier and -self._frontier[0][0] > self._worst:
             grown = self._pop(min(batch, budget - self._used))
@@ -161,11 +163,11 @@ class _Search(Generic[J]):
             for node, child in grown:
                 parents[node.block].append((node, child))
             states = [
-                block.state.select(torch.tensor([node.row for node, _ in own]))
+                block.state.select(np.array([node.row for node, _ in own]))
                 for block, own in parents.items()
             ]
             ordered = [pair for own in parents.values() for pair in own]
-            last = torch.tensor([int(node.tokens[child]) for node, child in ordered])
+            last = np.array([int(node.tokens[child]) for node, child in ordered])
             before = states[0].join(states[1:]) if len(states) > 1 else states[0]
             self._extend(
                 before,
@@ -182,7 +184,7 @@ class _Search(Generic[J]):
         return [replace(h, certified=certified, bound=bound, extended=self._used) for h in ranked]
 
     def _pop(self, most: int) -> list[tuple[_Node[J], int]]:
-        """The most promising beginnings not yet extended, as children of those that were."""
+        """The most promising hypotheses not yet extended, as children of those that were."""
         popped: list[tuple[_Node[J], int]] = []
         while len(popped) < most and self._frontier and -self._frontier[0][0] > self._worst:
             _, _, node, child = heapq.heappop(self._frontier)
@@ -196,43 +198,43 @@ class _Search(Generic[J]):
             heapq.heappush(self._frontier, entry)
 
     def _extend(
-        self, state: J, last: Tensor, grown: Sequence[tuple[_Node[J] | None, int, float]]
+        self, state: J, last: Ints, grown: Sequence[tuple[_Node[J] | None, int, float]]
     ) -> None:
-        """Take one step from some beginnings: end each, and rank its children."""
+        """Take one step from some hypotheses: finish each, and rank its children."""
+        check_stop(self._should_stop)
         self._used += len(grown)
-        output = self._step(last, state)
-        log_probs = self._limits.allowed(output.logits)
+        output = self._step(last, state, top=0)
+        log_probs = output.log_probs
+        self._limits.block(log_probs)
         if self._rules is None:
             self._rules = Rules(self._limits, log_probs.shape[1])
         rules = self._rules
-        tracks = [self._track(parent, token) for parent, token, _ in grown]
+        states = [self._constraints(parent, token) for parent, token, _ in grown]
         lengths = [0 if parent is None else parent.length + 1 for parent, _, _ in grown]
         at_limit = [length == self._max_length for length in lengths]
         wanted: list[int] = log_probs.argmax(-1).tolist()
-        rules.restrict(log_probs, [track for track in tracks if track is not None], at_limit)
-        weights = output.weights if self._watch else None
-        block = _Block(output.state, weights)
+        rules.restrict(log_probs, [s for s in states if s is not None], at_limit)
+        block = _Block(output.state, output.attention if self._keeps_attention else None)
         eos = self._limits.eos_id
-        table = log_probs.cpu().numpy()
         for row, (parent, token, log_prob) in enumerate(grown):
             total = log_prob if parent is None else parent.total + log_prob
             length = lengths[row]
-            values = table[row].astype(np.float64)
+            values = log_probs[row].astype(np.float64)
             ending, values[eos] = float(values[eos]), -np.inf
-            node = self._node(parent, token, log_prob, total, block, row, tracks[row], values)
+            node = self._node(parent, token, log_prob, total, block, row, states[row], values)
             if ending > -math.inf:
                 free = length < self._max_length or wanted[row] == eos
                 self._offer(node, ending, finished=free)
             self._push(node, 0)
 
-    def _track(self, parent: _Node[J] | None, token: int) -> Track | None:
+    def _constraints(self, parent: _Node[J] | None, token: int) -> ConstraintState | None:
         assert self._rules is not None
         if self._rules.are_plain:
             return None
         if parent is None:
             return self._rules.start()[self._sentence]
-        assert parent.track is not None
-        return self._rules.grow(parent.track, token)
+        assert parent.constraints is not None
+        return self._rules.extend(parent.constraints, token)
 
     def _node(
         self,
@@ -242,10 +244,10 @@ class _Search(Generic[J]):
         total: float,
         block: _Block[J],
         row: int,
-        track: Track | None,
+        constraints: ConstraintState | None,
         values: Floats,
     ) -> _Node[J]:
-        """The beginning with its children that can still be among the best."""
+        """The extended hypothesis with its children that can still be among the best."""
         length = 0 if parent is None else parent.length + 1
         possible = np.flatnonzero(values > -np.inf)
         limits = np.full(len(possible), self._max_length)
@@ -258,12 +260,12 @@ class _Search(Generic[J]):
             order = order[:_MOST_CHILDREN]
         tokens = possible[order]
         return _Node(
-            parent, token, log_prob, total, length, block, row, track,
+            parent, token, log_prob, total, length, block, row, constraints,
             tokens, values[tokens], bounds[order],
         )  # fmt: skip
 
     def _offer(self, node: _Node[J], ending: float, *, finished: bool) -> None:
-        """End a beginning, and keep it if it is among the best."""
+        """Finish a hypothesis, and keep it if it is among the best."""
         total, length = node.total + ending, node.length + 1
         score = self._ranking.score(total, length)
         if score <= self._worst:  # coverage only takes away
@@ -290,18 +292,18 @@ class _Search(Generic[J]):
         return ranked[-1].score if len(ranked) == self._n_best else -math.inf
 
 
-def _trace(node: _Node[J]) -> tuple[list[int], list[float], Tensor | None]:
-    """Tokens, log-probabilities and attention of a beginning, the step after it last."""
+def _trace(node: _Node[J]) -> tuple[list[int], list[float], Singles | None]:
+    """Tokens, log-probabilities and attention of a hypothesis, the step after it last."""
     tokens: list[int] = []
     log_probs: list[float] = []
-    attention: list[Tensor] = []
+    attention: list[Singles] = []
     at: _Node[J] | None = node
     while at is not None:
-        if at.block.weights is not None:
-            attention.append(at.block.weights[at.row])
+        if at.block.attention is not None:
+            attention.append(at.block.attention[at.row])
         if at.parent is not None:
             tokens.append(at.token)
             log_probs.append(at.log_prob)
         at = at.parent
-    stacked = torch.stack(attention[::-1]) if attention else None
+    stacked = np.stack(attention[::-1]) if attention else None
     return tokens[::-1], log_probs[::-1], stacked

@@ -1,5 +1,3 @@
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (torch gives some of its methods no types: what comes of them is declared)
 """Exhaustive search: every output there is, for small vocabularies and lengths.
 
 It is what other searches are tested against, and the definition of what they look for.
@@ -7,75 +5,73 @@ It is what other searches are tested against, and the definition of what they lo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.errors import UsageError
+from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.search.hypothesis import Hypothesis, require_found
 from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking, covered
-from penstock.search.rules import Rules, Track
-from penstock.search.step import S, Step
+from penstock.search.rules import ConstraintState, Rules
+from penstock.search.step import Ints, S, Singles, Step
 
-_ROWS = 4096  # stepped together: bounds the memory that logits take
+_ROWS = 4096  # stepped together: bounds the memory that log-probabilities take
 
 
 @dataclass(frozen=True, slots=True)
-class _Beginnings:
-    """N beginnings of T tokens each.
+class _Block:
+    """N partial hypotheses of T tokens each.
 
     Attributes:
         sentences: (N,) which sentence each belongs to.
         tokens, log_probs: (N, T).
-        weights: (N, T, S) attention of the steps, or None.
-        tracks: what the rules know of each; empty where the limits are plain.
+        attention: (N, T, S) of the steps, or None.
+        constraints: how far each has come with them; empty where the limits are plain.
     """
 
-    sentences: Tensor
-    tokens: Tensor
-    log_probs: Tensor
-    weights: Tensor | None
-    tracks: list[Track]
+    sentences: Ints
+    tokens: Ints
+    log_probs: Singles
+    attention: Singles | None
+    constraints: list[ConstraintState]
 
-    def grow(
+    def extend(
         self,
-        rows: Tensor,
-        tokens: Tensor,
-        log_probs: Tensor,
-        weights: Tensor | None,
-        tracks: list[Track],
-    ) -> _Beginnings:
+        rows: Ints,
+        tokens: Ints,
+        log_probs: Singles,
+        attention: Singles | None,
+        constraints: list[ConstraintState],
+    ) -> _Block:
         """The given rows, each with one more token."""
-        more = None
-        if weights is not None:
-            before = weights.new_zeros(len(rows), 0, weights.shape[1])
-            before = before if self.weights is None else self.weights[rows]
-            more = torch.cat([before, weights[rows, None]], 1)
-        return _Beginnings(
+        longer = None
+        if attention is not None:
+            before = np.zeros((len(rows), 0, attention.shape[1]), dtype=np.float32)
+            before = before if self.attention is None else self.attention[rows]
+            longer = np.concatenate([before, attention[rows, None]], 1)
+        return _Block(
             self.sentences[rows],
-            torch.cat([self.tokens[rows], tokens[:, None]], 1),
-            torch.cat([self.log_probs[rows], log_probs[:, None]], 1),
-            more,
-            tracks,
+            np.concatenate([self.tokens[rows], tokens[:, None]], 1),
+            np.concatenate([self.log_probs[rows], log_probs[:, None]], 1),
+            longer,
+            constraints,
         )
 
-    def part(self, start: int) -> _Beginnings:
+    def slice(self, start: int) -> _Block:
         """At most `_ROWS` of them."""
         rows = slice(start, start + _ROWS)
-        weights = None if self.weights is None else self.weights[rows]
-        return _Beginnings(
+        attention = None if self.attention is None else self.attention[rows]
+        return _Block(
             self.sentences[rows],
             self.tokens[rows],
             self.log_probs[rows],
-            weights,
-            self.tracks[rows],
+            attention,
+            self.constraints[rows],
         )
 
 
-@torch.no_grad()
 def exhaustive_search(
     step: Step[S],
     state: S,
@@ -85,6 +81,7 @@ def exhaustive_search(
     ranking: Ranking | None = None,
     align: bool = False,
     most: int = 1_000_000,
+    should_stop: ShouldStop | None = None,
 ) -> list[list[Hypothesis]]:
     """Score every output of every sentence.
 
@@ -92,10 +89,11 @@ def exhaustive_search(
         step: the model's step.
         state: of B rows, before BOS.
         limits: special ids, B maximum lengths and what else an output must be.
-        n_best: hypotheses returned a sentence.
+        n_best: hypotheses returned per sentence.
         ranking: of outputs; default: the book's, α = 1.
         align: keep the attention of each step.
-        most: refuse a sentence that has more outputs than this.
+        most: reject a sentence that has more outputs than this.
+        should_stop: cancels the search when it returns True.
 
     Returns:
         For each of the B sentences up to `n_best` distinct hypotheses, best first; of equal
@@ -103,48 +101,54 @@ def exhaustive_search(
 
     Raises:
         UsageError: there are too many outputs to score.
+        SearchStoppedError: cancelled by `should_stop`.
     """
     ranking = ranking or Ranking()
     count = len(limits.max_lengths)
     kept: list[list[Hypothesis]] = [[] for _ in range(count)]
     if not count:
         return kept
-    rows = torch.arange(count)
-    first = _Beginnings(rows, rows.new_zeros(count, 0), torch.zeros(count, 0), None, [])
-    # blocks to grow, each with the state of the step before and the rows of it to go on from
-    blocks = [(first, state, rows, torch.full((count,), limits.bos_id))]
+    rows = np.arange(count)
+    first = _Block(rows, np.zeros((count, 0), np.int64), np.zeros((count, 0), np.float32), None, [])
+    # blocks to extend, each with the state of the step before and the rows of it to go on from
+    blocks = [(first, state, rows, np.full(count, limits.bos_id))]
     rules: Rules | None = None
-    watch = align or ranking.coverage_penalty > 0
+    keeps_attention = align or ranking.coverage_penalty > 0
     while blocks:
-        begun, before, parents, last = blocks.pop()
-        output = step(last, before.select(parents))
-        log_probs = limits.allowed(output.logits).cpu()
-        weights = None if not watch or output.weights is None else output.weights.cpu()
+        check_stop(should_stop)
+        block, before, parents, last = blocks.pop()
+        output = step(last, before.select(parents), top=0)
+        log_probs = output.log_probs
+        limits.block(log_probs)
+        attention = output.attention if keeps_attention else None
         if rules is None:
             _require_few(log_probs, limits, most)
             rules = Rules(limits, log_probs.shape[1])
-            begun = replace(begun, tracks=rules.start())
+            block = replace(block, constraints=rules.start())
         wanted: list[bool] = (log_probs.argmax(-1) == limits.eos_id).tolist()
-        length = begun.tokens.shape[1]
-        at_limit = [length == limits.max_lengths[i] for i in begun.sentences.tolist()]
-        rules.restrict(log_probs, begun.tracks, at_limit)
-        _keep_ended(kept, begun, log_probs, weights, wanted, limits, n_best, ranking, align=align)
-        log_probs[:, limits.eos_id] = -math.inf
-        grown, tokens = (log_probs > -math.inf).nonzero(as_tuple=True)
-        tracks: list[Track] = []
-        if begun.tracks:
-            pairs = zip(grown.tolist(), tokens.tolist(), strict=True)
-            tracks = [rules.grow(begun.tracks[row], token) for row, token in pairs]
-        longer = begun.grow(grown, tokens, log_probs[grown, tokens], weights, tracks)
+        length = block.tokens.shape[1]
+        sentences: list[int] = block.sentences.tolist()
+        at_limit = [length == limits.max_lengths[i] for i in sentences]
+        rules.restrict(log_probs, block.constraints, at_limit)
+        _keep_finished(
+            kept, block, log_probs, attention, wanted, limits, n_best, ranking, align=align
+        )
+        log_probs[:, limits.eos_id] = -np.inf
+        extended, tokens = (log_probs > -np.inf).nonzero()
+        constraints: list[ConstraintState] = []
+        if block.constraints:
+            pairs = zip(extended.tolist(), tokens.tolist(), strict=True)
+            constraints = [rules.extend(block.constraints[row], token) for row, token in pairs]
+        longer = block.extend(extended, tokens, log_probs[extended, tokens], attention, constraints)
         for start in range(0, len(tokens), _ROWS):
-            part = slice(start, start + _ROWS)
-            blocks.append((longer.part(start), output.state, grown[part], tokens[part]))
+            few = slice(start, start + _ROWS)
+            blocks.append((longer.slice(start), output.state, extended[few], tokens[few]))
     require_found(kept, "exhaustive")
     return [sorted(found, key=_rank)[:n_best] for found in kept]
 
 
-def _require_few(log_probs: Tensor, limits: Limits, most: int) -> None:
-    possible: list[int] = (log_probs > -math.inf).sum(1).tolist()
+def _require_few(log_probs: Singles, limits: Limits, most: int) -> None:
+    possible: list[int] = (log_probs > -np.inf).sum(1).tolist()
     for sentence, (tokens, length) in enumerate(zip(possible, limits.max_lengths, strict=True)):
         choices = tokens - 1  # EOS
         outputs = sum(choices**n for n in range(length + 1))
@@ -156,11 +160,11 @@ def _require_few(log_probs: Tensor, limits: Limits, most: int) -> None:
             )
 
 
-def _keep_ended(
+def _keep_finished(
     kept: list[list[Hypothesis]],
-    begun: _Beginnings,
-    log_probs: Tensor,
-    weights: Tensor | None,
+    block: _Block,
+    log_probs: Singles,
+    attention: Singles | None,
     wanted: list[bool],
     limits: Limits,
     n_best: int,
@@ -168,30 +172,28 @@ def _keep_ended(
     *,
     align: bool,
 ) -> None:
-    """End every beginning that may end here; of each sentence's hypotheses keep the best."""
-    length = begun.tokens.shape[1] + 1
-    ends = log_probs[:, limits.eos_id]
-    totals: list[float] = (begun.log_probs.double().sum(1) + ends.double()).tolist()
-    sentences: list[int] = begun.sentences.tolist()
+    """Finish every hypothesis that may end here; keep the best per sentence."""
+    length = block.tokens.shape[1] + 1
+    ends = log_probs[:, limits.eos_id].astype(np.float64)
+    totals: list[float] = (block.log_probs.astype(np.float64).sum(1) + ends).tolist()
+    sentences: list[int] = block.sentences.tolist()
     for row, (sentence, total) in enumerate(zip(sentences, totals, strict=True)):
-        if total == -math.inf:
+        if total == -np.inf:
             continue
-        tokens: list[int] = begun.tokens[row].tolist()
-        each: list[float] = [*begun.log_probs[row].tolist(), float(ends[row])]
-        attention = begun.weights[row] if begun.weights is not None else None
+        read = block.attention[row] if block.attention is not None else None
         coverage = 0.0
-        if ranking.coverage_penalty > 0 and weights is not None:
-            ending = weights[row, None]
-            steps = ending if attention is None else torch.cat([attention, ending])
+        if ranking.coverage_penalty > 0 and attention is not None:
+            last = attention[row, None]
+            steps = last if read is None else np.concatenate([read, last])
             coverage = covered(steps, limits.source_length(sentence))
         kept[sentence].append(
             Hypothesis(
-                tokens=tokens,
+                tokens=block.tokens[row].tolist(),
                 score=ranking.score(total, length, coverage),
                 log_probability=total,
-                token_log_probabilities=each,
+                token_log_probabilities=[*block.log_probs[row].tolist(), float(ends[row])],
                 finished=length <= limits.max_lengths[sentence] or wanted[row],
-                alignment=attention if align else None,
+                alignment=read if align else None,
             )
         )
     for sentence in set(sentences):

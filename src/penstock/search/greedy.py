@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-
-from penstock.search.hypothesis import Hypothesis, Tell
+from penstock.search.cancellation import ShouldStop
+from penstock.search.hypothesis import Hypothesis, OnResult
 from penstock.search.limits import Limits
 from penstock.search.ranking import PLAIN, Ranking
 from penstock.search.row_decoder import decode_rows
 from penstock.search.step import S, Step
-from penstock.search.top import top_tokens
 
 
-@torch.no_grad()
 def greedy_search(
     step: Step[S],
     state: S,
@@ -20,7 +17,8 @@ def greedy_search(
     *,
     ranking: Ranking = PLAIN,
     align: bool = False,
-    tell: Tell | None = None,
+    on_result: OnResult | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> list[Hypothesis]:
     """The likeliest token each time; of equally likely ones the lower id.
 
@@ -28,24 +26,19 @@ def greedy_search(
         step: the model's step.
         state: of B rows, before BOS.
         limits: special ids, B maximum lengths and what else an output must be.
-        ranking: only enters the reported score.
+        ranking: only used for the reported score.
         align: keep the attention of each step.
-        tell: called with each sentence's hypothesis as soon as it has ended.
+        on_result: called with each sentence's hypothesis as soon as it is finished.
+        should_stop: cancels the search when it returns True.
 
     Returns:
         B hypotheses in the rows' order.
 
     Raises:
         UsageError: limits that no output meets, or that this search cannot meet.
+        SearchStoppedError: cancelled by `should_stop`.
     """
-    sentences = range(len(limits.max_lengths))
     return decode_rows(
-        step,
-        state,
-        limits,
-        sentences,
-        lambda log_probs, _: top_tokens(log_probs, 1)[1][:, 0],
-        ranking=ranking,
-        align=align,
-        tell=tell,
-    )
+        step, state, limits, range(len(limits.max_lengths)), None, ranking=ranking, align=align,
+        on_result=on_result, should_stop=should_stop,
+    )  # fmt: skip

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from penstock.errors import UsageError
+from penstock.search.step import Singles
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +15,17 @@ class Hypothesis:
 
     Attributes:
         tokens: ids without BOS and EOS.
-        score: what hypotheses were ranked by (log-probability after length normalisation).
+        score: what hypotheses are ranked by (log-probability after length normalization).
         log_probability: of the whole sequence, EOS included, in nats.
-        token_log_probabilities: one a token, and one for EOS.
+        token_log_probabilities: one per token, and one for EOS.
         finished: the model ended it; False when the length limit did, where another token would
             have been likelier than EOS.
         alignment: attention (len(tokens), S) of the steps that emitted the tokens, averaged over
             heads; None without attention or when not asked for.
-        certified: by exact search: no output has a better score. None from other searches.
-        bound: by exact search: no output has a score above it.
-        extended: by exact search: beginnings extended for it, beam search not counted.
+        certified: exact search has proved that no output has a better score. None from other
+            searches.
+        bound: from exact search: no output has a score above it.
+        extended: from exact search: partial hypotheses extended, beam search not counted.
     """
 
     tokens: list[int]
@@ -33,14 +33,14 @@ class Hypothesis:
     log_probability: float
     token_log_probabilities: list[float]
     finished: bool
-    alignment: Tensor | None = None
+    alignment: Singles | None = None
     certified: bool | None = None
     bound: float | None = None
     extended: int | None = None
 
 
-# told a sentence's number and its hypotheses as soon as nothing can change them
-Tell = Callable[[int, Sequence[Hypothesis]], None]
+# called with a sentence's number and its hypotheses as soon as nothing can change them
+OnResult = Callable[[int, Sequence[Hypothesis]], None]
 
 
 def require_found(found: Sequence[Sequence[Hypothesis]], search: str) -> None:

@@ -1,21 +1,20 @@
-"""What an output may be: its special ids, its length, its phrases. Every search honours it."""
+"""What an output may be: its special ids, its length, its phrases. Every search obeys it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.errors import UsageError
+from penstock.search.step import Ints, Singles
 
 Phrase = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class Constraints:
     """What one sentence's output must and must not contain.
 
     Attributes:
@@ -29,7 +28,7 @@ class Demands:
     forbidden: tuple[Phrase, ...] = ()
 
 
-NO_DEMANDS = Demands()
+NO_CONSTRAINTS = Constraints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,11 @@ class Limits:
         blocked: ids that are never emitted (padding, BOS, unknown).
         max_lengths: for each sentence the most tokens, EOS not counted.
         min_lengths: for each sentence the fewest; empty: none.
-        demands: for each sentence its prefix and phrases; empty: none.
-        no_repeat: no n-gram of this length comes twice in an output; 0: any may. Where the rule
-            would leave no token at all, it rests.
-        source_lengths: for each sentence its positions that attention can reach; a ranking with
-            a coverage penalty needs them.
+        constraints: for each sentence its prefix and phrases; empty: none.
+        no_repeat: no n-gram of this length occurs twice in an output; 0: any may. Where this would
+            leave no token at all, repetition is allowed.
+        source_lengths: for each sentence the source positions that attention can reach; a ranking
+            with a coverage penalty needs them.
     """
 
     bos_id: int
@@ -53,21 +52,21 @@ class Limits:
     blocked: tuple[int, ...]
     max_lengths: Sequence[int]
     min_lengths: Sequence[int] = ()
-    demands: Sequence[Demands] = ()
+    constraints: Sequence[Constraints] = ()
     no_repeat: int = 0
     source_lengths: Sequence[int] = ()
 
     @property
     def are_plain(self) -> bool:
-        """Nothing but blocked ids and greatest lengths."""
+        """Whether there are only blocked ids and maximum lengths."""
         return not (
             self.no_repeat
             or any(self.min_lengths)
-            or any(demand != NO_DEMANDS for demand in self.demands)
+            or any(constraints != NO_CONSTRAINTS for constraints in self.constraints)
         )
 
     def source_length(self, sentence: int) -> int:
-        """Positions of a sentence's source that attention can reach.
+        """Source positions of a sentence that attention can reach.
 
         Raises:
             UsageError: they were not given.
@@ -76,13 +75,18 @@ class Limits:
             raise UsageError("a coverage penalty needs the lengths of the sources")
         return self.source_lengths[sentence]
 
-    def allowed(self, logits: Tensor) -> Tensor:
-        """Normalised log-probabilities (N, V) in float32 with the blocked ids at -inf.
+    def block(self, log_probs: Singles, ids: Ints | None = None) -> None:
+        """Set blocked tokens to -inf, in place.
 
-        Blocking removes tokens from the choice; it does not renormalise the others, so that a
+        Blocking removes tokens from the choice; it does not renormalize the others, so that a
         score is always the model's own probability.
+
+        Args:
+            log_probs: of all tokens (N, V), or of candidates (N, K).
+            ids: of the candidates (N, K).
         """
-        log_probs = torch.log_softmax(logits.float(), -1)
+        if ids is None:
+            log_probs[:, list(self.blocked)] = -np.inf
+            return
         for token in self.blocked:
-            log_probs[:, token].fill_(-math.inf)
-        return log_probs
+            log_probs[ids == token] = -np.inf

@@ -7,26 +7,23 @@
 | `book` | p / L^α (d2l.ai, 'Beam Search') |
 | `gnmt` | p / ((5 + L) / 6)^α (Wu et al. 2016, https://arxiv.org/abs/1609.08144) |
 
-To each comes `length_reward`·L, and `coverage_penalty`·Σ log min(attention received, 1) over the
-source positions (Wu et al.; never above 0). Probabilities after a beginning can only lower it, so
-the best score that an unfinished output can still reach is known: `bound`.
+`length_reward`·L and `coverage_penalty`·Σ log min(attention received, 1) over the source positions
+(Wu et al.; never above 0) are added. Further tokens can only lower a log-probability, so the best
+score that a partial hypothesis can still reach has a bound: `bounds`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from penstock.errors import UsageError
 from penstock.options import Normalization
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from penstock.search.step import Floats, Ints, Singles
 
 _LEAST_COVERED = 1e-6  # a position without any attention must not cost infinitely much
 
@@ -85,17 +82,16 @@ class Ranking:
         return log_probabilities / self.divisor(length) + self.length_reward * length
 
     def bounds(self, log_probabilities: Floats, length: int, max_lengths: Ints) -> Floats:
-        """The best scores that beginnings can still reach, whatever follows.
+        """The best scores that partial hypotheses can still reach, whatever follows.
 
         Args:
-            log_probabilities: (n,) of beginnings.
-            length: their tokens so far, EOS not among them.
+            log_probabilities: (n,) so far.
+            length: their tokens so far, without EOS.
             max_lengths: (n,) the most tokens each may have, EOS not counted.
         """
         longest = int(max_lengths.max(initial=length))
         if self.length_reward == 0:  # then the longest is the best: dividing only raises it
-            divisors = [self.divisor(n + 1) for n in range(longest + 1)]
-            return log_probabilities / np.array(divisors)[max_lengths]
+            return log_probabilities / _divisors(self, longest)[max_lengths]
         best = self.scores(log_probabilities, length + 1)
         for n in range(length + 1, longest + 1):
             reached = np.where(n <= max_lengths, self.scores(log_probabilities, n + 1), -np.inf)
@@ -106,7 +102,13 @@ class Ranking:
 PLAIN = Ranking("none")
 
 
-def covered(attention: Tensor, source_length: int) -> float:
+def covered(attention: Singles, source_length: int) -> float:
     """Σ log min(attention received, 1) over source positions; `attention` is (T, S)."""
-    received = attention[:, :source_length].double().sum(0)
-    return float(received.clamp(_LEAST_COVERED, 1).log().sum())
+    received = attention[:, :source_length].astype(np.float64).sum(0)
+    return float(np.log(received.clip(_LEAST_COVERED, 1)).sum())
+
+
+@lru_cache(maxsize=32)
+def _divisors(ranking: Ranking, longest: int) -> Floats:
+    """Of outputs of 0 … `longest` tokens, EOS not counted."""
+    return np.array([ranking.divisor(length + 1) for length in range(longest + 1)])

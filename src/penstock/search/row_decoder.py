@@ -1,25 +1,22 @@
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (torch gives some of its methods no types: what comes of them is declared)
-"""One output a row, a token at a time: what greedy search and sampling share."""
+"""One output per row, a token at a time: what greedy search and sampling share."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.errors import UsageError
-from penstock.search.hypothesis import Hypothesis, Tell
+from penstock.search.cancellation import ShouldStop, check_stop
+from penstock.search.hypothesis import Hypothesis, OnResult
 from penstock.search.limits import Limits
 from penstock.search.ranking import Ranking, covered
-from penstock.search.rules import Rules, Track
-from penstock.search.step import S, Step
+from penstock.search.rules import ConstraintState, Rules
+from penstock.search.step import Ints, S, Singles, Step
 
-# (log-probabilities (N, V), which outputs they belong to) -> an id a row, (N,)
-Choose = Callable[[Tensor, Sequence[int]], Tensor]
+# (log-probabilities (N, V), which outputs they belong to) -> an id per row, (N,)
+Choose = Callable[[Singles, Sequence[int]], Ints]
 
 
 @dataclass(slots=True)
@@ -29,7 +26,7 @@ class _Output:
     sentence: int
     tokens: list[int] = field(default_factory=list[int])
     log_probs: list[float] = field(default_factory=list[float])
-    weights: list[Tensor] = field(default_factory=list[Tensor])
+    attention: list[Singles] = field(default_factory=list[Singles])
     finished: bool = True
 
 
@@ -38,71 +35,87 @@ def decode_rows(
     state: S,
     limits: Limits,
     sentences: Sequence[int],
-    choose: Choose,
+    choose: Choose | None,
     *,
     ranking: Ranking,
     align: bool,
-    tell: Tell | None = None,
+    on_result: OnResult | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> list[Hypothesis]:
-    """Decode all rows together; a row that has ended leaves the batch.
+    """Decode all rows together; a finished row leaves the batch.
 
     Args:
         step: the model's step.
         state: of N rows, before BOS.
         limits: of B sentences.
         sentences: (N,) which sentence each row's output is for.
-        choose: the next tokens.
-        ranking: only enters the reported score.
+        choose: the next tokens; None: the likeliest.
+        ranking: only used for the reported score.
         align: keep the attention of each step.
-        tell: called with each row's number and output as soon as it has ended.
+        on_result: called with each row's number and output as soon as it is finished.
+        should_stop: cancels the search when it returns True.
 
     Raises:
         UsageError: limits that no output meets, or that this one led away from.
+        SearchStoppedError: cancelled by `should_stop`.
     """
     outputs = [_Output(sentence) for sentence in sentences]
-    watch = align or ranking.coverage_penalty > 0
+    keeps_attention = align or ranking.coverage_penalty > 0
+    is_plain = choose is None and limits.are_plain
     rules: Rules | None = None
-    tracks: list[Track] = []
+    states: list[ConstraintState] = []
     rows = list(range(len(outputs)))
-    last = torch.full((len(rows),), limits.bos_id)
+    last = np.full(len(rows), limits.bos_id)
     length = 0
     while rows:
-        output = step(last, state)
-        log_probs = limits.allowed(output.logits)
-        if rules is None:
-            rules = Rules(limits, log_probs.shape[1])
-            starts = rules.start()
-            tracks = [starts[sentence] for sentence in sentences] if starts else []
+        check_stop(should_stop)
         at_limit = [length == limits.max_lengths[outputs[row].sentence] for row in rows]
-        wanted: list[int] = log_probs.argmax(-1).tolist() if any(at_limit) else []
-        rules.restrict(log_probs, tracks, at_limit)
-        choices = choose(log_probs, rows)
+        few = is_plain and not any(at_limit)
+        log_probs, ids, after, attention = step(
+            last, state, top=1 + len(limits.blocked) if few else 0
+        )
+        wanted: list[int] = []
+        if ids is not None:
+            limits.block(log_probs, ids)
+            picked = log_probs.argmax(1)
+            choices = ids[np.arange(len(rows)), picked]
+            values: list[float] = log_probs[np.arange(len(rows)), picked].tolist()
+        else:
+            limits.block(log_probs)
+            if rules is None:
+                rules = Rules(limits, log_probs.shape[1])
+                starts = rules.start()
+                states = [starts[sentence] for sentence in sentences] if starts else []
+            wanted = log_probs.argmax(-1).tolist()
+            rules.restrict(log_probs, states, at_limit)
+            choices = log_probs.argmax(-1) if choose is None else choose(log_probs, rows)
+            values = log_probs[np.arange(len(rows)), choices].tolist()
         chosen: list[int] = choices.tolist()
-        values: list[float] = log_probs.gather(1, choices[:, None])[:, 0].tolist()
         alive: list[int] = []
         for i, (row, token, value) in enumerate(zip(rows, chosen, values, strict=True)):
-            grown = outputs[row]
-            if value == -math.inf:
+            output = outputs[row]
+            if value == -np.inf:
                 raise UsageError(
-                    f"sentence {grown.sentence + 1}: its limits leave no token to go on with; use "
+                    f"sentence {output.sentence + 1}: its limits leave no token to go on with; use "
                     "beam or exact search, or ask for less"
                 )
-            grown.log_probs.append(value)
-            if watch and output.weights is not None:
-                grown.weights.append(output.weights[i])
+            output.log_probs.append(value)
+            if keeps_attention and attention is not None:
+                output.attention.append(attention[i])
             if token == limits.eos_id:
-                grown.finished = not at_limit[i] or wanted[i] == token
-                if tell is not None:
-                    tell(row, [_hypothesis(grown, limits, ranking, align=align)])
+                output.finished = not at_limit[i] or wanted[i] == token
+                if on_result is not None:
+                    on_result(row, [_hypothesis(output, limits, ranking, align=align)])
                 continue
-            grown.tokens.append(token)
+            output.tokens.append(token)
             alive.append(i)
-        if tracks:
-            tracks = [rules.grow(tracks[i], chosen[i]) for i in alive]
-        state, last = output.state, choices
+        if states:
+            assert rules is not None
+            states = [rules.extend(states[i], chosen[i]) for i in alive]
+        state, last = after, choices
         if alive and len(alive) < len(rows):
-            kept = torch.tensor(alive, dtype=torch.long, device=choices.device)
-            state, last = state.select(kept), last.index_select(0, kept)
+            kept = np.array(alive)
+            state, last = state.select(kept), last[kept]
         rows = [rows[i] for i in alive]
         length += 1
     return [_hypothesis(output, limits, ranking, align=align) for output in outputs]
@@ -110,7 +123,7 @@ def decode_rows(
 
 def _hypothesis(output: _Output, limits: Limits, ranking: Ranking, *, align: bool) -> Hypothesis:
     total = sum(output.log_probs)
-    attention = torch.stack(output.weights) if output.weights else None
+    attention = np.stack(output.attention) if output.attention else None
     coverage = 0.0
     if ranking.coverage_penalty > 0 and attention is not None:
         coverage = covered(attention, limits.source_length(output.sentence))

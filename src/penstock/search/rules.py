@@ -1,30 +1,30 @@
-"""Limits at work: which tokens each beginning may go on with, step by step."""
+"""Limits applied: which tokens may follow each partial hypothesis."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from penstock.errors import UsageError
 from penstock.search.automaton import PhraseAutomaton, State
-from penstock.search.limits import NO_DEMANDS, Demands, Limits
+from penstock.search.limits import NO_CONSTRAINTS, Constraints, Limits
+from penstock.search.step import Singles
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """What the rules have to know of one beginning."""
+class ConstraintState:
+    """How far one partial hypothesis has come with its sentence's constraints."""
 
     sentence: int
     tokens: tuple[int, ...] = ()
-    state: State = (0, 0)
+    phrases: State = (0, 0)
 
 
 class Rules:
-    """The limits of a search, made ready for a vocabulary.
+    """The limits of a search over a vocabulary.
 
     Args:
         limits: of B sentences.
@@ -41,97 +41,99 @@ class Rules:
             return
         never = {*limits.blocked, limits.eos_id}
         self._possible = frozenset(range(vocab_size)) - never
-        demands = limits.demands or [NO_DEMANDS] * len(limits.max_lengths)
-        self._demands = demands
+        constraints = limits.constraints or [NO_CONSTRAINTS] * len(limits.max_lengths)
+        self._constraints = constraints
         self._least = limits.min_lengths or [0] * len(limits.max_lengths)
         self._automata: list[PhraseAutomaton | None] = [
-            self._automaton(number, demand) for number, demand in enumerate(demands)
+            self._automaton(number, each) for number, each in enumerate(constraints)
         ]
 
-    def start(self) -> list[Track]:
-        """A track for each sentence; none where the limits are plain."""
-        return [] if self.are_plain else [Track(i) for i in range(len(self.limits.max_lengths))]
+    def start(self) -> list[ConstraintState]:
+        """The first state of each sentence; none where the limits are plain."""
+        count = 0 if self.are_plain else len(self.limits.max_lengths)
+        return [ConstraintState(sentence) for sentence in range(count)]
 
-    def grow(self, track: Track, token: int) -> Track:
-        """The track after one more token."""
-        automaton = self._automata[track.sentence]
-        state = track.state if automaton is None else automaton.after(track.state, token)
-        assert state is not None, "a forbidden phrase was let through"
-        return Track(track.sentence, (*track.tokens, token), state)
+    def extend(self, state: ConstraintState, token: int) -> ConstraintState:
+        """The state after one more token."""
+        automaton = self._automata[state.sentence]
+        phrases = state.phrases if automaton is None else automaton.after(state.phrases, token)
+        assert phrases is not None, "a forbidden phrase was let through"
+        return ConstraintState(state.sentence, (*state.tokens, token), phrases)
 
     def restrict(
-        self, log_probs: Tensor, tracks: Sequence[Track], at_limit: Sequence[bool]
+        self,
+        log_probs: Singles,
+        states: Sequence[ConstraintState],
+        at_limit: Sequence[bool] | NDArray[np.bool_],
     ) -> None:
-        """Set to -inf, in place, what each row must not go on with.
+        """Set to -inf, in place, the tokens that must not follow each row.
 
         Args:
             log_probs: (N, V), blocked ids at -inf already.
-            tracks: of N rows; empty where the limits are plain.
+            states: of N rows; empty where the limits are plain.
             at_limit: for each row whether only EOS may follow.
         """
-        if any(at_limit):
-            rows = torch.tensor(at_limit, device=log_probs.device)[:, None]
-            others = torch.arange(log_probs.shape[1], device=log_probs.device) != self.limits.eos_id
-            log_probs.masked_fill_(rows & others, -math.inf)
-        for row, track in enumerate(tracks):
-            self._restrict_row(log_probs[row], track)
+        for row in np.flatnonzero(at_limit):
+            _keep_only(log_probs[row], [self.limits.eos_id])
+        for row, state in enumerate(states):
+            self._restrict_row(log_probs[row], state)
 
-    def needed(self, track: Track) -> int:
+    def needed(self, state: ConstraintState) -> int:
         """The fewest tokens that complete the required phrases; 0 when there are none left."""
-        automaton = self._automata[track.sentence]
-        return 0 if automaton is None else automaton.need[track.state]
+        automaton = self._automata[state.sentence]
+        return 0 if automaton is None else automaton.need[state.phrases]
 
-    def needed_after(self, track: Track, token: int) -> int:
-        """`needed` of the track after one more token, which `restrict` lets through."""
+    def needed_after(self, state: ConstraintState, token: int) -> int:
+        """`needed` of the state after one more token, which `restrict` lets through."""
         if token == self.limits.eos_id:
             return 0
-        return self.needed(self.grow(track, token))
+        return self.needed(self.extend(state, token))
 
-    def advancing(self, track: Track) -> list[int]:
+    def advancing(self, state: ConstraintState) -> list[int]:
         """Tokens that bring the required phrases nearer to completion."""
-        automaton = self._automata[track.sentence]
-        if automaton is None or len(track.tokens) < len(self._demands[track.sentence].prefix):
+        automaton = self._automata[state.sentence]
+        if automaton is None or len(state.tokens) < len(self._constraints[state.sentence].prefix):
             return []
-        needed = automaton.need[track.state]
-        edges = automaton.edges(track.state)
+        needed = automaton.need[state.phrases]
+        edges = automaton.edges(state.phrases)
         return [token for token, after in edges.items() if after is not None and after < needed]
 
     def has_required(self, sentence: int) -> bool:
         """Whether the sentence has phrases that must occur."""
-        return not self.are_plain and bool(self._demands[sentence].required)
+        return not self.are_plain and bool(self._constraints[sentence].required)
 
-    def _restrict_row(self, log_probs: Tensor, track: Track) -> None:
-        sentence, length = track.sentence, len(track.tokens)
-        prefix = self._demands[sentence].prefix
+    def _restrict_row(self, log_probs: Singles, state: ConstraintState) -> None:
+        sentence, length = state.sentence, len(state.tokens)
+        prefix = self._constraints[sentence].prefix
         if length < len(prefix):
             _keep_only(log_probs, [prefix[length]])
             return
         eos = self.limits.eos_id
-        ending = log_probs[eos].clone()
+        ending = log_probs[eos]
         automaton = self._automata[sentence]
         slack = self.limits.max_lengths[sentence] - length - 1
         if automaton is not None:
-            after = automaton.needed_after_other(track.state)
-            edges = automaton.edges(track.state)
+            after = automaton.needed_after_other(state.phrases)
+            edges = automaton.edges(state.phrases)
             fitting = [token for token, n in edges.items() if n is not None and n <= slack]
             if after is None or after > slack:
                 _keep_only(log_probs, fitting)
             else:
                 unfit = [token for token in edges if token not in set(fitting)]
-                log_probs[unfit] = -math.inf
-        if length < self._least[sentence] or (automaton is not None and self.needed(track) > 0):
-            ending = torch.full_like(ending, -math.inf)
+                log_probs[unfit] = -np.inf
+        if length < self._least[sentence] or (automaton is not None and self.needed(state) > 0):
+            ending = -np.inf
         log_probs[eos] = ending
-        repeated = self._repeating(track)
+        repeated = self._repeating(state)
         if repeated:
-            without = log_probs.clone()
-            without[repeated] = -math.inf
-            if bool((without > -math.inf).any()):
-                log_probs.copy_(without)
+            without = log_probs.copy()
+            without[repeated] = -np.inf
+            if (without > -np.inf).any():
+                log_probs[:] = without
 
-    def _repeating(self, track: Track) -> list[int]:
-        """Tokens that would complete an n-gram that is there already."""
-        n, tokens = self.limits.no_repeat, track.tokens
+    def _repeating(self, state: ConstraintState) -> list[int]:
+        """Tokens that would complete an n-gram that the output already has."""
+        n, tokens = self.limits.no_repeat, state.tokens
         if not n or len(tokens) < n:
             return []
         last = tokens[len(tokens) - n + 1 :]
@@ -139,8 +141,8 @@ class Rules:
             tokens[i + n - 1] for i in range(len(tokens) - n + 1) if tokens[i : i + n - 1] == last
         ]
 
-    def _automaton(self, number: int, demands: Demands) -> PhraseAutomaton | None:
-        """The sentence's phrases, if any, and the check that some output meets its limits."""
+    def _automaton(self, number: int, constraints: Constraints) -> PhraseAutomaton | None:
+        """The sentence's phrases, if any; checks that some output meets its limits."""
         most, least = self.limits.max_lengths[number], self._least[number]
         place = f"sentence {number + 1}"
         if least > most:
@@ -149,7 +151,7 @@ class Rules:
                 "lower the one or raise the other"
             )
         for kind in ("prefix", "required"):
-            phrases = [demands.prefix] if kind == "prefix" else demands.required
+            phrases = [constraints.prefix] if kind == "prefix" else constraints.required
             for phrase in phrases:
                 wrong = [token for token in phrase if token not in self._possible]
                 if wrong:
@@ -157,17 +159,17 @@ class Rules:
                         f"{place}: the {kind} phrase {list(phrase)} has id {wrong[0]}, which is "
                         "never emitted; leave it out, or allow the id"
                     )
-        if any(not phrase for phrase in (*demands.required, *demands.forbidden)):
+        if any(not phrase for phrase in (*constraints.required, *constraints.forbidden)):
             raise UsageError(f"{place}: a required or forbidden phrase is empty; leave it out")
-        if not demands.required and not demands.forbidden:
-            shortest = len(demands.prefix)
+        if not constraints.required and not constraints.forbidden:
+            shortest = len(constraints.prefix)
             automaton = None
         else:
-            ids = {t for phrase in (*demands.required, *demands.forbidden) for t in phrase}
+            ids = {t for phrase in (*constraints.required, *constraints.forbidden) for t in phrase}
             automaton = PhraseAutomaton(
-                demands, possible=self._possible, other=bool(self._possible - ids)
+                constraints, possible=self._possible, other=bool(self._possible - ids)
             )
-            shortest = self._shortest(automaton, demands, place)
+            shortest = self._shortest(automaton, constraints, place)
         if shortest > most:
             raise UsageError(
                 f"{place}: its prefix and required phrases take at least {shortest} tokens, but "
@@ -176,9 +178,9 @@ class Rules:
         return automaton
 
     @staticmethod
-    def _shortest(automaton: PhraseAutomaton, demands: Demands, place: str) -> int:
+    def _shortest(automaton: PhraseAutomaton, constraints: Constraints, place: str) -> int:
         state: State | None = automaton.start
-        for token in demands.prefix:
+        for token in constraints.prefix:
             state = None if state is None else automaton.after(state, token)
         if state is None:
             raise UsageError(f"{place}: its prefix contains a forbidden phrase; drop one of them")
@@ -186,11 +188,11 @@ class Rules:
             raise UsageError(
                 f"{place}: no output has all required and no forbidden phrases; drop one of them"
             )
-        return len(demands.prefix) + automaton.need[state]
+        return len(constraints.prefix) + automaton.need[state]
 
 
-def _keep_only(log_probs: Tensor, tokens: Sequence[int]) -> None:
+def _keep_only(log_probs: Singles, tokens: list[int]) -> None:
     """Set all of a row (V,) but the given ids to -inf, in place."""
-    kept = log_probs[list(tokens)].clone()
-    log_probs.fill_(-math.inf)
-    log_probs[list(tokens)] = kept
+    kept = log_probs[tokens]
+    log_probs.fill(-np.inf)
+    log_probs[tokens] = kept

@@ -153,7 +153,7 @@ class _Process:
     async def _load(self) -> None:
         await asyncio.to_thread(self._models.load)
         # its thread has a warm-up of its own to do
-        await self._worker.call(self._models.current.warm_up)
+        await self._worker.call(lambda _: self._models.current.warm_up())
         # nor should the first text of an unnamed language wait for the detector
         await rank_languages([""], {source for source, _ in self._models.current.pairs})
         self._models.ready = True

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from penstock.insight import as_json, inspect_sentence
+from penstock.search import ShouldStop
 from penstock.serve.api import native_types as forms
 from penstock.serve.api.disconnects import unless_gone
 from penstock.serve.api.error_responses import (
@@ -126,10 +127,10 @@ class _Native:
         options = asked.options(SearchOptions)
         inspection = await self._call(
             request,
-            lambda: as_json(
+            lambda stop: as_json(
                 inspect_sentence(
                     translator, asked.text, options,
-                    prefix=asked.prefix, exact=asked.exact, units=asked.units,
+                    prefix=asked.prefix, exact=asked.exact, units=asked.units, should_stop=stop,
                 )
             ),
         )  # fmt: skip
@@ -139,7 +140,7 @@ class _Native:
         asked = await self._read(request, forms.ClassifyRequest)
         texts = self._texts(asked.texts)
         model = self._service.models.current.classifier(asked.model)
-        labels = await self._call(request, partial(model.classify, texts), texts=len(texts))
+        labels = await self._call(request, lambda _: model.classify(texts), texts=len(texts))
         return json_response({"labels": [asdict(label) for label in labels]})
 
     async def fill(self, request: Request) -> Response:
@@ -148,7 +149,9 @@ class _Native:
         model = self._service.models.current.filler(asked.model)
         filled = await self._call(
             request,
-            partial(model.fill, texts, blank=asked.blank, n_best=asked.n_best),
+            lambda stop: model.fill(
+                texts, blank=asked.blank, n_best=asked.n_best, should_stop=stop
+            ),
             texts=len(texts),
         )
         return json_response({"filled": [asdict(each) for each in filled]})
@@ -190,7 +193,9 @@ class _Native:
         self._service.check_texts(texts, name="texts")
         return texts
 
-    async def _call(self, request: Request, function: Callable[[], T], *, texts: int = 1) -> T:
+    async def _call(
+        self, request: Request, function: Callable[[ShouldStop], T], *, texts: int = 1
+    ) -> T:
         """Work in the worker's thread, as long as the client and the deadline allow."""
         deadline = self._service.settings.deadline
         work = self._service.worker.call(function, deadline=deadline, texts=texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.errors import PenstockError
-from penstock.search import SearchStoppedError
+from penstock.search import SearchStoppedError, ShouldStop
 from penstock.serve import json_log
 from penstock.serve.inference.queue import WorkQueue
 from penstock.serve.inference.work import Taken, Translating
@@ -14,11 +14,13 @@ from penstock.tasks.translation.result import Translation
 Outcome = Translation | Exception
 
 
-def translate_batch(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
+def translate_batch(
+    taken: Taken, tell: Callable[[int, Outcome], None], should_stop: ShouldStop
+) -> None:
     """Tell a result or an error for each text; one that fails does not fail the others.
 
     Raises:
-        SearchStoppedError: see `stopped_when`.
+        SearchStoppedError: cancelled by `should_stop`.
     """
     left = dict.fromkeys(range(len(taken)))
 
@@ -30,7 +32,9 @@ def translate_batch(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
         first = taken[0][0]
         texts = [work.texts[place] for work, place in taken]
         try:
-            first.translator.translate(texts, first.options, tell=tell_once)
+            first.translator.translate(
+                texts, first.options, tell=tell_once, should_stop=should_stop
+            )
         except SearchStoppedError:
             raise
         except Exception:  # noqa: BLE001 (whose fault it is shows one by one)
@@ -39,16 +43,18 @@ def translate_batch(taken: Taken, tell: Callable[[int, Outcome], None]) -> None:
     failed: dict[Translating, Exception] = {}
     for number in list(left):
         work, place = taken[number]
-        outcome = failed.get(work) or _translated(work, place)
+        outcome = failed.get(work) or _translated(work, place, should_stop)
         if isinstance(outcome, Exception):
             failed[work] = outcome
         tell_once(number, outcome)
 
 
-def _translated(work: Translating, place: int) -> Outcome:
+def _translated(work: Translating, place: int, should_stop: ShouldStop) -> Outcome:
     """The result or the error of one text."""
     try:
-        return work.translator.translate([work.texts[place]], work.options)[0]
+        return work.translator.translate(
+            [work.texts[place]], work.options, should_stop=should_stop
+        )[0]
     except SearchStoppedError:
         raise
     except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.config import SearchConfig
+from penstock.search import ShouldStop
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
@@ -64,9 +65,9 @@ class Translating:
 
 @dataclass(eq=False, slots=True)
 class Calling:
-    """A function that the thread computes in turn."""
+    """A function that the thread computes in turn, with what tells it to stop."""
 
-    function: Callable[[], Any]
+    function: Callable[[ShouldStop], Any]
     future: asyncio.Future[Any]
     weight: int = 1
 

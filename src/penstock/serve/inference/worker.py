@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from penstock.search import SearchStoppedError, stopped_when
+from penstock.search import SearchStoppedError, ShouldStop
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
 from penstock.serve.inference.freed_memory import Trimmer
 from penstock.serve.inference.queue import WorkQueue
@@ -81,12 +81,12 @@ class Worker:
         return await self._done(work, future, deadline)
 
     async def call(
-        self, function: Callable[[], T], *, deadline: float | None = None, texts: int = 1
+        self, function: Callable[[ShouldStop], T], *, deadline: float | None = None, texts: int = 1
     ) -> T:
         """Compute something else in a thread, in turn; as `translate` otherwise.
 
         Args:
-            function: what to compute: `lambda: classifier.classify(lines)`.
+            function: what to compute: `lambda stop: filler.fill(lines, should_stop=stop)`.
             deadline: seconds from now.
             texts: as how many it counts in the queue.
         """
@@ -108,12 +108,12 @@ class Worker:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        pieces = _Pieces(await self.call(start, deadline=deadline))
+        pieces = _Pieces(await self.call(lambda _: start(), deadline=deadline))
         try:
             while True:
                 rest = None if deadline is None else max(0.0, begun + deadline - loop.time())
                 future: asyncio.Future[str | None] = loop.create_future()
-                turn = Calling(pieces.next, future, 0)
+                turn = Calling(lambda _: pieces.next(), future, 0)
                 piece = await self._done(turn, future, rest, is_part=True)
                 if piece is None:
                     return
@@ -178,7 +178,7 @@ class Worker:
         """Let a thread close an iterator that may be running; nobody waits for this."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
-            self._queue.put(Calling(pieces.close, future, 0), is_part=True)
+            self._queue.put(Calling(lambda _: pieces.close(), future, 0), is_part=True)
         except NotReadyError:
             return  # the threads have ended
 
@@ -198,8 +198,7 @@ class Worker:
         if work.future.done():
             return
         try:
-            with stopped_when(work.future.done):
-                result = work.function()
+            result = work.function(work.future.done)
         except SearchStoppedError:
             return
         except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
@@ -222,12 +221,12 @@ class Worker:
             work, place = taken[number]
             _in_loop(work.future, deliver, work, place, outcome, self._queue)
 
+        def is_unwanted() -> bool:
+            return all(work.future.done() for work, _ in taken)
+
         # what is left of requests that nobody waits for was dropped when they ended
-        with (
-            suppress(SearchStoppedError),
-            stopped_when(lambda: all(work.future.done() for work, _ in taken)),
-        ):
-            translate_batch(taken, tell)
+        with suppress(SearchStoppedError):
+            translate_batch(taken, tell, is_unwanted)
         self._queue.note_done(left)
         seconds = time.monotonic() - begun
         self._queue.note_speed(len(taken), seconds)

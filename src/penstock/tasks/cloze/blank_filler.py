@@ -15,7 +15,7 @@ from torch import Tensor
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.text_scores import TextScores
-from penstock.search.cancellation import stop_if_unwanted
+from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
 from penstock.tasks.cloze.network import Cloze
 from penstock.tasks.cloze.task import CLOZE
@@ -89,7 +89,14 @@ class BlankFiller:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
         return cls(load_bundle(path, device=device, task=CLOZE), device=device)
 
-    def fill(self, lines: Sequence[str], *, blank: str = BLANK, n_best: int = 1) -> list[Filled]:
+    def fill(
+        self,
+        lines: Sequence[str],
+        *,
+        blank: str = BLANK,
+        n_best: int = 1,
+        should_stop: ShouldStop | None = None,
+    ) -> list[Filled]:
         """Fill the blanks of each line, one result each, in order.
 
         Of several blanks in a line the one that the model is surest of is filled first, and the
@@ -99,11 +106,13 @@ class BlankFiller:
             lines: texts in which `blank` stands for one token each.
             blank: the mark.
             n_best: candidates that are kept for each blank.
+            should_stop: asked before each round of filling; cancels it when it returns True.
 
         Raises:
             DataError: a line without a blank, or with one of four or five underscores; `line` is
                 its number, from 1.
             UsageError: a string instead of a list of lines, an empty mark, `n_best` below 1.
+            SearchStoppedError: cancelled by `should_stop`.
         """
         if isinstance(lines, str):
             raise UsageError("fill takes a list of lines: fill(['A man plays the ___ .'])")
@@ -117,7 +126,7 @@ class BlankFiller:
         ]
         remaining = gapped
         while remaining:
-            stop_if_unwanted()
+            check_stop(should_stop)
             self._fill_surest(remaining, n_best)
             remaining = [line for line in remaining if line.open]
         for line in gapped:

@@ -163,12 +163,13 @@ def _choose(
     if options.search == "greedy":
         return int(logits.argmax())
     log_probs = shape(
-        torch.log_softmax(logits, -1),
+        torch.log_softmax(logits, -1).numpy(),
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
     )
-    return int(torch.multinomial(log_probs.exp(), 1, generator=random))
+    weights = torch.from_numpy(log_probs).float().exp()
+    return int(torch.multinomial(weights, 1, generator=random))
 
 
 def _without_first(pieces: Iterator[str], implied: str) -> Iterator[str]:

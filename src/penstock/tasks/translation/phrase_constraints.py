@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from penstock.errors import UsageError
-from penstock.search import Demands
+from penstock.search import Constraints
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.translation.search_options import Phrases
 from penstock.text import Tokenizer
 
 
-def demands_of(
+def constraints_of(
     phrases: Phrases, placeholders: Iterable[str], source: str, tokenizer: Tokenizer
-) -> Demands:
+) -> Constraints:
     """The phrases of a line, and what its placeholders match, as ids of the target.
 
     Args:
@@ -27,7 +27,7 @@ def demands_of(
         UsageError: a phrase that the target vocabulary cannot write.
     """
     required = [*phrases.required, *_matches(placeholders, source)]
-    return Demands(
+    return Constraints(
         prefix=_ids(phrases.prefix, tokenizer) if phrases.prefix else (),
         required=tuple(dict.fromkeys(_ids(text, tokenizer) for text in required)),
         forbidden=tuple(ids for text in phrases.forbidden for ids in _forms(text, tokenizer)),

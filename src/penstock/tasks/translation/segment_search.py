@@ -8,29 +8,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from penstock.config import SearchConfig
 from penstock.data.batches import pad
 from penstock.metrics.consensus import expected_utilities
 from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import (
-    Demands,
+    Constraints,
     Hypothesis,
     Limits,
+    OnResult,
+    SearchTrace,
+    ShouldStop,
     Step,
-    Watch,
     beam_search,
     exact_search,
     exhaustive_search,
     greedy_search,
     sample_search,
 )
-from penstock.search.cancellation import stop_if_unwanted
+from penstock.search.cancellation import check_stop
 from penstock.search.ensemble import EnsembleState, ensemble_step
-from penstock.search.hypothesis import Tell
-from penstock.search.limits import NO_DEMANDS
+from penstock.search.limits import NO_CONSTRAINTS
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.translation.search_options import SearchOptions
 
@@ -45,13 +44,13 @@ class Part:
     Attributes:
         text: what it says.
         ids: for each model its pieces, EOS last.
-        demands: what its output must and must not contain.
+        constraints: what its output must and must not contain.
         was_cut: pieces of it were left out.
     """
 
     text: str
     ids: tuple[list[int], ...]
-    demands: Demands = NO_DEMANDS
+    constraints: Constraints = NO_CONSTRAINTS
     was_cut: bool = False
 
     @property
@@ -60,7 +59,6 @@ class Part:
         return len(self.ids[0])
 
 
-@torch.no_grad()
 def search_parts(
     models: Sequence[InferenceModel],
     weights: Sequence[float],
@@ -70,7 +68,8 @@ def search_parts(
     decode: Decode,
     *,
     tell: TellPart,
-    watch: Watch | None = None,
+    trace: SearchTrace | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> None:
     """Search every part.
 
@@ -83,7 +82,8 @@ def search_parts(
         decode: target ids to text, for searches that compare texts.
         tell: told each part's number, its hypotheses, and its share of the time that its batch
             took until then; of beam and greedy search as soon as its own search is done.
-        watch: told each step of a beam search; sentences are numbered within their batch.
+        trace: filled by a beam search; sentences are numbered within their batch.
+        should_stop: cancels the search when it returns True.
 
     Raises:
         UsageError: an impossible option or demand; some parts may have been told before.
@@ -98,7 +98,9 @@ def search_parts(
         states = [_start(model, index, batch) for index, model in enumerate(models)]
         state: Any = states[0] if len(states) == 1 else EnsembleState(tuple(states))
         limits = limits_of(batch, options, config)
-        found = _search(step, state, limits, batch, options, config, decode, telling, watch)
+        found = _search(
+            step, state, limits, batch, options, config, decode, telling, trace, should_stop
+        )
         for row, hypotheses in enumerate(found):
             telling(row, hypotheses)
 
@@ -133,7 +135,7 @@ def limits_of(batch: Sequence[Part], options: SearchOptions, config: SearchConfi
         blocked=(PAD_ID, *unknown, BOS_ID),
         max_lengths=[most for _, most in lengths],
         min_lengths=[least for least, _ in lengths],
-        demands=[part.demands for part in batch],
+        constraints=[part.constraints for part in batch],
         no_repeat=options.no_repeat_ngram,
         source_lengths=[part.size for part in batch],
     )
@@ -147,47 +149,56 @@ def _search(
     options: SearchOptions,
     config: SearchConfig,
     decode: Decode,
-    tell: Tell,
-    watch: Watch | None,
+    on_result: OnResult,
+    trace: SearchTrace | None,
+    should_stop: ShouldStop | None,
 ) -> list[list[Hypothesis]]:
     ranking, size = options.ranking(config), options.beam(config)
     align = options.alignments or options.replace_unknown
     kind = options.search
     if kind == "greedy":
-        every = greedy_search(step, state, limits, ranking=ranking, align=align, tell=tell)
+        every = greedy_search(
+            step, state, limits, ranking=ranking, align=align, on_result=on_result,
+            should_stop=should_stop,
+        )  # fmt: skip
         return [[h] for h in every]
     if kind == "exact":
         return exact_search(
             step, state, limits, n_best=options.n_best, ranking=ranking, budget=options.budget,
-            beam_size=size, align=align,
+            beam_size=size, align=align, should_stop=should_stop,
         )  # fmt: skip
     if kind == "exhaustive":
         return exhaustive_search(
-            step, state, limits, n_best=options.n_best, ranking=ranking, align=align
-        )
+            step, state, limits, n_best=options.n_best, ranking=ranking, align=align,
+            should_stop=should_stop,
+        )  # fmt: skip
     if kind == "sample" or (kind == "mbr" and options.mbr_from == "sample"):
         found = sample_search(
             step, state, limits, samples=options.draws, temperature=options.temperature,
             top_k=options.top_k, top_p=options.top_p, seed=options.seed,
             keys=[_key(part) for part in batch], ranking=ranking, align=align,
+            should_stop=should_stop,
         )  # fmt: skip
     else:
         found = beam_search(
             step, state, limits, beam_size=size,
             n_best=size if kind == "mbr" else options.n_best, ranking=ranking,
             groups=options.groups, diversity=options.diversity, align=align,
-            watch=watch, tell=None if kind == "mbr" else tell,
+            trace=trace, on_result=None if kind == "mbr" else on_result, should_stop=should_stop,
         )  # fmt: skip
     if kind != "mbr":
         return found
-    return [_agreeing(own, options, decode) for own in found]
+    ranked: list[list[Hypothesis]] = []
+    for own in found:
+        check_stop(should_stop)
+        ranked.append(_agreeing(own, options, decode))
+    return ranked
 
 
 def _agreeing(
     candidates: Sequence[Hypothesis], options: SearchOptions, decode: Decode
 ) -> list[Hypothesis]:
     """The different candidates by expected utility, which becomes their score, best first."""
-    stop_if_unwanted()
     texts = [decode(h.tokens) for h in candidates]
     values = expected_utilities(texts, options.utility)
     different: dict[str, Hypothesis] = {}

@@ -19,11 +19,12 @@ from penstock.errors import UsageError
 from penstock.nn import Seq2Seq
 from penstock.runtime.decoder_step import warm_up
 from penstock.runtime.torch_engine import InferenceModel
-from penstock.search import Hypothesis, Watch
+from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.search.ensemble import mix, shares
+from penstock.search.step import Singles
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.translation.joined_translation import Joiner
-from penstock.tasks.translation.phrase_constraints import demands_of
+from penstock.tasks.translation.phrase_constraints import constraints_of
 from penstock.tasks.translation.result import PairScore, Translation
 from penstock.tasks.translation.search_options import Phrases, SearchKind, SearchOptions
 from penstock.tasks.translation.segment_search import Part, TellPart, search_parts
@@ -115,6 +116,7 @@ class Translator:
         length_penalty: float | None = None,
         alignments: bool | None = None,
         tell: Callable[[int, Translation], None] | None = None,
+        should_stop: ShouldStop | None = None,
     ) -> list[Translation]:
         """Translate lines, one result each, in order; blank in, blank out.
 
@@ -127,9 +129,11 @@ class Translator:
                 usual ones, and before them.
             tell: called with each line's number and result as soon as it is known, while others
                 are still searched.
+            should_stop: asked before every step; cancels the search when it returns True.
 
         Raises:
             UsageError: an impossible option, or phrases that no translation can have.
+            SearchStoppedError: cancelled by `should_stop`.
         """
         # types do not stop a caller who has no type checker
         strings = all(isinstance(x, str) for x in lines)  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -147,7 +151,7 @@ class Translator:
         chosen = {name: value for name, value in given.items() if value is not None}
         options = (options or SearchOptions()).changed(**chosen)
         options.beam(self.bundle.config.search)
-        return self._translate(lines, options, phrases, tell)
+        return self._translate(lines, options, phrases, tell, should_stop)
 
     def translate_stream(
         self,
@@ -191,18 +195,19 @@ class Translator:
         for cut in cut_by_tokens(np.array(order), lengths, _BATCH_TOKENS):
             rows: list[int] = cut.tolist()
             wanted = [targets[i] for i in rows]
-            every: list[torch.Tensor] = []
+            every: list[Singles] = []
             with ExitStack() as stack:
                 for index, model in enumerate(self._models):
                     stack.enter_context(self._bundles[index].evaluating())
                     batch = collate([sources[index][i] for i in rows], wanted).to(self.device)
-                    every.append(model(batch.src, batch.src_lengths, batch.tgt_in))
-            batch = collate(wanted, wanted).to(self.device)
-            log_probs = torch.log_softmax(mix(every, self._weights).float(), -1)
-            chosen = log_probs.gather(2, batch.tgt_out[:, :, None])[:, :, 0].cpu()
+                    logits = model(batch.src, batch.src_lengths, batch.tgt_in)
+                    every.append(torch.log_softmax(logits.float(), -1).cpu().numpy())
+            batch = collate(wanted, wanted)
+            log_probs = mix(every, self._weights)
+            chosen = np.take_along_axis(log_probs, batch.tgt_out.numpy()[:, :, None], 2)[:, :, 0]
             ends: list[int] = batch.tgt_lengths.tolist()
             for row, values, length in zip(rows, chosen, ends, strict=True):
-                results[row] = PairScore(float(values[:length].double().sum()), length)
+                results[row] = PairScore(float(values[:length].astype(np.float64).sum()), length)
         return [result for result in results if result is not None]
 
     @property
@@ -234,14 +239,20 @@ class Translator:
         return self._part(text, ids, options.phrases, options)
 
     def search(
-        self, part: Part, options: SearchOptions | None = None, *, watch: Watch | None = None
+        self,
+        part: Part,
+        options: SearchOptions | None = None,
+        *,
+        trace: SearchTrace | None = None,
+        should_stop: ShouldStop | None = None,
     ) -> tuple[list[Hypothesis], Translation]:
         """What a search finds for one part: as ids, best first, and as `translate` gives it.
 
         Args:
             part: what `part` gave.
             options: how to search.
-            watch: told each step of a beam search.
+            trace: filled by a beam search.
+            should_stop: cancels the search when it returns True.
 
         Raises:
             UsageError: an impossible option, or limits that no output meets.
@@ -254,7 +265,7 @@ class Translator:
             whole = self._joiner.join(part.text, [part], [found], seconds, options)
             result.append((list(found), whole))
 
-        self._search([part], options, tell, watch)
+        self._search([part], options, tell, trace, should_stop)
         return result[0]
 
     @property
@@ -277,6 +288,7 @@ class Translator:
         options: SearchOptions,
         phrases: Sequence[Phrases] | None,
         tell: Callable[[int, Translation], None] | None,
+        should_stop: ShouldStop | None,
     ) -> list[Translation]:
         """Split what is long, search all parts by length, join the parts again."""
         texts = [line.strip() for line in lines]
@@ -318,7 +330,7 @@ class Translator:
         for line, own in enumerate(owners):
             if not own:  # blank
                 finish(line)
-        self._search(parts, options, tell_part)
+        self._search(parts, options, tell_part, should_stop=should_stop)
         return [result for result in results if result is not None]
 
     def _search(
@@ -326,7 +338,8 @@ class Translator:
         parts: Sequence[Part],
         options: SearchOptions,
         tell: TellPart,
-        watch: Watch | None = None,
+        trace: SearchTrace | None = None,
+        should_stop: ShouldStop | None = None,
     ) -> None:
         with ExitStack() as stack:
             for bundle in self._bundles:
@@ -339,7 +352,8 @@ class Translator:
                 self.bundle.config.search,
                 self.bundle.target_tokenizer.decode,
                 tell=tell,
-                watch=watch,
+                trace=trace,
+                should_stop=should_stop,
             )
 
     def _parts(
@@ -371,8 +385,10 @@ class Translator:
             own if len(own) <= limit else [*own[: limit - 1], EOS_ID]  # one long character
             for own, limit in zip(ids, self._limits, strict=True)
         ]
-        demands = demands_of(phrases, options.placeholders, text, self.bundle.target_tokenizer)
-        return Part(text, tuple(fitting), demands, was_cut=fitting != list(ids))
+        constraints = constraints_of(
+            phrases, options.placeholders, text, self.bundle.target_tokenizer
+        )
+        return Part(text, tuple(fitting), constraints, was_cut=fitting != list(ids))
 
     @property
     def _limits(self) -> list[int]:
