@@ -183,9 +183,7 @@ def test_any_bytes_are_rejected_with_a_message(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_damaged_graph_runs_or_is_rejected(
-    seed: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_graph_runs_or_is_rejected(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     random = Random(seed)
     damaged = {}
     for role, content in FILES.items():

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penstock.config import ModelConfig
 from penstock.errors import BundleError
@@ -20,26 +18,9 @@ from penstock.runtime.onnx.interface import (
     step_spec,
 )
 from penstock.runtime.onnx.session import Arrays, GraphSession
+from penstock.search.step import Ints, StepOutput
 
-Ints = NDArray[np.int64]
 _CARRIED = (("h", "c"), ("h",), ("c",))
-
-
-class OnnxStepOutput(NamedTuple):
-    """What one step returns for N rows.
-
-    Attributes:
-        log_probs: normalized log-probabilities of the K best candidates (N, K), greatest first, or
-            of all tokens (N, V).
-        ids: the candidates' ids (N, K); None when `log_probs` has all tokens.
-        state: the state after the step.
-        attention: over the source (N, S), averaged over heads; None without attention.
-    """
-
-    log_probs: NDArray[np.float32]
-    ids: Ints | None
-    state: OnnxState
-    attention: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +149,7 @@ class OnnxTranslator:
         layers = {name: found[name] for name in self._states}
         return OnnxState(memory, layers, rows, rows, _slots(rows, memory))
 
-    def step(self, tokens: Ints, state: OnnxState, /, *, top: int) -> OnnxStepOutput:
+    def step(self, tokens: Ints, state: OnnxState, /, *, top: int) -> StepOutput[OnnxState]:
         """Advance every row; see `penstock.search.step.Step`."""
         count = min(top, self._vocab_size) or 1
         inputs = {
@@ -190,7 +171,7 @@ class OnnxTranslator:
         if attention:
             by_slot = found[len(names)]
             weights = by_slot.reshape(-1, by_slot.shape[-1])[state.slots["places"]]
-        return OnnxStepOutput(found[0], found[1] if top else None, next_state, weights)
+        return StepOutput(found[0], found[1] if top else None, next_state, weights)
 
 
 def _slots(sentences: Ints, memory: OnnxMemory) -> Arrays:
