@@ -95,5 +95,8 @@ class Embedder:
 
     def _states(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Top states (B, S, H); row t of sentence b has read its token t."""
-        states = TASKS[self.bundle.config.task].learning().states
+        task = self.bundle.config.task
+        states = TASKS[task].learning().states
+        if states is None:
+            raise UsageError(f"a model for {task} has no contextual vectors")
         return states(self.bundle.model, ids, lengths)

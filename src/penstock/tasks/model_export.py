@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.config import RunConfig
 from penstock.data.pair import Pair
-from penstock.errors import DataError, MissingExtraError
+from penstock.errors import DataError, MissingExtraError, UsageError
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.task import Precision, Sample
@@ -44,8 +44,11 @@ def export_graphs(
     """
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtraError("exporting a model", "train")
+    graphs = TASKS[config.task].graphs
+    if graphs is None:
+        raise UsageError(f"a model for {config.task} has no graphs to export")
     sample = calibration_sample(config, source, target, pairs) if precision == "int8" else []
-    return TASKS[config.task].graphs()(config, network, sample, precision)
+    return graphs()(config, network, sample, precision)
 
 
 def calibration_sample(

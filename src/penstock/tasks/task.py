@@ -69,12 +69,12 @@ class Learning:
         learner: prepares the data in a folder and gives the learner; `report` is told what is worth
             knowing of the data; without `anew` a checkpoint brings the weights.
         states: of a network, ids (B, S) with EOS and valid lengths (B,), the top states (B, S, H);
-            row t of sentence b has read its token t.
+            row t of sentence b has read its token t. None: a model has no contextual vectors.
     """
 
     network: NetworkBuilder
     learner: LearnerMaker
-    states: Callable[[Any, Tensor, Tensor], Tensor]
+    states: Callable[[Any, Tensor, Tensor], Tensor] | None = None
 
 
 # ids of a source, EOS last, and of a target, beginning with BOS; no target for a task of one text
