@@ -167,14 +167,16 @@ def test_the_packed_step_equals_the_equations() -> None:
 
 
 def test_what_it_does_not_have_is_rejected_with_the_reason(pairs: Path) -> None:
-    base = {"cell": "ssru", "backend": "reference"}
-    for option, message in (
+    written: Any = ps.RunConfig
+    base: dict[str, Any] = {"cell": "ssru", "backend": "reference"}
+    options: tuple[tuple[dict[str, Any], str], ...] = (
         ({"backend": "fused"}, "cell 'ssru' has no fused backend: nobody has written its gradient"),
         ({"weight_dropout": 0.2}, "cell 'ssru' takes no weight_dropout: it has no recurrent"),
         ({"gru_form": "before"}, "gru_form 'before' is an option of cell 'gru', found cell 'ssru'"),
-    ):
+    )
+    for option, message in options:
         with pytest.raises(ps.ConfigError, match=message):
-            ps.RunConfig(model=base | option)  # type: ignore[arg-type]
+            written(model=base | option)
         with pytest.raises(ValueError, match=message):
             Recurrent(5, 4, **(base | option))
     with pytest.raises(ValueError, match="cell 'mgu': torch has no such module"):
@@ -189,3 +191,12 @@ def test_an_unknown_cell_is_an_error_everywhere() -> None:
     ):
         with pytest.raises((ValueError, ps.ConfigError), match="unknown cell 'lstn'; did you mean"):
             build()
+
+
+def test_a_comparison_with_torch_needs_a_cell_of_torchs() -> None:
+    from penstock.bench.recurrence import measure_recurrence
+
+    with pytest.raises(ps.UsageError, match="cell 'mgu': torch has no such module to compare"):
+        measure_recurrence("mgu", 4, 4, 2, 2)
+    with pytest.raises(ps.UsageError, match="unknown cell 'gruu'; did you mean 'gru'"):
+        measure_recurrence("gruu", 4, 4, 2, 2)

@@ -36,11 +36,12 @@ def training_products(
     config: ModelConfig, *, vocab_size: int, source_tokens: int, target_tokens: int
 ) -> list[Product]:
     """The products of one update, for a batch of so many real tokens."""
-    gates, hidden, width = cell_spec(config.cell).blocks, config.hidden_size, config.embedding_size
+    spec, hidden, width = cell_spec(config.cell), config.hidden_size, config.embedding_size
+    gates, recurrent = spec.blocks, int(spec.recurrent_weights)
     products: list[Product] = []
     directions = 2 if config.bidirectional else 1
     for layer in range(config.encoder_layers):
-        inner = (width if layer == 0 else hidden) + hidden // directions
+        inner = (width if layer == 0 else hidden) + recurrent * hidden // directions
         outer = gates * (hidden // directions)
         name = f"encoder layer {layer + 1}"
         products += [Product(name, source_tokens, inner, outer)] * directions
@@ -51,7 +52,7 @@ def training_products(
         else:
             below = width + hidden if layer == 0 else hidden
         name = f"decoder layer {layer + 1}"
-        products.append(Product(name, target_tokens, below + hidden, gates * hidden))
+        products.append(Product(name, target_tokens, below + recurrent * hidden, gates * hidden))
     if config.attention == "general":
         products.append(Product("attention keys", source_tokens, hidden, hidden))
     features = 2 * hidden if attends else hidden

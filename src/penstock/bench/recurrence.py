@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from penstock.config import CELLS
+from penstock.errors import UsageError, unknown_name
+from penstock.nn.cells import cell_spec
 from penstock.nn.recurrent import Recurrent
 
 
 def measure_recurrence(
-    cell: Literal["gru", "lstm"],
+    cell: str,
     input_size: int,
     hidden_size: int,
     batch: int,
@@ -23,13 +25,21 @@ def measure_recurrence(
     *,
     rounds: int = 9,
 ) -> list[dict[str, Any]]:
-    """Medians in milliseconds, both in turn, for fp32 and bf16, full and unequal lengths."""
-    kinds = {"gru": nn.GRU, "lstm": nn.LSTM}
+    """Medians in milliseconds, both in turn, for fp32 and bf16, full and unequal lengths.
+
+    Raises:
+        UsageError: there is no such cell, or torch has none like it.
+    """
+    if cell not in CELLS:
+        raise UsageError(unknown_name("cell", cell, CELLS))
+    kernel = cell_spec(cell).kernel
+    if kernel is None:
+        raise UsageError(f"cell {cell!r}: torch has no such module to compare with")
     rows = []
-    for kind in (torch.float32, torch.bfloat16):
-        ours = Recurrent(input_size, hidden_size, cell=cell).to(kind)
-        theirs = kinds[cell](input_size, hidden_size, batch_first=True).to(kind)
-        x = torch.randn(batch, steps, input_size, dtype=kind, requires_grad=True)
+    for dtype in (torch.float32, torch.bfloat16):
+        ours = Recurrent(input_size, hidden_size, cell=cell).to(dtype)
+        theirs = kernel.module(input_size, hidden_size, batch_first=True).to(dtype)
+        x = torch.randn(batch, steps, input_size, dtype=dtype, requires_grad=True)
         unequal = torch.linspace(steps / 2, steps, batch).round().long()
         for name, lengths in (("full", None), ("unequal", unequal)):
 
@@ -46,7 +56,7 @@ def measure_recurrence(
             pairs = [(_seconds(run_ours), _seconds(run_theirs)) for _ in range(rounds + 1)][1:]
             rows.append(
                 {
-                    "precision": "fp32" if kind is torch.float32 else "bf16",
+                    "precision": "fp32" if dtype is torch.float32 else "bf16",
                     "lengths": name,
                     "penstock_ms": 1e3 * median(a for a, _ in pairs),
                     "torch_ms": 1e3 * median(b for _, b in pairs),

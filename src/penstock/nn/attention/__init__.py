@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 
 from penstock.config import attention_entry
@@ -22,5 +23,5 @@ def make_attention(name: str, sizes: AttentionSizes) -> Attention | None:
     module = attention_entry(name).module
     if module is None:
         return None
-    attention: type[Attention] = import_module(module).ATTENTION
+    attention: Callable[[AttentionSizes], Attention] = import_module(module).ATTENTION
     return attention(sizes)
