@@ -40,9 +40,9 @@ def cross_entropy_sum(
     if not torch.is_grad_enabled():  # inside, `needs_input_grad` does not know it
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
     with torch.autocast(features.device.type, enabled=False):
-        kind = features.dtype
+        dtype = features.dtype
         return _LinearCrossEntropy.apply(  # pyright: ignore
-            features, weight.to(kind), bias.to(kind), targets, label_smoothing
+            features, weight.to(dtype), bias.to(dtype), targets, label_smoothing
         )
 
 
