@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.config import parse_config
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, UsageError
+from penstock.serve.models.model_paths import ModelPath
+from penstock.serve.models.served_models import load_serving
 from penstock.tasks import TASKS
+from penstock.tasks.cloze.task import CLOZE
+from penstock.tasks.model_export import export_graphs
+from penstock.tasks.unrolled_graph import unroll
 
 
 def config_of(task: str, *overrides: str) -> Any:
@@ -94,3 +101,18 @@ def test_an_unknown_task_lists_the_known() -> None:
         config_of("tagging")
     with pytest.raises(ConfigError, match=r"'clozes': unknown task; did you mean 'cloze'\?"):
         config_of("clozes")
+
+
+def test_what_a_task_lacks_is_said(cloze_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing, service and export may be missing."""
+    bare = replace(CLOZE, unroll=None, graphs=None, use=lambda: replace(use, service=None))
+    use = CLOZE.use()
+    monkeypatch.setitem(TASKS, "cloze", bare)
+    config = config_of("cloze")
+    with pytest.raises(UsageError, match="task = 'cloze': its network has no drawing"):
+        unroll(config, 3)
+    with pytest.raises(UsageError, match="a model for cloze, which is not served"):
+        load_serving([ModelPath(cloze_run)])
+    tokenizer: Any = None
+    with pytest.raises(UsageError, match="a model for cloze has no graphs to export"):
+        export_graphs(config, tokenizer, tokenizer, tokenizer, [], "fp32")
