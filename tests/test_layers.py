@@ -103,3 +103,18 @@ def test_a_task_imports_when_used_nothing_but_its_own_room() -> None:
             for node in ast.walk(function)
         ]
         assert {part for _, part in imported_parts(inside)} <= {"tasks", "task table"}, path
+
+
+def test_search_knows_numpy_and_no_torch() -> None:
+    for path in (SOURCE / "search").glob("*.py"):
+        assert "torch" not in _imported_packages(path), path
+
+
+def _imported_packages(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names

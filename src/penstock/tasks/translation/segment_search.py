@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from penstock.config import SearchConfig
 from penstock.data.batches import pad
-from penstock.metrics.consensus import expected_utilities
 from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import (
     Constraints,
     Hypothesis,
     Limits,
-    OnResult,
     SearchTrace,
     ShouldStop,
     Step,
-    beam_search,
-    exact_search,
-    exhaustive_search,
-    greedy_search,
-    sample_search,
 )
-from penstock.search.cancellation import check_stop
 from penstock.search.ensemble import EnsembleState, ensemble_step
 from penstock.search.limits import NO_CONSTRAINTS
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.search_table import Decode, SearchRequest, search_of
 
-Decode = Callable[[Sequence[int]], str]
 TellPart = Callable[[int, Sequence[Hypothesis], float], None]
 
 
@@ -86,7 +77,7 @@ def search_parts(
         should_stop: cancels the search when it returns True.
 
     Raises:
-        UsageError: an impossible option or demand; some parts may have been told before.
+        UsageError: an impossible option or constraint; some parts may have been told before.
     """
     order = sorted(range(len(parts)), key=lambda i: parts[i].size)
     steps = [decoding_step(model) for model in models]
@@ -97,10 +88,12 @@ def search_parts(
         batch = [parts[i] for i in rows]
         states = [_start(model, index, batch) for index, model in enumerate(models)]
         state: Any = states[0] if len(states) == 1 else EnsembleState(tuple(states))
-        limits = limits_of(batch, options, config)
-        found = _search(
-            step, state, limits, batch, options, config, decode, telling, trace, should_stop
-        )
+        request = SearchRequest(
+            step, state, limits_of(batch, options, config), options, config,
+            texts=[part.text for part in batch], decode=decode, on_result=telling, trace=trace,
+            should_stop=should_stop,
+        )  # fmt: skip
+        found = search_of(options.search)(request)
         for row, hypotheses in enumerate(found):
             telling(row, hypotheses)
 
@@ -139,78 +132,3 @@ def limits_of(batch: Sequence[Part], options: SearchOptions, config: SearchConfi
         no_repeat=options.no_repeat_ngram,
         source_lengths=[part.size for part in batch],
     )
-
-
-def _search(
-    step: Step[Any],
-    state: Any,
-    limits: Limits,
-    batch: Sequence[Part],
-    options: SearchOptions,
-    config: SearchConfig,
-    decode: Decode,
-    on_result: OnResult,
-    trace: SearchTrace | None,
-    should_stop: ShouldStop | None,
-) -> list[list[Hypothesis]]:
-    ranking, size = options.ranking(config), options.beam(config)
-    align = options.alignments or options.replace_unknown
-    kind = options.search
-    if kind == "greedy":
-        every = greedy_search(
-            step, state, limits, ranking=ranking, align=align, on_result=on_result,
-            should_stop=should_stop,
-        )  # fmt: skip
-        return [[h] for h in every]
-    if kind == "exact":
-        return exact_search(
-            step, state, limits, n_best=options.n_best, ranking=ranking, budget=options.budget,
-            beam_size=size, align=align, should_stop=should_stop,
-        )  # fmt: skip
-    if kind == "exhaustive":
-        return exhaustive_search(
-            step, state, limits, n_best=options.n_best, ranking=ranking, align=align,
-            should_stop=should_stop,
-        )  # fmt: skip
-    if kind == "sample" or (kind == "mbr" and options.mbr_from == "sample"):
-        found = sample_search(
-            step, state, limits, samples=options.draws, temperature=options.temperature,
-            top_k=options.top_k, top_p=options.top_p, seed=options.seed,
-            keys=[_key(part) for part in batch], ranking=ranking, align=align,
-            should_stop=should_stop,
-        )  # fmt: skip
-    else:
-        found = beam_search(
-            step, state, limits, beam_size=size,
-            n_best=size if kind == "mbr" else options.n_best, ranking=ranking,
-            groups=options.groups, diversity=options.diversity, align=align,
-            trace=trace, on_result=None if kind == "mbr" else on_result, should_stop=should_stop,
-        )  # fmt: skip
-    if kind != "mbr":
-        return found
-    ranked: list[list[Hypothesis]] = []
-    for own in found:
-        check_stop(should_stop)
-        ranked.append(_agreeing(own, options, decode))
-    return ranked
-
-
-def _agreeing(
-    candidates: Sequence[Hypothesis], options: SearchOptions, decode: Decode
-) -> list[Hypothesis]:
-    """The different candidates by expected utility, which becomes their score, best first."""
-    texts = [decode(h.tokens) for h in candidates]
-    values = expected_utilities(texts, options.utility)
-    different: dict[str, Hypothesis] = {}
-    for text, value, hypothesis in zip(texts, values, candidates, strict=True):
-        scored = replace(hypothesis, score=value)
-        before = different.get(text)
-        if before is None or scored.log_probability > before.log_probability:
-            different[text] = scored
-    ranked = sorted(different.values(), key=lambda h: (-h.score, -h.log_probability, h.tokens))
-    return ranked[: options.n_best]
-
-
-def _key(part: Part) -> str:
-    """What tells a part's random stream from another's: its text."""
-    return hashlib.sha256(part.text.encode()).hexdigest()
