@@ -5,11 +5,25 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, UsageError
+
+
+def require_no_input(output: str | Path, inputs: Iterable[str | Path | None]) -> None:
+    """Check that writing `output` would not destroy what is read, through links too.
+
+    Raises:
+        UsageError: it is the file of one of the inputs.
+    """
+    for path in inputs:
+        with suppress(OSError, ValueError):  # what cannot be looked at is no input either
+            if path is not None and Path(output).is_file() and Path(output).samefile(path):
+                raise UsageError(
+                    f"{output}: the output would replace its own input; choose another output"
+                )
 
 
 @contextmanager

@@ -20,9 +20,9 @@ import pytest
 from conftest import tiny_config
 from penstock.cli import app as app_module
 from penstock.cli import console
-from penstock.config import dump_toml, load_config
+from penstock.config import dump_toml, load_config, parse_config
 from penstock.data.grammar import generate_pairs
-from penstock.errors import UsageError
+from penstock.errors import ConfigError, UsageError
 
 LINES = ["She sees them.", "", "Do you speak French?"]
 
@@ -375,6 +375,48 @@ def test_evaluate_as_text_and_to_a_file(penstock: Run, tiny_run: Path, tmp_path:
     (row,) = out.read_text().split("\n")[:-1]
     cells = row.split("\t")
     assert (cells[0], cells[2:]) == ("a b", ["c d", "e"])
+
+
+def test_no_output_replaces_its_input(penstock: Run, tiny_run: Path, tmp_path: Path) -> None:
+    data, linked, hard = tmp_path / "own.tsv", tmp_path / "link", tmp_path / "hard"
+    kept = "a\tb\nc\td\n"
+    data.write_text(kept)
+    linked.symlink_to(data)
+    hard.hardlink_to(data)
+    says = "the output would replace its own input; choose another output"
+    for out in (data, linked, hard):
+        evaluated = ["-m", tiny_run, data, "--first", "1", "--out", out]
+        refused(penstock("evaluate", *evaluated), 2, f"{out}: {says}")
+        refused(penstock("translate", "-m", tiny_run, "-i", data, "-o", out), 2, f"{out}: {says}")
+        phrases = ["--phrases", data, "-o", out]
+        refused(penstock("translate", "-m", tiny_run, *phrases, stdin="a\n"), 2, says)
+        refused(penstock("embed", "-m", tiny_run, "-i", data, "-o", out), 2, says)
+    train = data.rename(tmp_path / "train.tsv")
+    split = ["data", "split", train, "--out", tmp_path, "--overwrite"]
+    refused(penstock(*split), 2, f"{train}: {says}")
+    assert train.read_text() == kept
+
+
+def test_a_loop_of_links_is_a_file_that_cannot_be_read(penstock: Run, tmp_path: Path) -> None:
+    loop = tmp_path / "loop.tsv"
+    loop.symlink_to(loop)
+    for verb in ("split", "cut"):
+        refused(penstock("data", verb, loop, "--out", tmp_path / "x"), 1, f"{loop}: cannot be read")
+
+
+def test_training_data_from_a_pipe_and_an_empty_run_directory(
+    penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    refused(penstock("train", tmp_path / "pipe"), 2, "save them to a file, or send training pairs")
+    refused(penstock("train", "builtin", "--valid", "pipe"), 2, "pipe: training reads its data sev")
+    for command in (["train", "builtin"], ["demo"], ["data", "split", "x"], ["data", "cut", "x"]):
+        refused(penstock(*command, "--out", ""), 2, "an empty path: name a directory or file")
+    for key in ("data.train", "model.source_vectors", "data.cache"):
+        with pytest.raises(ConfigError, match="has a NUL character; remove it"):
+            parse_config({}, [f'{key}="a\\u0000b"'])
+    assert not (tmp_path / "config.toml").exists()
 
 
 def test_a_misspelt_metric_is_told_before_translating(

@@ -60,7 +60,7 @@ def test_shares_that_are_none(tmp_path: Path, shares: tuple[float, ...]) -> None
 def test_what_stands_there_stays(tmp_path: Path) -> None:
     text = tmp_path / "train.txt"
     text.write_text("a\nb\nc\n")
-    with pytest.raises(UsageError, match=r"train\.txt: the cut would replace its own input"):
+    with pytest.raises(UsageError, match=r"train\.txt: the output would replace its own input"):
         cut_text(text, tmp_path, shares=(1, 1, 1), overwrite=True)
     text = text.rename(tmp_path / "text")
     (tmp_path / "test.txt").write_text("mine")

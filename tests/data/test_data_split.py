@@ -252,7 +252,7 @@ def test_misuse(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="valid 0, test 0: at least one must be above 0"):
         split_corpus(corpus, tmp_path / "out", valid=0, test=0)
     own = corpus.rename(tmp_path / "train.tsv")
-    with pytest.raises(UsageError, match="would replace its own input; choose another folder"):
+    with pytest.raises(UsageError, match="would replace its own input; choose another output"):
         split_corpus(own, tmp_path, overwrite=True)
 
 

@@ -5,15 +5,29 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from penstock.errors import UsageError
 
 # Progress, warnings and reports; colour and bars only where stderr is a terminal.
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 _BREAKS = str.maketrans("\t\n\r", "   ")
+
+
+def path(text: str | Path) -> Path:
+    """The path that an option names: `Path("")` would be the current directory.
+
+    Raises:
+        UsageError: none.
+    """
+    if not str(text):
+        raise UsageError("an empty path: name a directory or file (. is the current directory)")
+    return Path(text)
 
 
 def write_line(text: str) -> None:

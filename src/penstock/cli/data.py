@@ -82,7 +82,9 @@ def check(
 @app.command()
 def split(
     data: Data,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three files.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", parser=console.path, help="Folder for the three files.")
+    ],
     valid: Annotated[
         int | None,
         typer.Option(min=0, help="Sentences in valid.jsonl. Default: 1000, at most one in ten."),
@@ -131,7 +133,9 @@ def split(
 @app.command()
 def cut(
     text: Annotated[str, typer.Argument(help="A text.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three files.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", parser=console.path, help="Folder for the three files.")
+    ],
     shares: Annotated[
         str, typer.Option(help="Of train, valid and test: in percent or as parts of 1.")
     ] = "90,5,5",
@@ -179,9 +183,11 @@ def stats(
     """
     from penstock.data.stats import corpus_stats, draw_lengths
     from penstock.figure import check_figure_name
+    from penstock.files import require_no_input
 
     if figure is not None:
         check_figure_name(figure)
+        require_no_input(figure, data)
     measured = corpus_stats(
         source_of(data),
         held_out=None if held_out is None else _file_or_two(held_out),

@@ -62,7 +62,8 @@ def evaluate(
     columns: Columns = None,
     on_error: OnError = "stop",
     out: Annotated[
-        Path | None, typer.Option(help="Also write source, translation and references as TSV.")
+        Path | None,
+        typer.Option(help="Also write source, translation and references as TSV; not the data."),
     ] = None,
     search_report: Annotated[
         bool,
@@ -76,9 +77,11 @@ def evaluate(
 ) -> None:
     """Score a model on DATA: translations, labels, blanks, or how probable a text is."""
     from penstock.bundle import load_bundle
-    from penstock.files import atomic_write
+    from penstock.files import atomic_write, require_no_input
     from penstock.runtime.device import choose_device
 
+    if out is not None:
+        require_no_input(out, (*data, *flags.files))
     on = choose_device(device)
     search = flags.options
     bundle = load_bundle(model[0], device=on)

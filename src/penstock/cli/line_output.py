@@ -15,7 +15,9 @@ from penstock.cli.console import note
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
 Input = Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")]
-Output = Annotated[str, typer.Option("--output", "-o", help="Result file; - is stdout.")]
+Output = Annotated[
+    str, typer.Option("--output", "-o", help="Result file, not the input; - is stdout.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
 
@@ -39,17 +41,19 @@ def transform_lines(
     shown: Callable[[R], str],
     *,
     told_by: str = "--format json",
+    also_read: Iterable[str | Path | None] = (),
 ) -> None:
     """Read lines in buffers, write a line for each, tell at the end what was not `ok`.
 
     From a terminal each line is answered at once. An error names the line of the file. `told_by`
-    is what says the status of each line.
+    is what says the status of each line, `also_read` names the files that `transform` reads.
     """
     from penstock.data.formats.input_lines import read_lines
     from penstock.errors import DataError
-    from penstock.files import replacing
+    from penstock.files import replacing, require_no_input
     from penstock.text.lines import in_buffers
 
+    require_no_input(output, (source, *also_read))
     interactive = source == "-" and sys.stdin.isatty()
     texts = (line.text for line in read_lines(source))
     buffers = in_buffers(texts, most=1) if interactive else in_buffers(texts)

@@ -27,6 +27,7 @@ class SearchFlags:
         options: as one value.
         given: the flags that were used.
         phrases: the file of `--phrases`.
+        files: those that are read.
 
     Raises:
         UsageError: an impossible value.
@@ -36,6 +37,7 @@ class SearchFlags:
     def __init__(self, values: dict[str, Any]) -> None:
         values = {name: value for name, value in values.items() if value not in (None, [])}
         self.given = list(values)
+        self.files: tuple[Path | None, ...] = values.get("phrases"), values.get("dictionary")
         self.phrases: Path | None = values.pop("phrases", None)
         own = {name: values.pop(name) for name in _PHRASES if name in values}
         if "dictionary" in values:

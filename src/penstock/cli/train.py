@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.console import note, write_line
+from penstock.cli.console import note, path, write_line
 from penstock.errors import PenstockError, UsageError
 from penstock.tasks import TASKS
 
@@ -36,7 +36,9 @@ def train(
         str | None,
         typer.Option(help="Held-out pairs; two parallel files as A,B. Default: hold some out."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory. Default: runs/NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=path, help="Run directory. Default: runs/NAME.")
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(help="Source and target column: 1,2 or names in the first row.")
     ] = None,
@@ -110,7 +112,7 @@ def _one_or_two(name: str) -> str | list[str]:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(parser=path, help="Run directory.")] = Path("runs/demo"),
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key of the demo's configuration.")
     ] = None,

@@ -87,7 +87,7 @@ def translate(
     def shown(result: Translation) -> str:
         return _shown(result, layout, scores, alignments)
 
-    transform_lines(source, output, translated, shown)
+    transform_lines(source, output, translated, shown, also_read=flags.files)
 
 
 def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) -> str:

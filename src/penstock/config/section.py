@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeGuard, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError
@@ -49,6 +49,16 @@ class Section(BaseModel):
         plain = plain_table(values)
         reject_unknown(plain, cls, place)
         return plain
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        """No path, name or separator has a NUL: reject it before the system does."""
+        several = isinstance(value, list | tuple)
+        texts = cast(Sequence[Any], value) if several else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ValueError("has a NUL character; remove it")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from penstock.data.formats.input_lines import STDIN, read_lines
 from penstock.errors import DataError, UsageError
-from penstock.files import replacing
+from penstock.files import replacing, require_no_input
 
 NAMES = ("train.txt", "valid.txt", "test.txt")
 
@@ -51,8 +51,7 @@ def cut_text(
         raise UsageError("a cut reads its text twice; save the stream to a file first")
     paths = [Path(folder) / name for name in NAMES]
     for path in paths:
-        if path.resolve() == Path(source).resolve():
-            raise UsageError(f"{path}: the cut would replace its own input; choose another folder")
+        require_no_input(path, [source])
         if path.exists() and not overwrite:
             raise UsageError(f"{path}: stands there already; add --overwrite or another folder")
     total = sum(len(line.text) + 1 for line in read_lines(source))

@@ -21,7 +21,7 @@ from penstock.data.formats.readers import ReadOptions, Source, read_pairs
 from penstock.data.pair import Pair
 from penstock.data.source_keys import fold, stable_hash
 from penstock.errors import DataError, UsageError
-from penstock.files import place
+from penstock.files import place, require_no_input
 
 TRAIN, VALID, TEST = "train.tsv", "valid.jsonl", "test.jsonl"
 
@@ -139,10 +139,7 @@ def _check_call(
     files = [out / name for name in (TRAIN, VALID, TEST)]
     there = [str(file) for file in files if file.exists()]
     for file in files:
-        if any(Path(path).resolve() == file.resolve() for path in paths):
-            raise UsageError(
-                f"{file}: the split would replace its own input; choose another folder"
-            )
+        require_no_input(file, paths)
     if there and not overwrite:
         raise UsageError(
             f"{', '.join(there)}: already there; choose another folder, or replace "

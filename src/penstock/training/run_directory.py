@@ -60,6 +60,12 @@ def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig,
         config = config.model_copy(
             update={"training": config.training.model_copy(update={"precision": settled})}
         )
+    for name in named_files(config.data.train, config.data.valid):
+        if Path(name).is_fifo():
+            raise UsageError(
+                f"{name}: training reads its data several times, and a pipe gives them once; save "
+                "them to a file, or send training pairs to standard input: penstock train -"
+            )
     if config.data.train == STDIN:
         kept = _keep_standard_input(run, resume=resume)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
@@ -71,6 +77,11 @@ def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig,
         update={"training": config.training.model_copy(update={"precision": precision})}
     )
     return config, device
+
+
+def named_files(*data: str | list[str] | None) -> list[str]:
+    """The names in keys that may have one, several or none."""
+    return [n for names in data for n in ([names] if isinstance(names, str) else names or ())]
 
 
 def write_config(config: RunConfig, run: Path) -> None:
