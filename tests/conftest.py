@@ -12,6 +12,9 @@ import pytest
 from rich.console import Console
 
 from penstock.config import RunConfig, parse_config
+from penstock.nn import Seq2Seq
+from penstock.runtime.torch_translation import TorchTranslation
+from penstock.tasks.translation.translator import Translator
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -214,3 +217,10 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def network_of(translator: Translator) -> Seq2Seq:
+    """The network of a translator's first model."""
+    engine = translator.engines[0]
+    assert isinstance(engine, TorchTranslation)
+    return engine.network

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from conftest import network_of
 from penstock.bundle import Bundle
 from penstock.config import ModelConfig
 from penstock.errors import UsageError
@@ -109,7 +110,7 @@ def test_choices_are_the_models_own_likeliest(
     ids = [vocabulary.index(token) for token in seen.target_tokens]
     assert ids[0] == unlikely
     source = torch.tensor([[*translator.bundle.source_tokenizer.encode(SENTENCE), EOS_ID]])
-    logits = translator.models[0](
+    logits = network_of(translator)(
         source, torch.tensor([source.shape[1]]), torch.tensor([[BOS_ID, *ids[:-1]]])
     )
     log_probs = torch.log_softmax(logits[0], -1)

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browsing import Visit, in_browser
+from conftest import network_of
 from penstock.insight import inspect_sentence
 from penstock.insight.html_document import make_document
 from penstock.serve.settings import Settings
@@ -25,7 +26,7 @@ def translator() -> Translator:
     translator = random_translator(
         GERMAN, ENGLISH, seed=7, cell="gru", attention="multihead", attention_heads=2
     )
-    for parameter in translator.models[0].parameters():
+    for parameter in network_of(translator).parameters():
         parameter *= 5  # or all that it weighs would be about equal
     return translator
 

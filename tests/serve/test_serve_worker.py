@@ -46,7 +46,7 @@ class Told:
         texts: Sequence[str],
         options: SearchOptions,
         *,
-        tell: Callable[[int, Translation], None] = lambda *_: None,
+        on_result: Callable[[int, Translation], None] = lambda *_: None,
         should_stop: ShouldStop | None = None,
     ) -> list[Translation]:
         self.batches.append(list(texts))
@@ -59,7 +59,7 @@ class Told:
             Translation(t, t.upper(), "ok", t.split(), [], 0.0, 0.0, 1, options.seed) for t in texts
         ]
         for number, result in enumerate(results):
-            tell(number, result)
+            on_result(number, result)
             assert result.source != "held" or self.hold.wait(10)
         return results
 

@@ -14,20 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
 
-from penstock.bundle import Bundle, load_bundle
+from penstock.bundle import Bundle
 from penstock.config import TokenizerConfig, parse_config
 from penstock.errors import UsageError
 from penstock.metrics.consensus import expected_utilities
 from penstock.nn import Seq2Seq
-from penstock.runtime.decoder_step import DecodingState, decoding_step
-from penstock.runtime.torch_engine import InferenceModel
-from penstock.search import Hypothesis, Step, StepOutput
+from penstock.search import Hypothesis, StepOutput
 from penstock.search.step import Ints
 from penstock.special_tokens import EOS_ID, UNK_ID
-from penstock.tasks.translation import segment_search
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
-from penstock.tasks.translation.segment_search import Part, search_parts
+from penstock.tasks.translation.segment_search import search_segments
+from penstock.tasks.translation.segmentation import Segment
 from penstock.tasks.translation.translator import Translator
 from penstock.text import Tokenizer
 from penstock.text.lines import cut_to_fit, outer_space
@@ -140,7 +138,7 @@ def test_impossible_wishes(translator: Translator, given: dict[str, Any], says: 
 
 
 def test_phrases_cannot_be_asked_of_a_line_in_parts(translator: Translator) -> None:
-    with pytest.raises(UsageError, match=r"translated in \d+ parts: phrases cannot be asked of it"):
+    with pytest.raises(UsageError, match=r"in \d+ segments: phrases cannot be asked of it"):
         translator.translate(["She sees them. " * 700], options(phrases=Phrases(prefix="Elle")))
 
 
@@ -272,7 +270,7 @@ def test_an_output_that_goes_round_in_circles_says_so(translator: Translator) ->
     again = Hypothesis(oui * 3, -1.0, -1.0, [-0.1] * (3 * len(oui) + 1), finished=True)
     [yes, three] = translator.bundle.source_tokenizer.encode_batch(["yes", "yes yes yes"])
     for ids, status in ((yes, "repeated"), (three, "ok")):
-        part = Part("yes", ([*ids, EOS_ID],))
+        part = Segment("yes", ([*ids, EOS_ID],))
         result = translator._joiner.join("yes", [part], [[again]], 0.0, SearchOptions())
         assert result.status == status
 
@@ -409,16 +407,16 @@ def test_exact_search_says_whether_it_is_certain(translator: Translator) -> None
     assert beam.alternatives[0].certified is None
 
 
-def test_parts_of_nothing_are_nothing(tiny_run: Path) -> None:
-    bundle = load_bundle(tiny_run)
-    assert isinstance(bundle.model, Seq2Seq)
-    models = [InferenceModel(bundle.model)]
+def test_no_segments_give_nothing(translator: Translator) -> None:
+    bundle = translator.bundle
     decode = bundle.target_tokenizer.decode
 
-    def tell(*_: object) -> None:
-        raise AssertionError("there is nothing to tell")
+    def reported(*_: object) -> None:
+        raise AssertionError("there is nothing to report")
 
-    search_parts(models, [1.0], [], options(), bundle.config.search, decode, tell=tell)
+    search_segments(
+        translator.engines, [1.0], [], options(), bundle.config.search, decode, on_result=reported
+    )
 
 
 @pytest.mark.parametrize("search", EVERY)
@@ -430,7 +428,7 @@ def test_each_line_is_told_once_as_it_is_returned(translator: Translator, search
         assert number not in told
         told[number] = result
 
-    results = translator.translate(lines, options(search=search), tell=tell)
+    results = translator.translate(lines, options(search=search), on_result=tell)
     assert [told[number] for number in range(len(lines))] == results
     untold = translator.translate(lines, options(search=search))
     assert [result.text for result in results] == [result.text for result in untold]
@@ -442,22 +440,19 @@ def test_a_line_is_told_while_others_are_searched(
 ) -> None:
     steps, at_step = 0, dict[int, int]()
 
-    def counted(model: InferenceModel) -> Step[DecodingState]:
-        step = decoding_step(model)
+    step = translator.engines[0].step
 
-        def one(tokens: Ints, before: DecodingState, /, *, top: int) -> StepOutput[DecodingState]:
-            nonlocal steps
-            steps += 1
-            return step(tokens, before, top=top)
+    def counted(tokens: Ints, before: Any, /, *, top: int) -> StepOutput[Any]:
+        nonlocal steps
+        steps += 1
+        return step(tokens, before, top=top)
 
-        return one
-
-    monkeypatch.setattr(segment_search, "decoding_step", counted)
+    monkeypatch.setattr(translator.engines[0], "step", counted)
     asked = options(search=search, min_length_ratio=1.0, max_length_ratio=1.0)
     lines = [LINES[0], " ".join(LINES[:3])]
 
     def tell(line: int, _: Translation) -> None:
         at_step[line] = steps
 
-    translator.translate(lines, asked, tell=tell)
+    translator.translate(lines, asked, on_result=tell)
     assert at_step[0] < at_step[1] == steps

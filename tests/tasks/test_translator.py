@@ -11,7 +11,7 @@ import pytest
 from penstock.errors import DataError, UsageError
 from penstock.search import Hypothesis
 from penstock.tasks.translation.search_options import SearchOptions
-from penstock.tasks.translation.segment_search import Part
+from penstock.tasks.translation.segmentation import Segment
 from penstock.tasks.translation.translator import Translator
 from penstock.text import EOS_ID, UNK_ID
 from penstock.text.lines import in_buffers
@@ -146,7 +146,7 @@ def test_the_parts_of_a_split_line_are_translated_as_if_alone(translator: Transl
 def test_of_several_statuses_the_gravest_is_told(
     translator: Translator, finished: list[bool], unknown: list[bool], status: str
 ) -> None:
-    parts = [Part("a", ([UNK_ID if odd else 5, EOS_ID],)) for odd in unknown]
+    parts = [Segment("a", ([UNK_ID if odd else 5, EOS_ID],)) for odd in unknown]
     found = [[Hypothesis([5], -1.0, -1.0, [-0.5, -0.5], done)] for done in finished]
     result = translator._joiner.join("a b", parts, found, 0.0, SearchOptions())
     assert (result.status, result.parts) == (status, 2)

@@ -11,10 +11,12 @@ from penstock.insight.forced_decoding import attention_of, choices_of, read_outp
 from penstock.insight.gates import gates_of
 from penstock.insight.inspection import Inspection, Optimum, Search
 from penstock.insight.target_prefix import prefix_ids
+from penstock.runtime.torch_translation import TorchTranslation
 from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks.translation.search_options import SearchOptions
-from penstock.tasks.translation.segment_search import Part, limits_of
+from penstock.tasks.translation.segment_search import limits_of
+from penstock.tasks.translation.segmentation import Segment
 from penstock.tasks.translation.translator import Translator
 
 
@@ -48,25 +50,31 @@ def inspect_sentence(
     """
     options = options or SearchOptions()
     _require_one_beam(translator, options)
-    bundle, model = translator.bundle, translator.models[0]
+    bundle, engine = translator.bundle, translator.engines[0]
+    if not isinstance(engine, TorchTranslation):
+        raise UsageError("an inspection looks into the network; load the model with torch")
+    model = engine.network
     config = bundle.config.search
     vocabulary = bundle.target_tokenizer.vocabulary()
-    part = translator.part(text, options)
-    limits = limits_of([part], options, config)
+    segment = translator.segment(text, options)
+    limits = limits_of([segment], options, config)
     if prefix:
         ids = prefix_ids(prefix, vocabulary, limits.blocked)
-        part = replace(part, constraints=replace(part.constraints, prefix=ids))
+        constraints = replace(segment.constraints, prefix=ids)
+        segment = replace(segment, constraints=constraints)
     trace = SearchTrace()
-    (best, *_), translation = translator.search(part, options, trace=trace, should_stop=should_stop)
-    optimum = _optimum(translator, part, options, should_stop) if exact else None
+    (best, *_), translation = translator.search(
+        segment, options, trace=trace, should_stop=should_stop
+    )
+    optimum = _optimum(translator, segment, options, should_stop) if exact else None
     output = [*best.tokens, EOS_ID]
     target_tokens = [vocabulary[token] for token in output]
     with bundle.evaluating():
-        log_probs, weights = read_output(model, part.ids[0], output)
+        log_probs, weights = read_output(model, segment.ids[0], output)
         limits.block(log_probs)
         gates = gates_of(
             model,
-            part.ids[0],
+            segment.ids[0],
             output,
             translation.source_tokens,
             [vocabulary[BOS_ID], *target_tokens[:-1]],
@@ -93,11 +101,11 @@ def inspect_sentence(
 
 
 def _optimum(
-    translator: Translator, part: Part, options: SearchOptions, should_stop: ShouldStop | None
+    translator: Translator, segment: Segment, options: SearchOptions, should_stop: ShouldStop | None
 ) -> tuple[Hypothesis, Optimum]:
     """The best output under the same ranking and limits, as far as the budget goes."""
     asked = options.changed(search="exact", n_best=1)
-    (best, *_), translation = translator.search(part, asked, should_stop=should_stop)
+    (best, *_), translation = translator.search(segment, asked, should_stop=should_stop)
     assert best.certified is not None
     assert best.bound is not None
     assert best.extended is not None
@@ -114,9 +122,9 @@ def _optimum(
 
 
 def _require_one_beam(translator: Translator, options: SearchOptions) -> None:
-    if len(translator.models) > 1:
+    if len(translator.engines) > 1:
         raise UsageError(
-            f"{len(translator.models)} models: an inspection shows one; load a single model"
+            f"{len(translator.engines)} models: an inspection shows one; load a single model"
         )
     if options.search != "beam":
         raise UsageError(

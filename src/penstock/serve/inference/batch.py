@@ -33,7 +33,7 @@ def translate_batch(
         texts = [work.texts[place] for work, place in taken]
         try:
             first.translator.translate(
-                texts, first.options, tell=tell_once, should_stop=should_stop
+                texts, first.options, on_result=tell_once, should_stop=should_stop
             )
         except SearchStoppedError:
             raise

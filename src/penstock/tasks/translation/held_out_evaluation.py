@@ -10,6 +10,7 @@ from penstock.data.batches import Batch, collate, cut_by_tokens
 from penstock.data.pair import Pair
 from penstock.metrics import metrics_for, score_corpus
 from penstock.nn import Seq2Seq
+from penstock.runtime.torch_translation import TorchTranslation
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.translation.translator import Translator
 from penstock.training.learner import HeldOutScores
@@ -29,9 +30,10 @@ class Evaluator:
 
     def evaluate(self) -> HeldOutScores:
         """Score the model as it is now; draws no random numbers."""
-        model = self.translator.bundle.model
-        assert isinstance(model, Seq2Seq)
-        device = self.translator.device
+        (engine,) = self.translator.engines
+        assert isinstance(engine, TorchTranslation)
+        model = engine.network
+        device = next(model.parameters()).device
         model.eval()
         with mixed(self.precision, device):
             loss = _mean_loss(model, self.batches, device)

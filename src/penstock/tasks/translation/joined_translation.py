@@ -8,7 +8,7 @@ from penstock.search import Hypothesis
 from penstock.tasks.translation.output_text import OutputText
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
-from penstock.tasks.translation.segment_search import Part
+from penstock.tasks.translation.segmentation import Segment
 from penstock.tasks.translation.status import status_of
 from penstock.text import Tokenizer
 from penstock.text.lines import outer_space
@@ -30,7 +30,7 @@ class Joiner:
     def join(
         self,
         line: str,
-        segments: Sequence[Part],
+        segments: Sequence[Segment],
         found: Sequence[Sequence[Hypothesis]],
         seconds: float,
         options: SearchOptions,

@@ -12,6 +12,7 @@ from penstock.bundle import Bundle
 from penstock.config import RunConfig
 from penstock.data.batches import Batch
 from penstock.nn import Seq2Seq, State
+from penstock.runtime.torch_translation import TorchTranslation
 from penstock.tasks.translation.held_out_evaluation import Evaluator
 from penstock.tasks.translation.network import build_network
 from penstock.tasks.translation.translator import Translator
@@ -40,7 +41,9 @@ class TranslationLearner:
         self._model = model
         self._device = device
         self._evaluator = Evaluator(
-            Translator(self.bundle, device=device, precision=settings.precision),
+            Translator(
+                self.bundle, engines=[TorchTranslation(model, precision=settings.precision)]
+            ),
             corpus.valid[: settings.evaluate_sentences],
             batch_tokens=settings.batch_tokens,
             precision=settings.precision,

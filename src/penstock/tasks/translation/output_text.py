@@ -9,7 +9,7 @@ from penstock.search import Hypothesis
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.translation.result import Alternative
 from penstock.tasks.translation.search_options import SearchOptions
-from penstock.tasks.translation.segment_search import Part
+from penstock.tasks.translation.segmentation import Segment
 from penstock.text import Tokenizer
 
 
@@ -24,7 +24,7 @@ class OutputText:
     def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
         self._source, self._target = source, target
 
-    def decode(self, hypothesis: Hypothesis, segment: Part, options: SearchOptions) -> str:
+    def decode(self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions) -> str:
         """One line of text: a line break that a model writes must not change the line count.
 
         Raises:
@@ -38,7 +38,7 @@ class OutputText:
         return text.replace("\r", " ").replace("\n", " ")
 
     def alternative(
-        self, hypothesis: Hypothesis, segment: Part, options: SearchOptions
+        self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions
     ) -> Alternative:
         """A hypothesis as a result shows it."""
         alignment: list[list[float]] | None = None
@@ -57,7 +57,9 @@ class OutputText:
             extended=hypothesis.extended,
         )
 
-    def _copied(self, hypothesis: Hypothesis, segment: Part, options: SearchOptions) -> list[str]:
+    def _copied(
+        self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions
+    ) -> list[str]:
         """For each unknown token of the output the source word that it attends to most."""
         if hypothesis.alignment is None:
             raise UsageError(

@@ -10,14 +10,14 @@ from penstock.text.repetition import has_loop
 
 if TYPE_CHECKING:
     from penstock.search import Hypothesis
-    from penstock.tasks.translation.segment_search import Part
+    from penstock.tasks.translation.segmentation import Segment
     from penstock.text import Tokenizer
 
 Status = Literal["ok", "empty", "split", "unknown-heavy", "repeated", "length-capped", "truncated"]
 
 
 def status_of(
-    segments: Sequence[Part], best: Sequence[Hypothesis], source: Tokenizer, target: Tokenizer
+    segments: Sequence[Segment], best: Sequence[Hypothesis], source: Tokenizer, target: Tokenizer
 ) -> Status:
     """The gravest status of a line; `Translation` says what each means.
 
