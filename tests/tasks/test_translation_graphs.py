@@ -13,6 +13,7 @@ from penstock.errors import UsageError
 from penstock.export.graph_builder import Graph, Precision
 from penstock.export.recurrent_layers import embedded
 from penstock.nn.seq2seq import Seq2Seq
+from penstock.runtime.decoder_engine import TranslationEngine
 from penstock.runtime.onnx.translation_engine import OnnxState, OnnxTranslator
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks.translation.graphs import make_graphs
@@ -147,6 +148,22 @@ def test_threads_change_nothing(precision: Precision) -> None:
     )
     for (first, _), (second, _) in zip(one, two, strict=True):
         assert (first == second).all()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_given_targets_are_scored_as_they_are_found(precision: Precision) -> None:
+    config, model = network({})
+    engine: TranslationEngine = exported(config, model, precision)
+    engine.warm_up(10)
+    targets = [[5, 6, EOS_ID], [9, EOS_ID], [EOS_ID], [28, 8, 5, 4, EOS_ID]]
+    found = engine.score(SOURCES, targets)
+    assert found.shape == (4, 5)
+    for row, (source, target) in enumerate(zip(SOURCES, targets, strict=True)):
+        state, last = engine.start([source]), BOS_ID
+        for t, token in enumerate(target):
+            output = engine.step(np.array([last]), state, top=0)
+            assert found[row, t] == output.log_probs[0, token]
+            state, last = output.state, token
 
 
 @pytest.mark.parametrize("attention", ["none", "general"])

@@ -18,7 +18,8 @@ from penstock.runtime.onnx.interface import (
     step_spec,
 )
 from penstock.runtime.onnx.session import Arrays, GraphSession
-from penstock.search.step import Ints, StepOutput
+from penstock.search.step import Ints, Singles, StepOutput
+from penstock.special_tokens import BOS_ID, EOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
 
@@ -88,7 +89,7 @@ class OnnxState:
 
 
 class OnnxTranslator:
-    """A translation model's graphs.
+    """A translation model's graphs (see `TranslationEngine`).
 
     Args:
         config: of the model.
@@ -172,6 +173,25 @@ class OnnxTranslator:
             by_slot = found[len(names)]
             weights = by_slot.reshape(-1, by_slot.shape[-1])[state.slots["places"]]
         return StepOutput(found[0], found[1] if top else None, next_state, weights)
+
+    def score(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], /
+    ) -> Singles:
+        """Log-probability (B, T) of each target's tokens, EOS among them; what follows is noise."""
+        width = max(len(target) for target in targets)
+        wanted = np.full((len(targets), width), EOS_ID, np.int64)
+        for row, target in zip(wanted, targets, strict=True):
+            row[: len(target)] = target
+        state, last = self.start(sources), np.full(len(targets), BOS_ID, np.int64)
+        found: list[Singles] = []
+        for tokens in wanted.T:
+            output = self.step(last, state, top=0)
+            found.append(np.take_along_axis(output.log_probs, tokens[:, None], 1)[:, 0])
+            state, last = output.state, np.ascontiguousarray(tokens)
+        return np.stack(found, 1)
+
+    def warm_up(self, rows: int, /) -> None:
+        """Nothing is compiled for a number of rows."""
 
 
 def _slots(sentences: Ints, memory: OnnxMemory) -> Arrays:
