@@ -20,6 +20,7 @@ from torch import Tensor
 from penstock.bundle import Bundle, load_bundle
 from penstock.data.formats.input_lines import read_lines
 from penstock.errors import PenstockError
+from penstock.runtime.torch_network import load_network
 from penstock.special_tokens import EOS_ID, RESERVED
 from penstock.tasks.cloze.network import Cloze
 from penstock.tasks.language_model.network import LanguageModel
@@ -59,16 +60,18 @@ def compare(cloze: Bundle, left: Bundle, lines: list[str]) -> tuple[int, Count, 
     """Both models on every known word of the lines."""
     if cloze.source_tokenizer.vocabulary() != left.source_tokenizer.vocabulary():
         raise PenstockError("the two models have different vocabularies: train both on one text")
-    assert isinstance(cloze.model, Cloze)
-    assert isinstance(left.model, LanguageModel)
+    both_sides, one_side = load_network(cloze), load_network(left)
+    assert isinstance(both_sides, Cloze)
+    assert isinstance(one_side, LanguageModel)
     rows = [row.ids for row in Sentences(cloze).encode(lines) if len(row.ids) > 1]
     total, both, one = 0, Count(), Count()
     with torch.no_grad():
         for batch in in_batches(rows):
-            asked = batch.ids >= len(RESERVED)
+            ids, lengths = torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths)
+            asked = ids >= len(RESERVED)
             total += int(asked.sum())
-            add(both, blanks(cloze.model, batch.ids, batch.lengths), batch.ids, asked)
-            add(one, next_words(left.model, batch.ids, batch.lengths), batch.ids, asked)
+            add(both, blanks(both_sides, ids, lengths), ids, asked)
+            add(one, next_words(one_side, ids, lengths), ids, asked)
     return total, both, one
 
 
@@ -88,7 +91,7 @@ def main() -> None:
     print(f"{total:,} blanks in {len(lines):,} lines")
     print("model            parameters   right %   perplexity")
     for name, bundle, count in zip(("both sides", "left to right"), bundles, counts, strict=True):
-        size = sum(p.numel() for p in bundle.model.parameters())
+        size = bundle.parameters
         perplexity = math.exp(-count.log_probability / total)
         share = 100 * count.right / total
         print(f"{name:14} {size:12,}   {share:7.2f}   {perplexity:10.2f}")

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from penstock.config import ModelConfig
-from penstock.data.batches import pad
 from penstock.errors import PenstockError
 from penstock.figure import empty_figure, save_figure
 from penstock.nn import Seq2Seq
 from penstock.nn.attention import Attention, AttentionSizes, make_attention
 from penstock.text import BOS_ID, EOS_ID, RESERVED
+from penstock.training.batches import pad
 
 KINDS = ("dot", "general", "additive", "multihead")
 BATCH, SOURCE, HIDDEN, WIDTH = 3, 6, 16, 12  # B, S, H, A of the first three parts

@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 from penstock.config import TokenizerConfig
 from penstock.data.grammar import generate_pairs
 from penstock.data.token_stream import TextForm, read_form
-from penstock.data.windows import WindowSampler
 from penstock.nn.recurrent import Recurrent
 from penstock.text import Tokenizer
+from penstock.training.windows import WindowSampler
 
 STEPS = 35  # the chapter's windows
 

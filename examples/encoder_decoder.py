@@ -10,9 +10,9 @@ import argparse
 import torch
 
 from penstock.config import ModelConfig
-from penstock.data.batches import pad
 from penstock.nn import Seq2Seq
 from penstock.text import BOS_ID
+from penstock.training.batches import pad
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from penstock.config import ModelConfig, TokenizerConfig
-from penstock.data.batches import pad
 from penstock.data.grammar import generate_pairs
 from penstock.nn import Seq2Seq
 from penstock.nn.initialization import initialize
 from penstock.nn.recurrent import Recurrent
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from penstock.training.batches import pad
 
 TEXT = """
 a penstock is a gate that controls a flow of water. the water comes down from the lake and wants to

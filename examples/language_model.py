@@ -13,11 +13,11 @@ from pathlib import Path
 
 from penstock.config import parse_config
 from penstock.data.grammar import generate_pairs
-from penstock.data.windows import WindowSampler
 from penstock.tasks.language_model.running_text import training_stream
 from penstock.tasks.language_model.text_generator import TextGenerator
 from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.training.loop import train
+from penstock.training.windows import WindowSampler
 
 
 def configuration(text: Path, updates: int) -> dict[str, object]:

@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 
 from penstock.config import ModelConfig, TokenizerConfig
-from penstock.data.batches import EpochSampler, pad
 from penstock.data.grammar import builtin_split
 from penstock.data.pair import Pair
 from penstock.data.store import PairStore, write_store
@@ -26,6 +25,7 @@ from penstock.nn import Seq2Seq
 from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.search import Limits, greedy_search
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, preprocess
+from penstock.training.batches import EpochSampler, pad
 
 
 def train(model: Seq2Seq, store: PairStore, *, epochs: int) -> None:

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from penstock.config import TokenizerConfig
-from penstock.data.batches import EpochSampler, collate
 from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.data.store import write_store
 from penstock.text import EOS_ID, RESERVED, Tokenizer, preprocess
+from penstock.training.batches import EpochSampler, collate
 
 # a source, a tab, a target; \u202f is the narrow space that French puts before ! and ?
 TEXT = (

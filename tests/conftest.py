@@ -182,6 +182,7 @@ def assert_resumes_exactly(
     import torch
 
     from penstock.bundle import load_bundle
+    from penstock.runtime.torch_network import load_network
     from penstock.training.loop import train
 
     def made(run: str, updates: int) -> dict[str, torch.Tensor]:
@@ -195,7 +196,7 @@ def assert_resumes_exactly(
         )
         resume = (folder / run).exists()
         train(config, folder / run, resume=resume, console=quiet_console())
-        return load_bundle(folder / run).model.state_dict()
+        return load_network(load_bundle(folder / run)).state_dict()
 
     whole = made("whole", 13)
     for updates in stops:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig, parse_config
+from penstock.runtime.torch_network import network_files
 from penstock.search import ShouldStop
 from penstock.serve.application import create_app
 from penstock.serve.inference.worker import Worker
@@ -54,7 +55,7 @@ def _bundle(raw: dict[str, Any], source: Tokenizer, target: Tokenizer, *, seed: 
         .learning()
         .network(config, source_size=source.vocab_size, target_size=target.vocab_size)
     )
-    return Bundle(config, model.eval().requires_grad_(requires_grad=False), source, target)
+    return Bundle(config, source, target, files=network_files(model))
 
 
 def random_translator(

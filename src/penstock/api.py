@@ -125,8 +125,8 @@ def load(path: str | Path, *, device: str = "cpu") -> Any:
     from penstock.bundle import load_bundle
     from penstock.runtime.device import choose_device
 
-    on = choose_device(device)
-    bundle = load_bundle(path, device=on)
+    on = str(choose_device(device))
+    bundle = load_bundle(path)
     return TASKS[bundle.config.task].use().model(bundle, device=on)
 
 

@@ -17,12 +17,13 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from penstock.bundle import INDEX, Bundle, find_bundle, load_bundle, save_bundle
+from penstock.bundle import INDEX, Bundle, bundle_files, find_bundle, load_bundle, save_bundle
 from penstock.bundle import bundle as bundle_module
 from penstock.config import ModelConfig, parse_config
 from penstock.errors import BundleError, PenstockError
 from penstock.files import atomic_write
 from penstock.nn import Seq2Seq
+from penstock.runtime.torch_network import load_network, network_files
 from penstock.tasks.classification.task import CLASSIFICATION
 
 
@@ -66,7 +67,7 @@ def refusal(directory: Path, **options: Any) -> str:
 def logits(bundle: Bundle) -> torch.Tensor:
     with torch.no_grad():
         src, tgt = torch.arange(4, 10).view(2, 3), torch.tensor([[1, 5], [1, 6]])
-        return bundle.model(src, torch.tensor([3, 2]), tgt)
+        return load_network(bundle)(src, torch.tensor([3, 2]), tgt)
 
 
 def untrained(bundle: Bundle, seed: int, **model: Any) -> Bundle:
@@ -76,7 +77,7 @@ def untrained(bundle: Bundle, seed: int, **model: Any) -> Bundle:
     config = bundle.config.model_copy(update={"model": ModelConfig(**model), "text": text})
     sizes = bundle.source_tokenizer.vocab_size, bundle.target_tokenizer.vocab_size
     network = Seq2Seq(config.model, source_size=sizes[0], target_size=sizes[1]).eval()
-    return replace(bundle, config=config, model=network)
+    return replace(bundle, config=config, files=network_files(network))
 
 
 # --- round trip ---------------------------------------------------------------------------------
@@ -87,7 +88,6 @@ def test_a_bundle_comes_back(bundle: Bundle, saved: Path) -> None:
     assert loaded.config == bundle.config
     assert loaded.record == bundle.record
     assert loaded.source_tokenizer.to_json() == bundle.source_tokenizer.to_json()
-    assert not loaded.model.training
     assert torch.equal(logits(loaded), logits(bundle))
 
 
@@ -107,10 +107,12 @@ def test_tied_weights_come_back_tied(
     save_bundle(made, tmp_path)
     loaded = load_bundle(tmp_path)
     assert torch.equal(logits(loaded), logits(made))
-    assert isinstance(loaded.model, Seq2Seq)
-    decoder = loaded.model.decoder
+    network = load_network(loaded)
+    assert isinstance(network, Seq2Seq)
+    assert not network.training
+    decoder = network.decoder
     assert decoder.output.weight is decoder.embedding.weight
-    assert (loaded.model.encoder.embedding.weight is decoder.embedding.weight) == (tie == "all")
+    assert (network.encoder.embedding.weight is decoder.embedding.weight) == (tie == "all")
 
 
 def test_everything_is_safetensors_or_json(saved: Path) -> None:
@@ -366,7 +368,7 @@ def test_reading_while_a_better_model_is_saved(
     bundle: Bundle, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = untrained(bundle, 2, embedding_size=8, hidden_size=8)
-    read_index, reads = bundle_module._read_index, 0
+    read_index, reads = bundle_files.read_index, 0
 
     def read_then_save(directory: Path) -> dict[str, Any]:
         nonlocal reads
@@ -376,7 +378,7 @@ def test_reading_while_a_better_model_is_saved(
             save_bundle(other, saved)
         return index
 
-    monkeypatch.setattr(bundle_module, "_read_index", read_then_save)
+    monkeypatch.setattr(bundle_files, "read_index", read_then_save)
     assert torch.equal(logits(load_bundle(saved)), logits(other))
 
 

@@ -18,13 +18,14 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from conftest import TINY, quiet_console
 from penstock.bundle import load_bundle, save_bundle
-from penstock.bundle.pretrained_encoder import fingerprint, read_transformer
 from penstock.cli.app import run as run_command
 from penstock.config import RunConfig, parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.errors import BundleError, ConfigError, DataError, MissingExtraError, PenstockError
 from penstock.nn import Seq2Seq
 from penstock.nn.frozen_transformer import FrozenTransformer, find_transformer
+from penstock.runtime.pretrained_encoder import fingerprint, read_transformer
+from penstock.runtime.torch_network import load_network
 from penstock.special_tokens import EOS_ID, PAD_ID, RESERVED, UNK_ID
 from penstock.tasks import TASKS
 from penstock.tasks.classification.text_classifier import TextClassifier
@@ -393,7 +394,7 @@ def test_a_bundle_has_its_encoder_and_needs_nothing_else(
     bert: Path, translator_run: Path, tmp_path: Path
 ) -> None:
     bundle = load_bundle(translator_run)
-    assert fingerprint(bundle.model) == fingerprint(frozen(bert))
+    assert fingerprint(load_network(bundle)) == fingerprint(frozen(bert))
     copy = copy_of(translator_run / "model", tmp_path / "model")
     lines = [*SENTENCES[:4], "", "日本 [SEP]"]
     found = Translator.load(copy).translate(lines)
@@ -438,8 +439,9 @@ def test_training_on_an_encoder_resumes_exactly(bert: Path, tmp_path: Path) -> N
     said = run_quietly(config, tmp_path / "halves", resume=True)
     assert "going on from update 3" in said
     assert "a frozen bert of 0.0 M parameters, vectors of 16 numbers" in said
-    whole, halves = load_bundle(tmp_path / "whole"), load_bundle(tmp_path / "halves")
-    for one, other in zip(whole.model.parameters(), halves.model.parameters(), strict=True):
+    runs = (tmp_path / "whole", tmp_path / "halves")
+    whole, halves = (load_network(load_bundle(run)) for run in runs)
+    for one, other in zip(whole.parameters(), halves.parameters(), strict=True):
         assert torch.equal(one, other)
 
 

@@ -475,8 +475,9 @@ def test_profiling_a_search_prints_nothing(
     from penstock.bench.decoding_speed import profile_decoding
     from penstock.bundle import load_bundle
     from penstock.nn import Seq2Seq
+    from penstock.runtime.torch_network import load_network
 
-    model = load_bundle(tiny_run).model
+    model = load_network(load_bundle(tiny_run))
     assert isinstance(model, Seq2Seq)
     shares = profile_decoding(model, [[4, 5, 6]], search="greedy")
     assert sum(shares.values()) == pytest.approx(1)

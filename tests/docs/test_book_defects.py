@@ -20,13 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from penstock.config import ModelConfig, TokenizerConfig, parse_config
-from penstock.data.batches import Batch, collate
 from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.data.pair import Pair
+from penstock.data.scoring_windows import scoring_windows
 from penstock.data.split import split_corpus
 from penstock.data.store import write_store
 from penstock.data.token_stream import TextForm
-from penstock.data.windows import scoring_windows
 from penstock.errors import ConfigError, DataError
 from penstock.metrics import bleu
 from penstock.metrics.text_scores import TextScores
@@ -46,6 +45,7 @@ from penstock.search import (
 from penstock.search.step import Ints
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, preprocess
+from penstock.training.batches import Batch, collate
 from penstock.training.corpus import prepare_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -266,7 +266,7 @@ def test_perplexity_is_averaged_over_batches_after_the_exponential() -> None:
     def losses(window: int) -> list[tuple[float, int]]:
         found, state = [], None
         for scored in scoring_windows(ids, window=window):
-            inputs, targets = scored.window.inputs, scored.window.targets
+            inputs, targets = torch.from_numpy(scored.inputs), torch.from_numpy(scored.targets)
             total, count, state = model.loss(inputs, targets, state)
             found.append((total.item(), count))
         return found

@@ -18,6 +18,7 @@ from penstock.config import ModelConfig
 from penstock.errors import UsageError
 from penstock.insight import Inspection, as_json, inspect_sentence
 from penstock.nn import Seq2Seq
+from penstock.runtime.torch_network import network_files
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.translator import Translator
@@ -50,7 +51,7 @@ def untrained(bundle: Bundle, cell: str, attention: str) -> Translator:
         model.decoder.output.bias[EOS_ID] += 3  # some outputs end before the limit
     model = model.eval().requires_grad_(requires_grad=False)
     changed = bundle.config.model_copy(update={"model": config})
-    return Translator(replace(bundle, config=changed, model=model))
+    return Translator(replace(bundle, config=changed, files=network_files(model)))
 
 
 @pytest.mark.parametrize(("cell", "attention"), KINDS)
@@ -208,12 +209,12 @@ def test_the_json_has_the_agreed_shape(trained: Translator) -> None:
 
 def test_an_inspection_leaves_the_translator_as_it_was(trained: Translator) -> None:
     (before,) = trained.translate([SENTENCE])
-    trained.bundle.model.train()
+    trained.models[0].train()
     try:
         seen = inspect_sentence(trained, SENTENCE)
-        assert trained.bundle.model.training
+        assert trained.models[0].training
     finally:
-        trained.bundle.model.eval()
+        trained.models[0].eval()
     assert seen == inspect_sentence(trained, SENTENCE)
     (after,) = trained.translate([SENTENCE])
     assert (after.text, after.score) == (before.text, before.score)

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from conftest import assert_resumes_exactly, quiet_console, task_config
 from penstock.cli.app import run as penstock
 from penstock.config import parse_config
 from penstock.errors import DataError, UsageError
+from penstock.runtime.engine import Engine
+from penstock.runtime.network_engine import NetworkEngine
 from penstock.search import SearchStoppedError
 from penstock.special_tokens import EOS_ID, PAD_ID, RESERVED
 from penstock.tasks.cloze import blank_filler
@@ -130,6 +133,11 @@ def test_texts_that_are_too_little(
 # --- use ----------------------------------------------------------------------------------------
 
 
+def network_of(engine: Engine) -> nn.Module:
+    assert isinstance(engine, NetworkEngine)
+    return engine.network
+
+
 @pytest.fixture(scope="module")
 def filler(cloze_run: Path) -> BlankFiller:
     return BlankFiller.load(cloze_run)
@@ -154,7 +162,7 @@ def test_blanks_are_filled_in_their_places(filler: BlankFiller) -> None:
 
 
 def test_a_blank_gets_the_models_first_choice(filler: BlankFiller) -> None:
-    tokenizer, model = filler.bundle.source_tokenizer, filler.bundle.model
+    tokenizer, model = filler.bundle.source_tokenizer, network_of(filler.engine)
     assert isinstance(model, Cloze)
     ids = [*tokenizer.encode("she is"), 1, *tokenizer.encode("."), EOS_ID]
     logits = model(torch.tensor([ids]), torch.tensor([len(ids)]))[0, 2]
@@ -174,7 +182,7 @@ def test_alone_and_together_are_the_same(filler: BlankFiller) -> None:
 def test_the_score_is_that_of_every_blank(filler: BlankFiller) -> None:
     lines = ["she is working .", "", "unknownword is working ."]
     scores = filler.score(lines)
-    tokenizer, model = filler.bundle.source_tokenizer, filler.bundle.model
+    tokenizer, model = filler.bundle.source_tokenizer, network_of(filler.engine)
     assert isinstance(model, Cloze)
     ids = [*tokenizer.encode(lines[0]), EOS_ID]
     log_probs = torch.log_softmax(model(torch.tensor([ids]), torch.tensor([len(ids)]))[0], -1)

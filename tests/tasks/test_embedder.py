@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,14 +31,14 @@ def test_one_vector_a_token_alone_or_together(embedder: Embedder) -> None:
         assert len(result.tokens) == len(embedder.bundle.source_tokenizer.encode(line))
         torch.testing.assert_close(embedder.embed([line])[0].vectors, result.vectors)
     assert [result.status for result in results] == ["ok", "empty", "ok", "ok"]
-    assert torch.equal(results[1].mean, torch.zeros(size))
+    assert np.array_equal(results[1].mean, np.zeros(size))
     torch.testing.assert_close(results[0].mean, results[0].vectors.mean(0))
 
 
 def test_a_language_models_vector_knows_the_left_only(language_model_run: Path) -> None:
     one, other = Embedder.load(language_model_run).embed(["she is here .", "she is not ."])
-    assert torch.equal(one.vectors[:2], other.vectors[:2])
-    assert not torch.equal(one.vectors[2:], other.vectors[2:])
+    assert np.array_equal(one.vectors[:2], other.vectors[:2])
+    assert not np.array_equal(one.vectors[2:], other.vectors[2:])
 
 
 @pytest.mark.parametrize("name", ["tiny_run", "classifier_run", "cloze_run"])

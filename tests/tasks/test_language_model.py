@@ -15,12 +15,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from conftest import assert_resumes_exactly, english_lines, quiet_console, task_config
 from penstock.bundle import INDEX, load_bundle
 from penstock.cli.app import run as penstock
 from penstock.config import TokenizerConfig, parse_config
+from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import (
     TextForm,
     TokenStream,
@@ -29,8 +31,9 @@ from penstock.data.token_stream import (
     stream_exists,
     write_stream,
 )
-from penstock.data.windows import WindowSampler, scoring_windows
 from penstock.errors import BundleError, DataError, UsageError
+from penstock.runtime.engine import Engine
+from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import EOS_ID, UNK_ID
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.tasks.language_model.text_generator import (
@@ -40,6 +43,7 @@ from penstock.tasks.language_model.text_generator import (
 )
 from penstock.text import Tokenizer
 from penstock.training.loop import train
+from penstock.training.windows import WindowSampler
 
 Capture = pytest.CaptureFixture[str]
 
@@ -71,8 +75,8 @@ def test_a_long_call_is_many_short_ones(cell: str) -> None:
     torch.testing.assert_close(torch.cat(parts, 1), whole)
     assert state is not None
     torch.testing.assert_close(state.h, last.h)
-    logits, _ = model.step(ids[:, 0])
-    torch.testing.assert_close(logits, whole[:, 0])
+    log_probs, _ = model.read(ids[:, :1])
+    torch.testing.assert_close(log_probs, torch.log_softmax(whole[:, 0], -1))
 
 
 @pytest.mark.parametrize("tie", ["none", "decoder"])
@@ -168,7 +172,7 @@ def test_every_token_is_scored_exactly_once(length: int, window: int, rows: int,
     assert sorted(places.tolist()) == list(range(1, length))
     for scored in scoring_windows(text_of(length), window=window, most_rows=rows, part=part):
         rows_of, columns = np.nonzero(scored.places >= 0)
-        targets = scored.window.targets.numpy()[rows_of, columns]
+        targets = scored.targets[rows_of, columns]
         assert np.array_equal(targets, scored.places[rows_of, columns])
 
 
@@ -372,6 +376,11 @@ def test_parts_without_text(
 # --- writing and scoring ------------------------------------------------------------------------
 
 
+def network_of(engine: Engine) -> nn.Module:
+    assert isinstance(engine, NetworkEngine)
+    return engine.network
+
+
 @pytest.fixture(scope="module")
 def generator(language_model_run: Path) -> TextGenerator:
     return TextGenerator.load(language_model_run)
@@ -382,7 +391,7 @@ def written(generator: TextGenerator, prompt: str = "", **options: Any) -> str:
 
 
 def test_greedy_takes_the_likeliest_each_time(generator: TextGenerator) -> None:
-    tokenizer, model = generator.bundle.source_tokenizer, generator.bundle.model
+    tokenizer, model = generator.bundle.source_tokenizer, network_of(generator.engine)
     assert isinstance(model, LanguageModel)
     ids = [EOS_ID, *tokenizer.encode("she is")]
     for _ in range(12):
@@ -486,7 +495,7 @@ def test_a_prompt_that_is_no_text_is_refused_before_anything_is_written(
 def test_the_score_of_a_line_is_the_sum_of_its_tokens(generator: TextGenerator) -> None:
     lines = ["she is here .", "", "he sees the unknownword ."]
     scores = generator.score(lines)
-    tokenizer, model = generator.bundle.source_tokenizer, generator.bundle.model
+    tokenizer, model = generator.bundle.source_tokenizer, network_of(generator.engine)
     assert isinstance(model, LanguageModel)
     for line, score in zip(lines, scores, strict=True):
         ids = [EOS_ID, *tokenizer.encode(line), EOS_ID]
@@ -499,7 +508,7 @@ def test_the_score_of_a_line_is_the_sum_of_its_tokens(generator: TextGenerator) 
 
 def test_long_texts_are_scored_in_rows_as_in_one(generator: TextGenerator) -> None:
     ids = np.array([EOS_ID, *([5, 6, 7, 8, 9, 10, EOS_ID] * 1300)])
-    model = generator.bundle.model
+    model = network_of(generator.engine)
     assert isinstance(model, LanguageModel)
     with torch.no_grad():
         logits = model(torch.tensor(ids[None, :-1]))[0][0]

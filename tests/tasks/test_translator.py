@@ -246,12 +246,12 @@ def test_scores_do_not_depend_on_company(translator: Translator) -> None:
 
 def test_scoring_uses_no_dropout(translator: Translator) -> None:
     before = translator.score([(LINES[0], LINES[1])])
-    translator.bundle.model.train()
+    translator.models[0].train()
     try:
         assert translator.score([(LINES[0], LINES[1])]) == before
-        assert translator.bundle.model.training
+        assert translator.models[0].training
     finally:
-        translator.bundle.model.eval()
+        translator.models[0].eval()
 
 
 # --- impossible options -------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from penstock.data.grammar import generate_pairs
 from penstock.errors import ConfigError, DataError
 from penstock.nn import Seq2Seq
 from penstock.nn.embedding import TokenEmbedding
+from penstock.runtime.torch_network import load_network
 from penstock.special_tokens import RESERVED
 from penstock.text import Tokenizer
 from penstock.training.loop import train
@@ -121,8 +122,9 @@ def run_quietly(config: RunConfig, run: Path, **options: Any) -> str:
 
 
 def tables_of(bundle: Bundle) -> tuple[TokenEmbedding, TokenEmbedding]:
-    assert isinstance(bundle.model, Seq2Seq)
-    source, target = bundle.model.encoder.embedding, bundle.model.decoder.embedding
+    network = load_network(bundle)
+    assert isinstance(network, Seq2Seq)
+    source, target = network.encoder.embedding, network.decoder.embedding
     assert isinstance(source, TokenEmbedding)
     assert isinstance(target, TokenEmbedding)
     return source, target
@@ -248,7 +250,8 @@ def test_other_tasks_begin_with_vectors_too(vectors: Path, tmp_path: Path, task:
     )
     assert "words.vec: " in run_quietly(config, tmp_path / "run")
     vectors_gone = load_bundle(tmp_path / "run")
-    table = next(m for m in vectors_gone.model.modules() if isinstance(m, TokenEmbedding))
+    network = load_network(vectors_gone)
+    table = next(m for m in network.modules() if isinstance(m, TokenEmbedding))
     assert_begins_with(table, vectors_gone.source_tokenizer, vectors)
 
 
@@ -264,8 +267,9 @@ def test_vectors_are_read_when_training_begins_and_never_again(
     said = run_quietly(config, tmp_path / "halves", resume=True)
     assert "going on from update 3" in said
     assert "words.vec" not in said
-    whole, halves = load_bundle(tmp_path / "whole"), load_bundle(tmp_path / "halves")
-    for one, other in zip(whole.model.parameters(), halves.model.parameters(), strict=True):
+    runs = (tmp_path / "whole", tmp_path / "halves")
+    whole, halves = (load_network(load_bundle(run)) for run in runs)
+    for one, other in zip(whole.parameters(), halves.parameters(), strict=True):
         assert torch.equal(one, other)
 
 

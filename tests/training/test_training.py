@@ -25,6 +25,7 @@ from penstock.data.grammar import generate_pairs
 from penstock.errors import BundleError, DataError, PenstockError, TrainingError, UsageError
 from penstock.nn import Seq2Seq
 from penstock.runtime.device import choose_device
+from penstock.runtime.torch_network import load_network
 from penstock.tasks.translation.held_out_evaluation import Evaluator
 from penstock.training import precision, progress
 from penstock.training.learner import HeldOutScores
@@ -115,7 +116,8 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert evaluations(first) == evaluations(second)
     models = [load_bundle(run) for run in (first, second)]
     assert models[0].record == models[1].record
-    for (name, a), (_, b) in zip(*(m.model.named_parameters() for m in models), strict=True):
+    networks = [load_network(model) for model in models]
+    for (name, a), (_, b) in zip(*(n.named_parameters() for n in networks), strict=True):
         assert torch.equal(a, b), name
 
 
@@ -498,7 +500,7 @@ def test_weights_blown_up_are_not_kept_as_the_best(config: Config, tmp_path: Pat
     with pytest.raises(TrainingError, match=r"the (loss|gradient|held-out loss) is (nan|inf)"):
         run_training(config(*wild), tmp_path)
     if (tmp_path / "model").exists():
-        for parameter in load_bundle(tmp_path).model.parameters():
+        for parameter in load_network(load_bundle(tmp_path)).parameters():
             assert parameter.isfinite().all()
 
 
@@ -598,7 +600,7 @@ def test_the_average_is_what_is_kept_and_the_weights_go_on(config: Config, tmp_p
         assert torch.equal(plain[name], averaged[name]), name
     bundle = load_bundle(tmp_path / "average")
     if bundle.record["update"] == UPDATES:
-        for name, parameter in bundle.model.named_parameters():
+        for name, parameter in load_network(bundle).named_parameters():
             assert torch.equal(parameter, averaged[f"average.{name}"])
 
 

@@ -29,6 +29,7 @@ from penstock.nn.cells import Cell
 from penstock.nn.products import FixedLinear
 from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.runtime.torch_engine import InferenceModel
+from penstock.runtime.torch_network import load_network
 from penstock.search import Limits, beam_search, greedy_search
 from penstock.search.step import Ints, StepOutput
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -300,11 +301,12 @@ def decoding_work(
         shape = (load_config(config) if config else RunConfig()).model
         return _random_model(shape), _random_sources(count)
     bundle = load_bundle(model, task=TRANSLATION)
-    assert isinstance(bundle.model, Seq2Seq)
+    network = load_network(bundle)
+    assert isinstance(network, Seq2Seq)
     if lines is None:
-        return bundle.model, _random_sources(count, bundle.source_tokenizer.vocab_size)
+        return network, _random_sources(count, bundle.source_tokenizer.vocab_size)
     texts = [line.text for line in islice(read_lines(lines), count)]
-    return bundle.model, [[*ids, EOS_ID] for ids in bundle.source_tokenizer.encode_batch(texts)]
+    return network, [[*ids, EOS_ID] for ids in bundle.source_tokenizer.encode_batch(texts)]
 
 
 def _random_sources(count: int, vocab_size: int = _VOCABULARY) -> list[list[int]]:

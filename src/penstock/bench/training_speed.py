@@ -15,10 +15,10 @@ from torch import nn
 
 from penstock.bench.matrix_limit import seconds_of, training_products
 from penstock.config import ModelConfig, Precision
-from penstock.data.batches import Batch, collate
 from penstock.nn import Seq2Seq
 from penstock.nn.loss import cross_entropy_sum
 from penstock.text import EOS_ID
+from penstock.training.batches import Batch, collate
 from penstock.training.precision import choose_precision, mixed
 
 

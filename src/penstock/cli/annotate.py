@@ -21,7 +21,8 @@ from penstock.cli.line_output import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
 
     from penstock.tasks.classification.text_classifier import Label
     from penstock.tasks.cloze.blank_filler import Filled
@@ -123,9 +124,8 @@ def embed(
 
     embedder = Embedder.load(model, device=prepare_device(device, threads))
 
-    def rounded(vector: Tensor) -> list[float]:
-        values: list[float] = vector.tolist()  # pyright: ignore[reportUnknownVariableType]
-        return [float(f"{value:.{digits}g}") for value in values]
+    def rounded(vector: NDArray[np.float32]) -> list[float]:
+        return [float(f"{value:.{digits}g}") for value in vector.tolist()]
 
     def shown(result: Embedding) -> str:
         if mean:

@@ -23,8 +23,6 @@ from penstock.tasks import TASKS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from penstock.bundle import Bundle
 
 
@@ -82,9 +80,9 @@ def evaluate(
 
     if out is not None:
         require_no_input(out, (*data, *flags.files))
-    on = choose_device(device)
+    on = str(choose_device(device))
     search = flags.options
-    bundle = load_bundle(model[0], device=on)
+    bundle = load_bundle(model[0])
     task = TASKS[bundle.config.task]
     use = task.use()
     reading = Reading(data, columns, on_error, first, after, str(model[0]))
@@ -127,9 +125,7 @@ def evaluate(
             write_line(as_row(row))
 
 
-def _model(
-    bundle: Bundle, models: Sequence[Path], weights: str | None, device: torch.device
-) -> Any:
+def _model(bundle: Bundle, models: Sequence[Path], weights: str | None, device: str) -> Any:
     """The class that users load; an ensemble where several models were given."""
     from penstock.bundle import load_bundle
 
@@ -137,7 +133,7 @@ def _model(
     use = task.use()
     if not use.searches:
         return use.model(bundle, device=device)
-    others = [load_bundle(path, device=device, task=task) for path in models[1:]]
+    others = [load_bundle(path, task=task) for path in models[1:]]
     return use.model(bundle, device=device, others=others, weights=parse_weights(weights))
 
 
@@ -162,8 +158,8 @@ def score(
     from penstock.bundle import load_bundle
     from penstock.runtime.device import choose_device
 
-    on = choose_device(device)
-    bundle = load_bundle(model[0], device=on)
+    on = str(choose_device(device))
+    bundle = load_bundle(model[0])
     task = bundle.config.task
     use = TASKS[task].use()
     if use.score is None:

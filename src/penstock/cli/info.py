@@ -37,10 +37,10 @@ def info(
     values = {
         "task": config.task,
         "languages": _languages(config.data.source_language, config.data.target_language),
-        "parameters": sum(p.numel() for p in bundle.model.parameters()),
+        "parameters": bundle.parameters,
         "megabytes": round(size / 1e6, 1),
         "cell": config.model.cell,
-        **_encoder(bundle),
+        **({"encoder": bundle.encoder} if bundle.encoder else {}),
         **_vocabularies(bundle),
         "update": bundle.record.get("update"),
         "training_data": bundle.record.get("data"),
@@ -54,14 +54,6 @@ def info(
         return
     for name, value in values.items():
         write_line(f"{name}\t{round(value, 3) if isinstance(value, float) else value}")
-
-
-def _encoder(bundle: Bundle) -> dict[str, str]:
-    """The frozen encoder, where the model has one: its weights are not among the parameters."""
-    from penstock.nn.frozen_transformer import find_transformer
-
-    transformer = find_transformer(bundle.model)
-    return {} if transformer is None else {"encoder": transformer.summary}
 
 
 def _vocabularies(bundle: Bundle) -> dict[str, str]:

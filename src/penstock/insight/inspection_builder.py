@@ -11,6 +11,7 @@ from penstock.insight.forced_decoding import attention_of, choices_of, read_outp
 from penstock.insight.gates import gates_of
 from penstock.insight.inspection import Inspection, Optimum, Search
 from penstock.insight.target_prefix import prefix_ids
+from penstock.runtime.torch_network import evaluating
 from penstock.runtime.torch_translation import TorchTranslation
 from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.special_tokens import BOS_ID, EOS_ID
@@ -69,7 +70,7 @@ def inspect_sentence(
     optimum = _optimum(translator, segment, options, should_stop) if exact else None
     output = [*best.tokens, EOS_ID]
     target_tokens = [vocabulary[token] for token in output]
-    with bundle.evaluating():
+    with evaluating(model):
         log_probs, weights = read_output(model, segment.ids[0], output)
         limits.block(log_probs)
         gates = gates_of(

@@ -94,6 +94,10 @@ class Seq2Seq(nn.Module):
         memory, state = self.encode(src, src_lengths)
         return self.decoder(tgt_in, state, memory)[0]
 
+    def states(self, src: Tensor, src_lengths: Tensor) -> Tensor:
+        """The encoder's top states (B, S, H); arguments as `encode`."""
+        return self.encoder(src, src_lengths)[0]
+
     def loss(
         self,
         src: Tensor,

@@ -22,6 +22,11 @@ class State:
     c: Tensor | None = None
 
     @classmethod
+    def of(cls, h: Tensor | None, c: Tensor | None) -> State | None:
+        """The state of these parts; None of none."""
+        return None if h is None else cls(h, c)
+
+    @classmethod
     def stack(cls, layers: Sequence[State]) -> State:
         """Join the states of single layers, each (1, B, H) or more, along L."""
         cells = [layer.c for layer in layers if layer.c is not None]

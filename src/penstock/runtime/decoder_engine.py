@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from penstock.bundle import Bundle
 from penstock.config import Precision
 from penstock.search.step import Singles, Step
 
@@ -32,8 +33,15 @@ class TranslationEngine(Protocol):
         ...
 
 
-def make_translation_engine(network: Any, *, precision: Precision = "fp32") -> TranslationEngine:
-    """The engine that runs a bundle's network."""
+def load_translation_engine(
+    bundle: Bundle, *, device: str = "cpu", precision: Precision = "fp32"
+) -> TranslationEngine:
+    """The engine that runs a translation model.
+
+    Raises:
+        BundleError: weights that do not fit the configuration, or are not finite.
+    """
+    from penstock.runtime.torch_network import load_network
     from penstock.runtime.torch_translation import TorchTranslation
 
-    return TorchTranslation(network, precision=precision)
+    return TorchTranslation(load_network(bundle, device), precision=precision)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 from penstock.config import Precision
-from penstock.data.batches import collate, pad
+from penstock.data.padding import padded_ids
 from penstock.nn import Seq2Seq
 from penstock.runtime.decoder_step import DecodingState, decoding_step, start_decoding, warm_up
 from penstock.runtime.torch_engine import InferenceModel
+from penstock.runtime.torch_network import evaluating
 from penstock.search.step import Ints, Singles, StepOutput
+from penstock.special_tokens import BOS_ID
 
 
 class TorchTranslation:
@@ -24,7 +26,8 @@ class TorchTranslation:
         precision: `bf16` makes products in bfloat16.
     """
 
-    def __init__(self, network: Seq2Seq, *, precision: Precision = "fp32") -> None:
+    def __init__(self, network: nn.Module, *, precision: Precision = "fp32") -> None:
+        assert isinstance(network, Seq2Seq)
         self.network = network
         self._precision: Literal["fp32", "bf16"] = "bf16" if precision == "bf16" else "fp32"
         self._is_frozen = not any(p.requires_grad for p in network.parameters())
@@ -34,27 +37,28 @@ class TorchTranslation:
         """Encode sources and stand before BOS."""
         if not self._is_frozen:
             self._pack()
-        src, lengths = pad([list(row) for row in sources])
-        with _evaluating(self.network):
+        src, lengths = _padded(sources)
+        with evaluating(self.network):
             return start_decoding(self._packed, src.to(self._packed.device), lengths)
 
     def step(self, tokens: Ints, state: DecodingState, /, *, top: int) -> StepOutput[DecodingState]:
         """Advance every row; see `penstock.search.step.Step`."""
         if not self.network.training:
             return self._step(tokens, state, top=top)
-        with _evaluating(self.network):
+        with evaluating(self.network):
             return self._step(tokens, state, top=top)
 
     def score(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], /
     ) -> Singles:
         """Log-probability (B, T) of each target's tokens, EOS among them; what follows is noise."""
-        rows = [list(row) for row in targets]
-        batch = collate([list(row) for row in sources], rows).to(self._packed.device)
-        with _evaluating(self.network):
-            logits = self.network(batch.src, batch.src_lengths, batch.tgt_in)
+        device = self._packed.device
+        (src, src_lengths), (tgt_out, _) = _padded(sources), _padded(targets)
+        tgt_in, _ = _padded([[BOS_ID, *row[:-1]] for row in targets])
+        with evaluating(self.network):
+            logits = self.network(src.to(device), src_lengths, tgt_in.to(device))
             log_probs = torch.log_softmax(logits.float(), -1)
-            return log_probs.gather(2, batch.tgt_out[:, :, None])[:, :, 0].cpu().numpy()
+            return log_probs.gather(2, tgt_out.to(device)[:, :, None])[:, :, 0].cpu().numpy()
 
     def warm_up(self, rows: int, /) -> None:
         """Compile the products of a CPU for batches of at most `rows` hypotheses."""
@@ -66,13 +70,6 @@ class TorchTranslation:
         self._step = decoding_step(self._packed)
 
 
-@contextmanager
-def _evaluating(network: Seq2Seq) -> Generator[None]:
-    """The network without dropout and gradients; afterwards as it was."""
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(was_training)
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    ids, lengths = padded_ids([list(row) for row in rows])
+    return torch.from_numpy(ids), torch.from_numpy(lengths)

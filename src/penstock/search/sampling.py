@@ -117,7 +117,7 @@ def sample_search(
 
     def choose(log_probs: Singles, rows: Sequence[int]) -> Ints:
         shaped = shape(log_probs, temperature=temperature, top_k=top_k, top_p=top_p)
-        return _draw(shaped, [streams[row].random() for row in rows])
+        return draw(shaped, [streams[row].random() for row in rows])
 
     if samples > 1:
         state = state.select(np.array(sentences, dtype=np.int64))
@@ -137,7 +137,7 @@ def _normalized(log_probs: Floats) -> Floats:
     return shifted - np.where(total > -np.inf, total, 0)
 
 
-def _draw(log_probs: Floats, uniform: Sequence[float]) -> Ints:
+def draw(log_probs: Floats, uniform: Sequence[float]) -> Ints:
     """One id per row, where the row's distribution function passes its number in [0, 1)."""
     mass = np.exp(log_probs).cumsum(-1)
     number = np.array(uniform)[:, None] * mass[:, -1:]

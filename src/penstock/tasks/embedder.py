@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import UsageError
-from penstock.tasks import TASKS
+from penstock.runtime.engine import Engine, load_engine, required
 from penstock.tasks.sentence_encoder import Sentences, in_batches
 
 
@@ -22,13 +22,13 @@ class Embedding:
     Attributes:
         source: the line as given.
         tokens: its pieces; none for a line without any.
-        vectors: (tokens, H) float32 on the CPU, the top layer's states.
+        vectors: (tokens, H) float32, the top layer's states.
         truncated: whether the line is longer than the model reads.
     """
 
     source: str
     tokens: list[str]
-    vectors: Tensor
+    vectors: NDArray[np.float32]
     truncated: bool
 
     @property
@@ -37,9 +37,9 @@ class Embedding:
         return "truncated" if self.truncated else "ok" if self.tokens else "empty"
 
     @property
-    def mean(self) -> Tensor:
+    def mean(self) -> NDArray[np.float32]:
         """One vector (H,) for the line, zeros where it has no token."""
-        return self.vectors.mean(0) if self.tokens else self.vectors.new_zeros(self.size)
+        return self.vectors.mean(0) if self.tokens else np.zeros(self.size, np.float32)
 
     @property
     def size(self) -> int:
@@ -59,17 +59,21 @@ class Embedder:
     Args:
         bundle: of any task; of a translation model the encoder speaks.
         device: where it runs.
+        engine: what computes; default: made from the bundle's files.
     """
 
-    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+    ) -> None:
         self.bundle = bundle
-        self.device = torch.device(device)
+        self.engine = engine or load_engine(bundle, device=device)
         self._sentences = Sentences(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> Embedder:
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Embedder:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device), device=device)
+        bundle = load_bundle(path)
+        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
 
     def embed(self, lines: Sequence[str]) -> list[Embedding]:
         """The vectors of each line, in order.
@@ -81,22 +85,13 @@ class Embedder:
             raise UsageError("embed takes a list of lines: embed(['A fine film.'])")
         sentences = self._sentences.encode(lines)
         size = self.bundle.config.model.hidden_size
-        vectors = [torch.zeros(0, size) for _ in lines]
-        with self.bundle.evaluating():
-            for batch in in_batches([sentence.ids for sentence in sentences]):
-                values = self._states(batch.ids.to(self.device), batch.lengths).float().cpu()
-                for row, index in enumerate(batch.rows):
-                    vectors[index] = values[row, : len(sentences[index].ids) - 1].clone()
+        vectors = [np.zeros((0, size), np.float32) for _ in lines]
+        for batch in in_batches([sentence.ids for sentence in sentences]):
+            states = required(self.engine.run("states", batch.ids, batch.lengths)[0])
+            for row, index in enumerate(batch.rows):
+                vectors[index] = states[row, : len(sentences[index].ids) - 1].copy()
         tokens = self.bundle.source_tokenizer.tokens
         return [
             Embedding(line, tokens(sentence.ids[:-1]), rows, sentence.cut)
             for line, sentence, rows in zip(lines, sentences, vectors, strict=True)
         ]
-
-    def _states(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Top states (B, S, H); row t of sentence b has read its token t."""
-        task = self.bundle.config.task
-        states = TASKS[task].learning().states
-        if states is None:
-            raise UsageError(f"a model for {task} has no contextual vectors")
-        return states(self.bundle.model, ids, lengths)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import NDArray
 
 from penstock.bundle import Bundle
-from penstock.data.batches import cut_by_tokens, pad
+from penstock.data.padding import cut_by_tokens, padded_ids
 from penstock.special_tokens import EOS_ID
 from penstock.text import letters_only
 
@@ -35,8 +35,8 @@ class SentenceBatch:
     """
 
     rows: list[int]
-    ids: Tensor
-    lengths: Tensor
+    ids: NDArray[np.int64]
+    lengths: NDArray[np.int64]
 
 
 class Sentences:
@@ -70,5 +70,5 @@ def in_batches(rows: Sequence[list[int]], *, tokens: int = BATCH_TOKENS) -> Iter
     order = np.argsort(lengths, kind="stable")
     for cut in cut_by_tokens(order, lengths[order], tokens):
         chosen: list[int] = cut.tolist()
-        ids, counts = pad([rows[i] for i in chosen])
+        ids, counts = padded_ids([rows[i] for i in chosen])
         yield SentenceBatch(chosen, ids, counts)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     from penstock.config import RunConfig
     from penstock.nn.frozen_transformer import FrozenTransformer
@@ -65,16 +65,15 @@ class Learning:
         network: builds a network with its first weights, from the run's configuration,
             `source_size` and `target_size` (V of the source and of the target; labels and the
             reserved ids for a classifier), and `transformer`, which stands in the place of the
-            source's embedding.
+            source's embedding. Its methods that take and return tensors or states are what an
+            engine runs by name; `states(ids, lengths)` gives the top states (B, S, H), of which
+            row t of sentence b has read its token t.
         learner: prepares the data in a folder and gives the learner; `report` is told what is worth
             knowing of the data; without `anew` a checkpoint brings the weights.
-        states: of a network, ids (B, S) with EOS and valid lengths (B,), the top states (B, S, H);
-            row t of sentence b has read its token t. None: a model has no contextual vectors.
     """
 
     network: NetworkBuilder
     learner: LearnerMaker
-    states: Callable[[Any, Tensor, Tensor], Tensor] | None = None
 
 
 # ids of a source, EOS last, and of a target, beginning with BOS; no target for a task of one text

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.config import DataConfig, RunConfig
-from penstock.data.batches import EpochSampler
 from penstock.data.pair import Pair
 from penstock.data.store import PairStore, content_key, store_exists, write_store
 from penstock.text import Tokenizer
+from penstock.training.batches import EpochSampler
 from penstock.training.examples import Examples, Report, read_examples
 from penstock.training.learnt_tokenizers import learn_tokenizers
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from penstock.bundle.pretrained_encoder import read_transformer
 from penstock.config import RunConfig
 from penstock.nn.frozen_transformer import FrozenTransformer
+from penstock.runtime.pretrained_encoder import read_transformer
 from penstock.text import Tokenizer
 from penstock.training.examples import Report
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from penstock.bundle import Bundle
 from penstock.nn import State
@@ -58,7 +58,7 @@ class Learner(Protocol[B]):
     """A task with its data and its network, as the loop sees it.
 
     Attributes:
-        bundle: the network, its tokenizers and configuration.
+        bundle: its tokenizers and configuration; no files yet.
         fingerprint: hash of the training data.
         summary: the data in a few words.
         carried: the recurrent state that the next batch goes on from, detached; None where
@@ -69,6 +69,11 @@ class Learner(Protocol[B]):
     fingerprint: str
     summary: str
     carried: State | None
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+        ...
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[B]:
         """The batches of an epoch, without the first `skip`; the same at every call."""

@@ -11,15 +11,17 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from rich.console import Console
 from torch import nn
 
-from penstock.bundle import Bundle, save_bundle
-from penstock.bundle.pretrained_encoder import fingerprint
+from penstock.bundle import save_bundle
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError
+from penstock.runtime.pretrained_encoder import fingerprint
+from penstock.runtime.torch_network import network_files
 from penstock.tasks import TASKS
 from penstock.training.checkpoint import (
     Progress,
@@ -28,7 +30,7 @@ from penstock.training.checkpoint import (
     require_same_transformer,
     save_checkpoint,
 )
-from penstock.training.learner import HeldOutScores
+from penstock.training.learner import HeldOutScores, Learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
 from penstock.training.run_directory import claim_run, sole_run, write_config
@@ -89,18 +91,15 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
-    learner = (
-        TASKS[config.task]
-        .learning()
-        .learner(
-            config,
-            folder,
-            device,
-            lambda text: console.print(text, markup=False),
-            anew=not (resume and checkpoint_exists(checkpoints)),
-        )
+    learning = TASKS[config.task].learning()
+    learner = learning.learner(
+        config,
+        folder,
+        device,
+        lambda text: console.print(text, markup=False),
+        anew=not (resume and checkpoint_exists(checkpoints)),
     )
-    model = learner.bundle.model
+    model = learner.network
     optimizer = _optimizer(model, settings)
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
@@ -137,7 +136,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             _require_finite("held-out loss", scores.loss, progress, run)
             better = note_scores(settings, progress, scores)
             if better or settings.keep == "last":
-                _save_model(learner.bundle, progress, scores, run)
+                _save_model(learner, progress, scores, run)
         _report(display, log, settings, progress, scores, better, started)
         progress.owes_evaluation = False
         return give_up(settings, progress)
@@ -237,14 +236,17 @@ def _require_finite(what: str, value: float, progress: Progress, run: Path) -> N
     )
 
 
-def _save_model(bundle: Bundle, progress: Progress, scores: HeldOutScores, run: Path) -> None:
+def _save_model(
+    learner: Learner[Any], progress: Progress, scores: HeldOutScores, run: Path
+) -> None:
     record = {
-        **bundle.record,
+        **learner.bundle.record,
         "update": progress.update,
         "tokens": progress.tokens,
         "held_out": {"loss": scores.loss, **scores.metrics, **scores.recipe},
     }
-    save_bundle(replace(bundle, record=record), run / "model")
+    files = network_files(learner.network)
+    save_bundle(replace(learner.bundle, record=record, files=files), run / "model")
 
 
 def _report(

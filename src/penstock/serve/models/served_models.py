@@ -125,7 +125,7 @@ def load_serving(
     models: dict[str, dict[str, Any]] = {}
     places: dict[object, ModelPath] = {}
     for model in paths:
-        bundle = load_bundle(model.path, device=device)
+        bundle = load_bundle(model.path)
         task = bundle.config.task
         use = TASKS[task].use()
         if use.service is None:

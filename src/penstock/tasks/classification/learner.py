@@ -12,13 +12,14 @@ from torch import Tensor
 
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
-from penstock.data.batches import Batch
 from penstock.metrics.labels import score_labels
 from penstock.nn import State
+from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import RESERVED
 from penstock.tasks.classification.label_checks import require_labels, with_known_labels
 from penstock.tasks.classification.network import Classifier, build_network
 from penstock.tasks.classification.text_classifier import TextClassifier
+from penstock.training.batches import Batch
 from penstock.training.corpus import Corpus, tokenise
 from penstock.training.examples import Report, read_examples
 from penstock.training.first_network import configured_transformer, first_network
@@ -35,20 +36,18 @@ class ClassificationLearner:
         self, config: RunConfig, corpus: Corpus, model: Classifier, device: torch.device
     ) -> None:
         settings = config.training
-        self.bundle = Bundle(
-            config, model, corpus.source, corpus.target, {"data": corpus.fingerprint}
-        )
+        self.bundle = Bundle(config, corpus.source, corpus.target, {"data": corpus.fingerprint})
         self.fingerprint = corpus.fingerprint
         self.summary = (
             f"{len(corpus.store):,} training texts, {len(corpus.valid):,} held-out, "
             f"{len(self.bundle.labels)} labels"
         )
         self.carried: State | None = None
-        self._model = model
+        self.network = model
         self._device = device
         self._precision: Precision = settings.precision
         self._valid = corpus.valid[: settings.evaluate_sentences]
-        self._classifier = TextClassifier(self.bundle, device=device)
+        self._classifier = TextClassifier(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = corpus.sampler(config, budget="source")
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
@@ -59,7 +58,7 @@ class ClassificationLearner:
         """Cross-entropy over the sentences, and their number."""
         b = batch.to(self._device)
         labels = b.tgt_out[:, 0] - len(RESERVED)  # a label is one token, then EOS
-        return self._model.loss(b.src, b.src_lengths, labels, label_smoothing=label_smoothing)
+        return self.network.loss(b.src, b.src_lengths, labels, label_smoothing=label_smoothing)
 
     def evaluate(self) -> HeldOutScores:
         """Loss, accuracy and macro F1."""

@@ -76,6 +76,14 @@ class Classifier(nn.Module):
             pooled = _pool(values, positions < counts, self.pooling)
         return self.output(self.dropout(pooled[:, None])[:, 0])
 
+    def probabilities(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Of each label (B, C); arguments as `forward`."""
+        return self(ids, lengths).float().softmax(-1)
+
+    def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """The top layer's states (B, S, H); arguments as `forward`."""
+        return self.encoder(ids, lengths)[0]
+
     def loss(
         self, ids: Tensor, lengths: Tensor, labels: Tensor, *, label_smoothing: float = 0.0
     ) -> tuple[Tensor, int]:
@@ -90,8 +98,3 @@ def _pool(values: Tensor, mask: Tensor, kind: str) -> Tensor:
     if kind == "max":
         return values.masked_fill(~mask[:, :, None], float("-inf")).amax(1)
     return values.sum(1) / mask.sum(1, keepdim=True)  # values are zero at padding
-
-
-def states(network: Classifier, ids: Tensor, lengths: Tensor) -> Tensor:
-    """Those of the encoder (see `Learning.states`)."""
-    return network.encoder(ids, lengths)[0]

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def _learning() -> Learning:
     from penstock.tasks.classification.learner import prepare_learner
-    from penstock.tasks.classification.network import build_network, states
+    from penstock.tasks.classification.network import build_network
 
-    return Learning(network=build_network, learner=prepare_learner, states=states)
+    return Learning(network=build_network, learner=prepare_learner)
 
 
 def _graphs() -> GraphMaker:

@@ -1,5 +1,3 @@
-# pyright: reportUnknownVariableType=false
-# (torch gives `tolist` no type: what comes of it is declared)
 """A trained classifier ready to label sentences."""
 
 from __future__ import annotations
@@ -9,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import unseen_label
+from penstock.runtime.engine import Engine, load_engine, required
 from penstock.special_tokens import UNK_ID
-from penstock.tasks.classification.network import Classifier
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.sentence_encoder import Sentences, in_batches
 from penstock.text.lines import is_blank
@@ -50,20 +46,22 @@ class TextClassifier:
     Args:
         bundle: of task `classification`.
         device: where it runs.
+        engine: what computes; default: made from the bundle's files.
     """
 
-    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
-        assert isinstance(bundle.model, Classifier)
+    def __init__(
+        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+    ) -> None:
         self.bundle = bundle
-        self.device = torch.device(device)
+        self.engine = engine or load_engine(bundle, device=device)
         self.labels = bundle.labels
-        self._model = bundle.model
         self._sentences = Sentences(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextClassifier:
+    def load(cls, path: str | Path, *, device: str = "cpu") -> TextClassifier:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device, task=CLASSIFICATION), device=device)
+        bundle = load_bundle(path, task=CLASSIFICATION)
+        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
 
     def classify(self, lines: Sequence[str]) -> list[Label]:
         """Label lines, one result each, in order; a blank line gets no label.
@@ -76,13 +74,11 @@ class TextClassifier:
         results: list[Label] = [Label(line, "", 0.0, {}, "empty") for line in lines]
         places = [i for i, line in enumerate(lines) if not is_blank(line)]
         rows = self._sentences.encode([lines[i] for i in places])
-        with self.bundle.evaluating():
-            for batch in in_batches([row.ids for row in rows]):
-                logits = self._model(batch.ids.to(self.device), batch.lengths)
-                probabilities: list[list[float]] = logits.float().softmax(-1).tolist()
-                for index, values in zip(batch.rows, probabilities, strict=True):
-                    row, place = rows[index], places[index]
-                    results[place] = self._label(lines[place], values, row.cut, row.ids)
+        for batch in in_batches([row.ids for row in rows]):
+            (probabilities,) = self.engine.run("probabilities", batch.ids, batch.lengths)
+            for index, values in zip(batch.rows, required(probabilities).tolist(), strict=True):
+                row, place = rows[index], places[index]
+                results[place] = self._label(lines[place], values, row.cut, row.ids)
         return results
 
     def label_ids(self, labels: Sequence[str]) -> list[int]:

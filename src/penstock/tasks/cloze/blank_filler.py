@@ -1,5 +1,3 @@
-# pyright: reportUnknownVariableType=false
-# (torch gives `tolist` no type: what comes of it is declared)
 """A trained cloze model ready to fill blanks in sentences."""
 
 from __future__ import annotations
@@ -9,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.text_scores import TextScores
+from penstock.runtime.engine import Array, Engine, as_ids, load_engine, required
 from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
-from penstock.tasks.cloze.network import Cloze
 from penstock.tasks.cloze.task import CLOZE
 from penstock.tasks.sentence_encoder import SentenceBatch, Sentences, in_batches
 from penstock.text import letters_only
@@ -75,19 +72,21 @@ class BlankFiller:
     Args:
         bundle: of task `cloze`.
         device: where it runs.
+        engine: what computes; default: made from the bundle's files.
     """
 
-    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
-        assert isinstance(bundle.model, Cloze)
+    def __init__(
+        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+    ) -> None:
         self.bundle = bundle
-        self.device = torch.device(device)
-        self._model = bundle.model
+        self.engine = engine or load_engine(bundle, device=device)
         self._sentences = Sentences(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> BlankFiller:
+    def load(cls, path: str | Path, *, device: str = "cpu") -> BlankFiller:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device, task=CLOZE), device=device)
+        bundle = load_bundle(path, task=CLOZE)
+        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
 
     def fill(
         self,
@@ -141,36 +140,35 @@ class BlankFiller:
         rows = self._sentences.encode_whole(lines)
         places = [i for i, row in enumerate(rows) if len(row) > 1]
         results = [TextScores(0.0, 0, len(line), 0, 0) for line in lines]
-        with self.bundle.evaluating():
-            for batch in in_batches([rows[i] for i in places]):
-                chosen, right = self._score_tokens(batch)
-                begin = 0
-                for place in (places[index] for index in batch.rows):
-                    end = begin + len(rows[place]) - 1
-                    results[place] = TextScores(
-                        log_probability=float(chosen[begin:end].sum()),
-                        tokens=end - begin,
-                        characters=len(lines[place]),
-                        right=int(right[begin:end].sum()),
-                        unknown=rows[place].count(UNK_ID),
-                    )
-                    begin = end
+        for batch in in_batches([rows[i] for i in places]):
+            chosen, right = self._score_tokens(batch)
+            begin = 0
+            for place in (places[index] for index in batch.rows):
+                end = begin + len(rows[place]) - 1
+                results[place] = TextScores(
+                    log_probability=float(chosen[begin:end].sum()),
+                    tokens=end - begin,
+                    characters=len(lines[place]),
+                    right=int(right[begin:end].sum()),
+                    unknown=rows[place].count(UNK_ID),
+                )
+                begin = end
         return results
 
-    def _score_tokens(self, batch: SentenceBatch) -> tuple[Tensor, Tensor]:
+    def _score_tokens(self, batch: SentenceBatch) -> tuple[Array, Array]:
         """Of all tokens but EOS, row by row, (N,): log-probability; whether it is the likeliest."""
-        ids = batch.ids.to(self.device)
-        positions = torch.arange(ids.shape[1])
-        blanks = (positions < batch.lengths[:, None] - 1).to(self.device)  # (B, S)
-        contexts, answers = self._model.contexts(ids, batch.lengths)[blanks], ids[blanks]
-        chosen: list[Tensor] = []
-        right: list[Tensor] = []
+        blanks = as_ids(range(batch.ids.shape[1])) < batch.lengths[:, None] - 1  # (B, S)
+        contexts, answers = self._contexts(batch)[blanks], batch.ids[blanks]
+        chosen: list[Array] = []
+        right: list[Array] = []
         for start in range(0, len(answers), _POSITIONS):
             at = slice(start, start + _POSITIONS)
             log_probs = self._log_probs(contexts[at])
-            chosen.append(log_probs.gather(1, answers[at, None])[:, 0].double().cpu())
-            right.append((self._likeliest(log_probs) == answers[at]).cpu())
-        return torch.cat(chosen), torch.cat(right)
+            chosen.append(log_probs[np.arange(len(log_probs)), answers[at]].astype(np.float64))
+            # reserved tokens may not be written
+            best = log_probs[:, len(RESERVED) :].argmax(-1) + len(RESERVED)
+            right.append(best == answers[at])
+        return np.concatenate(chosen), np.concatenate(right)
 
     def _gapped(self, place: int, line: str, blank: str) -> _Gapped:
         segments = line.split(blank)
@@ -210,22 +208,20 @@ class BlankFiller:
 
     def _fill_surest(self, lines: list[_Gapped], n_best: int) -> None:
         """Fill one blank of each line, in place."""
-        with self.bundle.evaluating():
-            for batch in in_batches([line.ids for line in lines]):
-                contexts = self._model.contexts(batch.ids.to(self.device), batch.lengths)
-                for row, index in enumerate(batch.rows):
-                    line = lines[index]
-                    log_probs = self._log_probs(contexts[row, line.open])  # (open blanks, V)
-                    log_probs[:, : len(RESERVED)] = float("-inf")
-                    first = int(log_probs.amax(-1).argmax())
-                    surest = line.open[first]
-                    count = min(n_best, log_probs.shape[-1] - len(RESERVED))
-                    best = log_probs[first].topk(count)
-                    tokens: list[int] = best.indices.tolist()
-                    values: list[float] = best.values.exp().tolist()
-                    line.found[surest] = list(zip(tokens, values, strict=True))
-                    line.ids[surest] = tokens[0]
-                    line.open.remove(surest)
+        for batch in in_batches([line.ids for line in lines]):
+            contexts = self._contexts(batch)
+            for row, index in enumerate(batch.rows):
+                line = lines[index]
+                log_probs = self._log_probs(contexts[row, line.open])  # (open blanks, V)
+                allowed = log_probs[:, len(RESERVED) :]
+                first = int(allowed.max(-1).argmax())
+                surest = line.open[first]
+                best = np.argsort(-allowed[first], kind="stable")[:n_best]
+                tokens: list[int] = (best + len(RESERVED)).tolist()
+                values: list[float] = np.exp(allowed[first, best]).tolist()
+                line.found[surest] = list(zip(tokens, values, strict=True))
+                line.ids[surest] = tokens[0]
+                line.open.remove(surest)
 
     def _result(self, source: str, line: _Gapped, blank: str) -> Filled:
         tokenizer = self.bundle.source_tokenizer
@@ -242,12 +238,10 @@ class BlankFiller:
         heavy = 2 * line.ids.count(UNK_ID) > around > 0
         return Filled(source, text, blanks, "unknown-heavy" if heavy else "ok")
 
-    def _log_probs(self, contexts: Tensor) -> Tensor:
-        """Of every token, (N, V), from what surrounds N blanks, (N, H)."""
-        logits = self._model.readout(contexts[None])[0]
-        return torch.log_softmax(logits.float(), -1)
+    def _contexts(self, batch: SentenceBatch) -> Array:
+        """What surrounds each position, (B, S, H)."""
+        return required(self.engine.run("contexts", batch.ids, batch.lengths)[0])
 
-    @staticmethod
-    def _likeliest(log_probs: Tensor) -> Tensor:
-        """The best token that may be written, (N,); reserved ones may not."""
-        return log_probs[:, len(RESERVED) :].argmax(-1) + len(RESERVED)
+    def _log_probs(self, contexts: Array) -> Array:
+        """Of every token, (N, V), from what surrounds N blanks, (N, H)."""
+        return required(self.engine.run("log_probs", contexts)[0])

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
-from penstock.data.batches import Batch
 from penstock.nn import State
+from penstock.runtime.network_engine import NetworkEngine
 from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
 from penstock.tasks.cloze.network import Cloze, build_network
+from penstock.training.batches import Batch
 from penstock.training.corpus import Corpus, prepare_corpus
 from penstock.training.examples import Report
 from penstock.training.first_network import first_network
@@ -31,17 +32,15 @@ class ClozeLearner:
         self, config: RunConfig, corpus: Corpus, model: Cloze, device: torch.device
     ) -> None:
         settings = config.training
-        self.bundle = Bundle(
-            config, model, corpus.source, corpus.source, {"data": corpus.fingerprint}
-        )
+        self.bundle = Bundle(config, corpus.source, corpus.source, {"data": corpus.fingerprint})
         self.fingerprint = corpus.fingerprint
         self.summary = f"{len(corpus.store):,} training lines, {len(corpus.valid):,} held-out"
         self.carried: State | None = None
-        self._model = model
+        self.network = model
         self._device = device
         self._precision: Precision = settings.precision
         self._valid = [pair.source for pair in corpus.valid[: settings.evaluate_sentences]]
-        self._filler = BlankFiller(self.bundle, device=device)
+        self._filler = BlankFiller(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = corpus.sampler(config, budget="source")
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
@@ -51,7 +50,7 @@ class ClozeLearner:
     def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
         """Cross-entropy over all tokens, and their number."""
         b = batch.to(self._device)
-        return self._model.loss(b.src, b.src_lengths, label_smoothing=label_smoothing)
+        return self.network.loss(b.src, b.src_lengths, label_smoothing=label_smoothing)
 
     def evaluate(self) -> HeldOutScores:
         """Loss, and how many blanks are filled right when each token is one in its turn."""

@@ -78,7 +78,11 @@ class Cloze(nn.Module):
         left, right = self._both_sides(ids, lengths)  # (B, 1 + S, H/2) each
         return torch.cat([left[:, :-1], pad(right[:, 2:], (0, 0, 0, 1))], -1)
 
-    def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def log_probs(self, contexts: Tensor) -> Tensor:
+        """Of every token, (N, V), from what surrounds N blanks, (N, H)."""
+        return torch.log_softmax(self.readout(contexts[None])[0].float(), -1)
+
+    def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """A contextual vector a token, (B, S, H): the two states that have just read it."""
         left, right = self._both_sides(ids, lengths)
         return torch.cat([left[:, 1:], right[:, 1:]], -1)
@@ -115,8 +119,3 @@ def _reversal(lengths: Tensor, width: int) -> Tensor:
     positions = torch.arange(width, device=lengths.device)
     turned = lengths[:, None] - 1 - positions
     return torch.where(turned >= 0, turned, positions)
-
-
-def states(network: Cloze, ids: Tensor, lengths: Tensor) -> Tensor:
-    """Those of both sides (see `Learning.states`)."""
-    return network.features(ids, lengths)

@@ -35,9 +35,9 @@ def _problem(config: RunConfig) -> str:
 
 def _learning() -> Learning:
     from penstock.tasks.cloze.learner import prepare_learner
-    from penstock.tasks.cloze.network import build_network, states
+    from penstock.tasks.cloze.network import build_network
 
-    return Learning(network=build_network, learner=prepare_learner, states=states)
+    return Learning(network=build_network, learner=prepare_learner)
 
 
 def _graphs() -> GraphMaker:

@@ -13,8 +13,8 @@ from torch import Tensor
 from penstock.baselines.ngram import baseline_perplexities
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
-from penstock.data.windows import Window, WindowSampler
 from penstock.nn import State
+from penstock.runtime.network_engine import NetworkEngine
 from penstock.tasks.language_model.network import LanguageModel, build_network
 from penstock.tasks.language_model.running_text import RunningText, prepare_text
 from penstock.tasks.language_model.text_generator import TextGenerator
@@ -24,6 +24,7 @@ from penstock.training.first_network import first_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
+from penstock.training.windows import Window, WindowSampler
 
 _PROMPT_TOKENS, _SAMPLE_TOKENS = 30, 60
 
@@ -35,12 +36,10 @@ class LanguageModelLearner:
         self, config: RunConfig, text: RunningText, model: LanguageModel, device: torch.device
     ) -> None:
         settings = config.training
-        self.bundle = Bundle(
-            config, model, text.tokenizer, text.tokenizer, {"data": text.fingerprint}
-        )
+        self.bundle = Bundle(config, text.tokenizer, text.tokenizer, {"data": text.fingerprint})
         self.fingerprint = text.fingerprint
         self.carried: State | None = None
-        self._model = model
+        self.network = model
         self._device = device
         self._precision: Precision = settings.precision
         self._train = text.train.ids()
@@ -54,7 +53,7 @@ class LanguageModelLearner:
         self._baselines = baseline_perplexities(self._train, self._valid, vocab_size=size)
         grams = ", ".join(f"{name} {value:.2f}" for name, value in self._baselines.items())
         self.summary += f" (perplexity of {grams})"
-        self._generator = TextGenerator(self.bundle, device=device)
+        self._generator = TextGenerator(self.bundle, engine=NetworkEngine(model, device))
         rows = settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
         self._sampler = WindowSampler(
             self._train,
@@ -78,7 +77,7 @@ class LanguageModelLearner:
         before = None if window.begins else self.carried
         if before is not None and before.h.shape[1] != len(window.inputs):
             before = None
-        total, count, after = self._model.loss(
+        total, count, after = self.network.loss(
             window.inputs, window.targets, before, label_smoothing=label_smoothing
         )
         self.carried = after.detach()

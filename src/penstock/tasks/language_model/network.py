@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -103,13 +104,29 @@ class LanguageModel(nn.Module):
         )
         return total, targets.numel(), after
 
-    def step(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """One token a row, (B,), to logits (B, V) and the state after it."""
-        logits, after = self(tokens[:, None], state)
-        return logits[:, 0], after
+    def read(
+        self, ids: Tensor, h: Tensor | None = None, c: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Read ids (B, T) on from a state; log-probabilities (B, V) of what follows, and the state.
 
+        The state before is given as its parts, (L, B, H); zeros when None.
+        """
+        values, after = self.features(ids, State.of(h, c))
+        return torch.log_softmax(self.readout(values[:, -1:])[:, 0].float(), -1), after
 
-def states(network: LanguageModel, ids: Tensor, lengths: Tensor) -> Tensor:
-    """Those of each row as a line of its own (see `Learning.states`)."""
-    begun = pad(ids, (1, 0), value=EOS_ID)  # a line begins where the one before ended
-    return network.features(begun)[0][:, 1:]
+    def score(
+        self, inputs: Tensor, targets: Tensor, h: Tensor | None = None, c: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, State]:
+        """Score the ids (B, T) that follow each of the inputs (B, T).
+
+        Returns:
+            Log-probability of each target, the likeliest id at each position, and the state after.
+        """
+        logits, after = self(inputs, State.of(h, c))
+        log_probs = torch.log_softmax(logits.float(), -1)
+        return log_probs.gather(2, targets[:, :, None])[:, :, 0], log_probs.argmax(-1), after
+
+    def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Top states (B, S, H) of lines, each read as if after the end of another."""
+        begun = pad(ids, (1, 0), value=EOS_ID)
+        return self.features(begun)[0][:, 1:]

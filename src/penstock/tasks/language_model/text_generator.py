@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from penstock.bundle import Bundle, load_bundle
+from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import TextForm
-from penstock.data.windows import scoring_windows
 from penstock.metrics.text_scores import TextScores
-from penstock.nn import State
-from penstock.search.sampling import shape
+from penstock.runtime.engine import Array, Engine, as_ids, load_engine, required
+from penstock.search.sampling import draw, shape
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from penstock.tasks.language_model.network import LanguageModel
 from penstock.tasks.language_model.task import LANGUAGE_MODEL
 from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.text import Tokenizer
@@ -32,19 +31,21 @@ class TextGenerator:
     Args:
         bundle: of task `language-model`.
         device: where it runs.
+        engine: what computes; default: made from the bundle's files.
     """
 
-    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
-        assert isinstance(bundle.model, LanguageModel)
+    def __init__(
+        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+    ) -> None:
         self.bundle = bundle
-        self.device = torch.device(device)
+        self.engine = engine or load_engine(bundle, device=device)
         self.form = text_form(bundle)
-        self._model = bundle.model
 
     @classmethod
-    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> TextGenerator:
+    def load(cls, path: str | Path, *, device: str = "cpu") -> TextGenerator:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        return cls(load_bundle(path, device=device, task=LANGUAGE_MODEL), device=device)
+        bundle = load_bundle(path, task=LANGUAGE_MODEL)
+        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
 
     def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
         """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.
@@ -67,23 +68,22 @@ class TextGenerator:
         return self.form.encode_begun(prompt, self._tokenizer).count(UNK_ID)
 
     def _write(self, begun: list[int], options: WritingOptions) -> Iterator[str]:
-        random = torch.Generator().manual_seed(options.seed)
+        stream = random.Random(options.seed)
         tail = _Tail(self._tokenizer)
         for token in begun[-_REMEMBERED:]:
             tail.add(token)
         # in joined text no line ends
         never = [PAD_ID, UNK_ID, BOS_ID, *([EOS_ID] if self.form.joined else [])]
         written, ended = 0, 0
-        with self.bundle.evaluating():
-            logits, state = self._read([EOS_ID, *begun])
-            while written < options.length:
-                token = _choose(logits, never, options, random)
-                written += 1
-                yield tail.add(token)
-                ended += token == EOS_ID
-                if options.lines is not None and ended >= options.lines:
-                    break
-                logits, state = self._model.step(torch.tensor([token], device=self.device), state)
+        log_probs, *state = self.engine.run("read", as_ids([[EOS_ID, *begun]]))
+        while written < options.length:
+            token = _choose(required(log_probs), never, options, stream)
+            written += 1
+            yield tail.add(token)
+            ended += token == EOS_ID
+            if options.lines is not None and ended >= options.lines:
+                break
+            log_probs, *state = self.engine.run("read", as_ids([[token]]), *state)
         yield tail.rest()
 
     def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
@@ -124,27 +124,17 @@ class TextGenerator:
     def _tokenizer(self) -> Tokenizer:
         return self.bundle.source_tokenizer
 
-    def _read(self, ids: Sequence[int]) -> tuple[Tensor, State]:
-        """A prompt (N ids) to the logits (1, V) of what follows, and the state there."""
-        states, after = self._model.features(torch.tensor([ids], device=self.device))
-        return self._model.readout(states[:, -1:])[:, 0], after
-
     def _score(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log-probability of each token, and whether it was the likeliest."""
         log_probs = np.zeros(len(ids) - 1)
         right = np.zeros(len(ids) - 1, dtype=bool)
-        state: State | None = None
-        with self.bundle.evaluating():
-            for scored in scoring_windows(ids):
-                window = scored.window.to(self.device)
-                logits, state = self._model(window.inputs, state)
-                normalized = torch.log_softmax(logits.float(), -1)
-                chosen = normalized.gather(2, window.targets[:, :, None])[:, :, 0]
-                best = normalized.argmax(-1) == window.targets
-                counted = scored.places >= 0
-                places = scored.places[counted] - 1
-                log_probs[places] = chosen.cpu().double().numpy()[counted]
-                right[places] = best.cpu().numpy()[counted]
+        state: Sequence[Array | None] = ()
+        for scored in scoring_windows(ids):
+            chosen, best, *state = self.engine.run("score", scored.inputs, scored.targets, *state)
+            counted = scored.places >= 0
+            places = scored.places[counted] - 1
+            log_probs[places] = required(chosen)[counted]
+            right[places] = (best == scored.targets)[counted]
         return log_probs, right
 
 
@@ -155,21 +145,20 @@ def text_form(bundle: Bundle) -> TextForm:
 
 
 def _choose(
-    logits: Tensor, never: list[int], options: WritingOptions, random: torch.Generator
+    log_probs: Array, never: list[int], options: WritingOptions, stream: random.Random
 ) -> int:
-    """The next token from logits (1, V), none of those that are never written."""
-    logits = logits.float().cpu()
-    logits[:, never] = float("-inf")
+    """The next token from log-probabilities (1, V), none of those that are never written."""
+    log_probs = log_probs.copy()
+    log_probs[:, never] = -math.inf
     if options.search == "greedy":
-        return int(logits.argmax())
-    log_probs = shape(
-        torch.log_softmax(logits, -1).numpy(),
+        return int(log_probs.argmax())
+    shaped = shape(
+        log_probs,
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
     )
-    weights = torch.from_numpy(log_probs).float().exp()
-    return int(torch.multinomial(weights, 1, generator=random))
+    return int(draw(shaped, [stream.random()])[0])
 
 
 def _without_first(pieces: Iterator[str], implied: str) -> Iterator[str]:

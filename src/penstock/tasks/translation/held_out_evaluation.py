@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from penstock.config import Precision
-from penstock.data.batches import Batch, collate, cut_by_tokens
 from penstock.data.pair import Pair
 from penstock.metrics import metrics_for, score_corpus
 from penstock.nn import Seq2Seq
 from penstock.runtime.torch_translation import TorchTranslation
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.translation.translator import Translator
+from penstock.training.batches import Batch, collate, cut_by_tokens
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig
-from penstock.data.batches import Batch
 from penstock.nn import Seq2Seq, State
 from penstock.runtime.torch_translation import TorchTranslation
 from penstock.tasks.translation.held_out_evaluation import Evaluator
 from penstock.tasks.translation.network import build_network
 from penstock.tasks.translation.translator import Translator
+from penstock.training.batches import Batch
 from penstock.training.corpus import Corpus, prepare_corpus, report_held_out_losses
 from penstock.training.examples import Report
 from penstock.training.first_network import configured_transformer, first_network

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from penstock.config import RunConfig
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.seq2seq import Seq2Seq
@@ -19,8 +17,3 @@ def build_network(
     """A network with its first weights (see `Learning.network`)."""
     sizes = {"source_size": source_size, "target_size": target_size}
     return Seq2Seq(config.model, **sizes, transformer=transformer)
-
-
-def states(network: Seq2Seq, ids: Tensor, lengths: Tensor) -> Tensor:
-    """Those of the encoder (see `Learning.states`)."""
-    return network.encoder(ids, lengths)[0]

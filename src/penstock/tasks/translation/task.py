@@ -17,9 +17,9 @@ _WARM_ROWS = 512  # larger batches are rare; their products are compiled when on
 
 def _learning() -> Learning:
     from penstock.tasks.translation.learner import prepare_learner
-    from penstock.tasks.translation.network import build_network, states
+    from penstock.tasks.translation.network import build_network
 
-    return Learning(network=build_network, learner=prepare_learner, states=states)
+    return Learning(network=build_network, learner=prepare_learner)
 
 
 def _graphs() -> GraphMaker:

@@ -8,7 +8,7 @@ from pathlib import Path
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
-from penstock.runtime.decoder_engine import TranslationEngine, make_translation_engine
+from penstock.runtime.decoder_engine import TranslationEngine, load_translation_engine
 from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.search.ensemble import shares
 from penstock.special_tokens import EOS_ID
@@ -62,7 +62,7 @@ class Translator:
                     "decide together must share it: train them with the same tokenizer"
                 )
         self.engines = engines or [
-            make_translation_engine(each.model, precision=precision) for each in bundles
+            load_translation_engine(each, device=device, precision=precision) for each in bundles
         ]
         self.bundle = bundle
         self._encoder = SourceEncoder(bundles)
@@ -79,10 +79,12 @@ class Translator:
         precision: Precision = "fp32",
     ) -> Translator:
         """Load one bundle or run directory, or several (see `load_bundle` for its errors)."""
-        first, *rest = (
-            load_bundle(each, device=device, task=TRANSLATION) for each in (path, *others)
-        )
-        return cls(first, others=rest, weights=weights, precision=precision)
+        bundles = [load_bundle(each, task=TRANSLATION) for each in (path, *others)]
+        engines = [
+            load_translation_engine(each, device=device, precision=precision) for each in bundles
+        ]
+        first, *rest = (each.without_files() for each in bundles)
+        return cls(first, others=rest, weights=weights, engines=engines)
 
     def warm_up(self, rows: int) -> None:
         """Make the first batches as fast as later ones, and memory what it will stay.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penstock.data.padding import Rows, cut_by_tokens, padded_ids
 from penstock.data.store import PairStore, Ragged
 from penstock.text import BOS_ID, PAD_ID
 
 WINDOW_BLOCKS = 32  # pairs shuffled together: 32 x 8192; a smaller corpus is shuffled whole
-
-Rows = Sequence[np.ndarray] | Sequence[list[int]]  # ids of unequal length
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,8 @@ def collate(sources: Rows, targets: Rows) -> Batch:
 
 def pad(rows: Rows) -> tuple[Tensor, Tensor]:
     """Rows of ids to (B, S) padded with PAD and (B,) lengths."""
-    lengths = [len(row) for row in rows]
-    padded = np.full((len(rows), max(lengths)), PAD_ID, dtype=np.int64)
-    for i, row in enumerate(rows):
-        padded[i, : len(row)] = row
-    return torch.from_numpy(padded), torch.tensor(lengths)
+    ids, lengths = padded_ids(rows)
+    return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
 class EpochSampler:
@@ -117,25 +113,6 @@ class EpochSampler:
         order = np.lexsort((ties, src_lengths, tgt_lengths))
         batches = cut_by_tokens(order, tgt_lengths[order], self.batch_tokens)
         return [batches[i] for i in random.permutation(len(batches))]
-
-
-def cut_by_tokens(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Cut rows, in order of growing length, so that rows x longest ≤ budget (at least one row).
-
-    Batches of more than 8 rows have a multiple of 8: products of few distinct shapes are faster
-    (see `penstock.nn.products`).
-    """
-    batches: list[np.ndarray] = []
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and (end - start + 1) * int(lengths[end]) <= budget:
-            end += 1
-        if end < len(order) and end - start > 8:
-            end -= (end - start) % 8
-        batches.append(order[start:end])
-        start = end
-    return batches
 
 
 def _batch(sources: Ragged, targets: Ragged, rows: np.ndarray) -> Batch:

@@ -1,4 +1,4 @@
-"""Windows of a token stream: in order with the state carried, or at random; and for scoring."""
+"""Windows of a token stream: in order with the state carried, or at random."""
 
 from __future__ import annotations
 
@@ -93,47 +93,3 @@ class WindowSampler:
         places = starts[:, None] + np.arange(width + 1)  # (B, T + 1)
         both = torch.from_numpy(self.ids[places].astype(np.int64))
         return Window(both[:, :-1], both[:, 1:], begins)
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredWindow:
-    """A window in which a part of the predictions counts.
-
-    Attributes:
-        window: rows of the text.
-        places: (B, T) position in the stream that each prediction scores, -1 where none.
-    """
-
-    window: Window
-    places: np.ndarray
-
-
-def scoring_windows(
-    ids: np.ndarray, *, window: int = 256, most_rows: int = 64, part: int = 4096
-) -> Iterator[ScoredWindow]:
-    """Windows that score each token of the stream but the first exactly once, in order of rows.
-
-    A short text is one row, its state carried from beginning to end. A long one is read in parts
-    side by side, each after `window` tokens of what stands before it, so that every prediction
-    has at least so much context.
-
-    Args:
-        ids: (N,) the stream.
-        window: tokens at once.
-        most_rows: rows side by side.
-        part: tokens below which a row is not worth the context that it reads twice.
-    """
-    pairs = len(ids) - 1  # of a token and the one that follows
-    rows = max(1, min(most_rows, pairs // part))
-    context = 0 if rows == 1 else window
-    length = -(-(pairs - context) // rows)  # what a row scores; the first row its context too
-    starts = length * np.arange(rows)[:, None]
-    for first in range(0, context + length, window):
-        read = np.arange(first, min(first + window, context + length))
-        places = starts + read
-        scored = (places < pairs) & ((starts == 0) | (read >= context))
-        safe = np.minimum(places, pairs - 1)
-        inputs = torch.from_numpy(ids[safe].astype(np.int64))
-        targets = torch.from_numpy(ids[safe + 1].astype(np.int64))
-        window_of_all = Window(inputs, targets, begins=first == 0)
-        yield ScoredWindow(window_of_all, np.where(scored, safe + 1, -1))

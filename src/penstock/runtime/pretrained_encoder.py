@@ -12,12 +12,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
+from penstock.bundle.bundle_files import TRANSFORMER_ROLES
 from penstock.errors import ConfigError, DataError
 from penstock.nn.frozen_transformer import FrozenTransformer, find_transformer
 from penstock.text import Tokenizer
 
-CONFIG_ROLE, WEIGHTS_ROLE = "transformer_config", "transformer_weights"
-ROLES = (CONFIG_ROLE, WEIGHTS_ROLE)
+CONFIG_ROLE, WEIGHTS_ROLE = TRANSFORMER_ROLES
 
 
 def read_transformer(
@@ -88,9 +88,9 @@ def transformer_from_files(
     return transformer
 
 
-def fingerprint(model: nn.Module) -> str:
-    """A hash of a network's frozen encoder, weights and configuration; empty without one."""
-    transformer = find_transformer(model)
+def fingerprint(network: nn.Module) -> str:
+    """A hash of the weights and configuration of a network's encoder; empty without one."""
+    transformer = find_transformer(network)
     if transformer is None:
         return ""
     digest = hashlib.sha256()

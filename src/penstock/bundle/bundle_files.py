@@ -1,0 +1,118 @@
+"""The files of a bundle: found, read, and checked against the index that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import BundleError
+from penstock.json_types import is_object
+from penstock.tasks import TASKS
+from penstock.version import __version__
+
+FORMAT = 1
+INDEX = "bundle.json"
+TRANSFORMER_ROLES = ("transformer_config", "transformer_weights")
+ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES)
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def find_bundle(path: str | Path) -> Path:
+    """The bundle directory at `path`: itself, or `path/model` of a run directory.
+
+    Raises:
+        BundleError: neither holds a bundle.
+    """
+    path = Path(path)
+    for candidate in (path, path / "model"):
+        if (candidate / INDEX).is_file():
+            return candidate
+    what = "no such directory" if not path.exists() else f"no {INDEX} in it or in its model/"
+    raise BundleError(f"{path}: {what}; give a run directory or a bundle made by 'penstock train'")
+
+
+def read_index(directory: Path) -> dict[str, Any]:
+    """The index of a bundle, its outer form checked."""
+    place = directory / INDEX
+    try:
+        index = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{place}: cannot be read: {error}; restore it or train again") from None
+    if not is_object(index) or type(index.get("format")) is not int or index["format"] < 1:
+        raise BundleError(f"{place}: not a penstock bundle (no format number)")
+    version = index["format"]
+    if version > FORMAT:
+        raise BundleError(
+            f"{place}: format {version}, written by penstock {index.get('penstock')}; this one "
+            f"({__version__}) reads up to {FORMAT}: upgrade penstock"
+        )
+    for key, kind in (("files", dict), ("config", dict), ("record", dict), ("task", str)):
+        if not isinstance(index.get(key), kind):
+            raise BundleError(f"{place}: damaged: {key!r} is missing; restore it or train again")
+    if index["task"] not in TASKS:
+        raise BundleError(
+            f"{place}: a model for task {index['task']!r}; this penstock has {', '.join(TASKS)}"
+        )
+    return index
+
+
+def read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The index and the files that it names."""
+    index = read_index(directory)
+    while True:
+        try:
+            return index, {role: _read_file(directory, index, role) for role in _roles(index)}
+        except BundleError:
+            # a training that saves a better model meanwhile takes away the files of the one before
+            before, index = index, read_index(directory)
+            if index == before:
+                raise
+
+
+def _roles(index: dict[str, Any]) -> tuple[str, ...]:
+    """The files that a bundle of this kind has."""
+    model = index["config"].get("model")
+    roles = ROLES[:2] if TASKS[index["task"]].has_one_text else ROLES[:3]
+    has_transformer = is_object(model) and model.get("transformer") is not None
+    return (*roles, *TRANSFORMER_ROLES) if has_transformer else roles
+
+
+def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
+    entry = index["files"].get(role)
+    name, expected = (entry.get("name"), entry.get("sha256")) if is_object(entry) else (None, None)
+    if not isinstance(name, str) or not isinstance(expected, str):
+        raise BundleError(f"{directory / INDEX}: damaged: files.{role} is missing")
+    path = directory / name
+    if not _SAFE_NAME.fullmatch(name) or path.is_symlink():
+        raise BundleError(
+            f"{directory / INDEX}: files.{role} = {name!r} leads outside the bundle; "
+            "do not use this bundle"
+        )
+    try:
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path}: not a plain file; do not use this bundle")
+        content = path.read_bytes()
+    except PermissionError:
+        raise BundleError(f"{path}: may not be read by this user; change its permissions") from None
+    except OSError as error:
+        raise BundleError(
+            f"{path}: missing from the bundle ({error.strerror}); copy the whole directory"
+        ) from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
+        raise BundleError(
+            f"{path}: altered or truncated: its SHA-256 is {digest[:12]}…, expected "
+            f"{expected[:12]}…; restore it or train again"
+        )
+    return content
+
+
+def count_numbers(safetensors: bytes) -> dict[str, int]:
+    """How many numbers each tensor of a safetensors file has, by its header."""
+    length = int.from_bytes(safetensors[:8], "little")
+    header: dict[str, Any] = json.loads(safetensors[8 : 8 + length])
+    return {n: math.prod(t["shape"]) for n, t in header.items() if n != "__metadata__"}
