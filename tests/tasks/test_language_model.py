@@ -473,15 +473,15 @@ def test_a_space_that_ends_the_prompt_is_not_written_again(generator: TextGenera
     assert written(generator, "she\n") == written(generator, "she \n")
 
 
-@pytest.mark.parametrize("temperature", [1e-320, 1e-40])
-def test_a_temperature_near_zero_is_greedy(generator: TextGenerator, temperature: float) -> None:
+def test_a_low_temperature_is_greedy(generator: TextGenerator) -> None:
     greedy = written(generator, "she", search="greedy", length=20)
-    assert written(generator, "she", temperature=temperature, length=20) == greedy
+    assert written(generator, "she", temperature=0.001, length=20) == greedy
 
 
-def test_a_temperature_out_of_bounds_is_rejected() -> None:
-    with pytest.raises(UsageError, match=r"temperature = 1e\+308: must be at most 1,000"):
-        WritingOptions(temperature=1e308)
+@pytest.mark.parametrize("temperature", [1e-320, 1e-40, 1e308, float("nan")])
+def test_a_temperature_out_of_bounds_is_rejected(temperature: float) -> None:
+    with pytest.raises(UsageError, match=r"temperature = \S+: must be "):
+        WritingOptions(temperature=temperature)
 
 
 def test_a_prompt_that_is_no_text_is_refused_before_anything_is_written(
