@@ -13,6 +13,9 @@ from torch import Tensor, nn
 import penstock as ps
 from penstock.bundle import Bundle
 from penstock.cli.app import run as penstock
+from penstock.data.padding import padded_ids
+from penstock.runtime.engine import load_engine, required
+from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import EOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.evaluation import Evaluation, EvaluationData, plain_rows
@@ -36,13 +39,12 @@ class Count(nn.Module):
 
 
 class Counter:
-    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
-        self.bundle = bundle
+    def __init__(self, bundle: Bundle, *, device: str = "cpu", engine: Any = None) -> None:
+        self.bundle, self.engine = bundle, engine or load_engine(bundle, device=device)
 
     def count(self, lines: list[str]) -> list[float]:
         rows = [[*ids, EOS_ID] for ids in self.bundle.source_tokenizer.encode_batch(lines)]
-        with self.bundle.evaluating():
-            return self.bundle.model(*pad(rows)).tolist()
+        return required(self.engine.run("forward", *padded_ids(rows))[0]).tolist()
 
 
 class CountLearner:
@@ -51,17 +53,21 @@ class CountLearner:
     def __init__(self, config: Any, folder: Path, device: Any, report: Any, *, anew: Any = True):
         corpus = prepare_corpus(config, folder, report)
         text = corpus.source
-        self.bundle = Bundle(config, first_network(network, config, text, text, device), text, text)
+        self.network = first_network(network, config, text, text, device)
+        self.bundle = Bundle(config, text, text)
         self.fingerprint, self.summary = corpus.fingerprint, f"{len(corpus.store)} lines"
         self._lines, (self._a,) = [pair.source for pair in corpus.valid], text.encode("a")
         self.batches = corpus.sampler(config, budget="source").epoch
 
     def loss(self, batch: Any, *, label_smoothing: float) -> tuple[Tensor, int]:
         right = (batch.src == self._a).sum(1)
-        return (self.bundle.model(batch.src, batch.src_lengths) - right).square().sum(), len(right)
+        return (self.network(batch.src, batch.src_lengths) - right).square().sum(), len(right)
 
     def evaluate(self) -> HeldOutScores:
-        return HeldOutScores(error(Counter(self.bundle), self._lines), unit="sentence")
+        return HeldOutScores(
+            error(Counter(self.bundle, engine=NetworkEngine(self.network)), self._lines),
+            unit="sentence",
+        )
 
 
 def network(config: Any, *, source_size: int, target_size: int, transformer: Any = None) -> Count:
