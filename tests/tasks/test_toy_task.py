@@ -107,5 +107,5 @@ def test_a_task_from_outside(
     assert ps.evaluate(counter, lines).scores["error"] < 0.1
     assert penstock(["evaluate", "-m", str(run.path), str(data)]) == 0
     assert "error\t0.0" in capfd.readouterr().out
-    with pytest.raises(ps.UsageError, match="a model for counting has no contextual vectors"):
+    with pytest.raises(ps.UsageError, match="a Count has no states"):
         ps.Embedder.load(run.path).embed(["a b"])
