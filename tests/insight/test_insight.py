@@ -209,12 +209,12 @@ def test_the_json_has_the_agreed_shape(trained: Translator) -> None:
 
 def test_an_inspection_leaves_the_translator_as_it_was(trained: Translator) -> None:
     (before,) = trained.translate([SENTENCE])
-    trained.models[0].train()
+    network_of(trained).train()
     try:
         seen = inspect_sentence(trained, SENTENCE)
-        assert trained.models[0].training
+        assert network_of(trained).training
     finally:
-        trained.models[0].eval()
+        network_of(trained).eval()
     assert seen == inspect_sentence(trained, SENTENCE)
     (after,) = trained.translate([SENTENCE])
     assert (after.text, after.score) == (before.text, before.score)

@@ -36,8 +36,8 @@ def test_a_search_is_a_function_and_a_line(tiny_run: Path, monkeypatch: pytest.M
     translator = Translator.load(tiny_run)
     asked = SearchOptions().model_copy(update={"search": "unlike_greedy"})
     for line in LINES:
-        [ours], translation = translator.search(translator.part(line), asked)
-        [greedy], _ = translator.search(translator.part(line), SearchOptions(search="greedy"))
+        [ours], translation = translator.search(translator.segment(line), asked)
+        [greedy], _ = translator.search(translator.segment(line), SearchOptions(search="greedy"))
         assert translation.source == line
         assert greedy.tokens
         assert not set(greedy.tokens[:2]) & set(ours.tokens)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from penstock.config import TokenizerConfig, parse_config
 from penstock.errors import UsageError
 from penstock.metrics.consensus import expected_utilities
 from penstock.nn import Seq2Seq
+from penstock.runtime.torch_network import load_network, network_files
 from penstock.search import Hypothesis, StepOutput
 from penstock.search.step import Ints
 from penstock.special_tokens import EOS_ID, UNK_ID
@@ -165,7 +165,7 @@ def word_bundle(*, attention: str = "general") -> Bundle:
     model = Seq2Seq(config.model, source_size=source.vocab_size, target_size=target.vocab_size)
     with torch.no_grad():
         model.decoder.output.bias[UNK_ID] = 2.0
-    return Bundle(config, model.eval().requires_grad_(requires_grad=False), source, target)
+    return Bundle(config, source, target, files=network_files(model))
 
 
 @pytest.mark.parametrize("search", ["greedy", "beam", "exact"])
@@ -280,12 +280,12 @@ def test_an_output_that_goes_round_in_circles_says_so(translator: Translator) ->
 
 def shaken(bundle: Bundle, seed: int) -> Bundle:
     """A sibling of a model: the same vocabulary, other weights."""
-    model = copy.deepcopy(bundle.model)
+    model = load_network(bundle)
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=random)
-    return replace(bundle, model=model)
+    return replace(bundle, files=network_files(model))
 
 
 def test_a_model_twice_is_the_model_itself(translator: Translator) -> None:
@@ -309,10 +309,9 @@ def test_an_ensembles_scores_are_the_mean_of_probabilities(
         ids = [bundles[0].target_tokenizer.vocabulary().index(t) for t in best.tokens]
         total = torch.zeros(len(ids) + 1, dtype=torch.double)
         for weight, bundle in zip((0.25, 0.75), bundles, strict=True):
-            assert isinstance(bundle.model, Seq2Seq)
-            with bundle.evaluating():
-                src = torch.tensor([[*source, EOS_ID]])
-                logits = bundle.model(src, torch.tensor([src.shape[1]]), torch.tensor([[2, *ids]]))
+            with torch.no_grad():
+                src, model = torch.tensor([[*source, EOS_ID]]), load_network(bundle)
+                logits = model(src, torch.tensor([src.shape[1]]), torch.tensor([[2, *ids]]))
             each = torch.softmax(logits[0].double(), -1)
             total += weight * each.gather(1, torch.tensor([*ids, EOS_ID])[:, None])[:, 0]
         assert best.token_log_probabilities == pytest.approx(total.log().tolist(), abs=1e-4)

@@ -20,7 +20,6 @@ from penstock.special_tokens import EOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.evaluation import Evaluation, EvaluationData, plain_rows
 from penstock.tasks.task import Learning, Task, Use
-from penstock.training.batches import pad
 from penstock.training.corpus import prepare_corpus
 from penstock.training.first_network import first_network
 from penstock.training.learner import HeldOutScores

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import network_of
 from penstock.errors import DataError, UsageError
 from penstock.search import Hypothesis
 from penstock.tasks.translation.search_options import SearchOptions
@@ -246,12 +247,12 @@ def test_scores_do_not_depend_on_company(translator: Translator) -> None:
 
 def test_scoring_uses_no_dropout(translator: Translator) -> None:
     before = translator.score([(LINES[0], LINES[1])])
-    translator.models[0].train()
+    network_of(translator).train()
     try:
         assert translator.score([(LINES[0], LINES[1])]) == before
-        assert translator.models[0].training
+        assert network_of(translator).training
     finally:
-        translator.models[0].eval()
+        network_of(translator).eval()
 
 
 # --- impossible options -------------------------------------------------------------------------

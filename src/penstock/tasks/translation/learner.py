@@ -30,15 +30,13 @@ class TranslationLearner:
         self, config: RunConfig, corpus: Corpus, model: Seq2Seq, device: torch.device
     ) -> None:
         settings = config.training
-        self.bundle = Bundle(
-            config, model, corpus.source, corpus.target, {"data": corpus.fingerprint}
-        )
+        self.bundle = Bundle(config, corpus.source, corpus.target, {"data": corpus.fingerprint})
         self.fingerprint = corpus.fingerprint
         self.summary = (
             f"{len(corpus.store):,} training pairs, {len(corpus.valid):,} held-out sources"
         )
         self.carried: State | None = None
-        self._model = model
+        self.network = model
         self._device = device
         self._evaluator = Evaluator(
             Translator(
@@ -57,7 +55,7 @@ class TranslationLearner:
     def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
         """Cross-entropy over the real target tokens, and their number."""
         b = batch.to(self._device)
-        return self._model.loss(
+        return self.network.loss(
             b.src,
             b.src_lengths,
             b.tgt_in,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from penstock.data.padding import cut_by_tokens
 from penstock.runtime.decoder_engine import TranslationEngine
 from penstock.search.ensemble import mix
 from penstock.tasks.translation.result import PairScore
 from penstock.tasks.translation.source_encoder import SourceIds
-from penstock.training.batches import cut_by_tokens
 
 _BATCH_TOKENS = 2048  # an engine keeps the log-probabilities of a batch whole
 
