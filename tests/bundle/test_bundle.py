@@ -60,7 +60,7 @@ def replace_file(directory: Path, role: str, content: bytes) -> None:
 
 def refusal(directory: Path, **options: Any) -> str:
     with pytest.raises(BundleError) as caught:
-        load_bundle(directory, **options)
+        load_network(load_bundle(directory, **options))
     return str(caught.value)
 
 

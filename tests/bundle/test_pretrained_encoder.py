@@ -528,24 +528,24 @@ def test_bundles_with_a_damaged_encoder(translator_run: Path, tmp_path: Path) ->
         bundle = damaged(str(number))
         rewrite(bundle, "transformer_config", content)
         with pytest.raises(BundleError, match=f"{message}.*; restore the bundle"):
-            load_bundle(bundle)
+            load_network(load_bundle(bundle))
     bundle = damaged("weights")
     rewrite(bundle, "transformer_weights", b"x" * 50)
     with pytest.raises(BundleError, match="the transformer's files are damaged"):
-        load_bundle(bundle)
+        load_network(load_bundle(bundle))
     bundle = damaged("missing")
     (bundle / config_name).unlink()
     with pytest.raises(BundleError, match="missing from the bundle"):
-        load_bundle(bundle)
+        load_network(load_bundle(bundle))
     bundle = damaged("altered")
     (bundle / config_name).write_text("{}")
     with pytest.raises(BundleError, match="altered or truncated"):
-        load_bundle(bundle)
+        load_network(load_bundle(bundle))
     bundle = damaged("outside")
     index["files"]["transformer_weights"]["name"] = "../elsewhere"
     (bundle / "bundle.json").write_text(json.dumps(index))
     with pytest.raises(BundleError, match="leads outside the bundle"):
-        load_bundle(bundle)
+        load_network(load_bundle(bundle))
 
 
 def test_bundles_whose_parts_do_not_belong_together(
@@ -559,9 +559,9 @@ def test_bundles_whose_parts_do_not_belong_together(
         return bundle
 
     with pytest.raises(BundleError, match=r"files\.transformer_config is missing"):
-        load_bundle(changed(tiny_run, "added", transformer="x"))
+        load_network(load_bundle(changed(tiny_run, "added", transformer="x")))
     with pytest.raises(BundleError, match="its tokenizer is a transformer's, and it has none"):
-        load_bundle(changed(translator_run, "taken", transformer=None))
+        load_network(load_bundle(changed(translator_run, "taken", transformer=None)))
     bundle = changed(translator_run, "long")
     index = json.loads((bundle / "bundle.json").read_text())
     index["config"]["data"]["max_source_tokens"] = 100
@@ -569,7 +569,7 @@ def test_bundles_whose_parts_do_not_belong_together(
     with pytest.raises(
         BundleError, match="max_source_tokens 100 is more than the transformer's 31"
     ):
-        load_bundle(bundle)
+        load_network(load_bundle(bundle))
 
 
 def test_loading_without_the_package_names_it(
@@ -577,4 +577,4 @@ def test_loading_without_the_package_names_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(PenstockError, match=r"pip install 'penstock\[transformers\]'"):
-        load_bundle(translator_run)
+        load_network(load_bundle(translator_run))

@@ -256,7 +256,9 @@ def test_what_cannot_be_inspected_is_refused(
 
 
 def test_several_models_are_refused(trained: Translator) -> None:
-    both = Translator(trained.bundle, others=[trained.bundle])
+    both = Translator(
+        trained.bundle, others=[trained.bundle], engines=[*trained.engines, *trained.engines]
+    )
     with pytest.raises(UsageError, match="2 models: an inspection shows one; load a single model"):
         inspect_sentence(both, SENTENCE)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
 
-from penstock.bundle import Bundle
+from penstock.bundle import Bundle, load_bundle
 from penstock.config import TokenizerConfig, parse_config
 from penstock.errors import UsageError
 from penstock.metrics.consensus import expected_utilities
@@ -275,6 +275,11 @@ def test_an_output_that_goes_round_in_circles_says_so(translator: Translator) ->
         assert result.status == status
 
 
+@pytest.fixture(scope="module")
+def bundle(tiny_run: Path) -> Bundle:
+    return load_bundle(tiny_run)
+
+
 # --- several models -----------------------------------------------------------------------------
 
 
@@ -288,8 +293,8 @@ def shaken(bundle: Bundle, seed: int) -> Bundle:
     return replace(bundle, files=network_files(model))
 
 
-def test_a_model_twice_is_the_model_itself(translator: Translator) -> None:
-    twice = Translator(translator.bundle, others=[translator.bundle], weights=[3, 1])
+def test_a_model_twice_is_the_model_itself(bundle: Bundle, translator: Translator) -> None:
+    twice = Translator(bundle, others=[bundle], weights=[3, 1])
     for search in ("greedy", "beam", "exact"):
         one = translator.translate(LINES, options(search=search))
         other = twice.translate(LINES, options(search=search))
@@ -298,10 +303,8 @@ def test_a_model_twice_is_the_model_itself(translator: Translator) -> None:
 
 
 @pytest.mark.parametrize("search", EVERY)
-def test_an_ensembles_scores_are_the_mean_of_probabilities(
-    translator: Translator, search: str
-) -> None:
-    bundles = [translator.bundle, shaken(translator.bundle, 1)]
+def test_an_ensembles_scores_are_the_mean_of_probabilities(bundle: Bundle, search: str) -> None:
+    bundles = [bundle, shaken(bundle, 1)]
     ensemble = Translator(bundles[0], others=bundles[1:], weights=[1, 3])
     for result in ensemble.translate(LINES, options(search=search)):
         source = bundles[0].source_tokenizer.encode(result.source)
@@ -317,9 +320,9 @@ def test_an_ensembles_scores_are_the_mean_of_probabilities(
         assert best.token_log_probabilities == pytest.approx(total.log().tolist(), abs=1e-4)
 
 
-def test_score_of_an_ensemble_is_that_of_its_search(translator: Translator) -> None:
-    ensemble = Translator(translator.bundle, others=[shaken(translator.bundle, 2)])
-    tokenizer = translator.bundle.target_tokenizer
+def test_score_of_an_ensemble_is_that_of_its_search(bundle: Bundle) -> None:
+    ensemble = Translator(bundle, others=[shaken(bundle, 2)])
+    tokenizer = bundle.target_tokenizer
     checked = 0
     for result in ensemble.translate(LINES, n_best=5):
         for a in result.alternatives:
@@ -331,14 +334,14 @@ def test_score_of_an_ensemble_is_that_of_its_search(translator: Translator) -> N
 
 
 def test_models_of_other_vocabularies_and_wrong_weights_are_refused(
-    translator: Translator,
+    bundle: Bundle,
 ) -> None:
     with pytest.raises(UsageError, match="model 2 has another target vocabulary than the first"):
-        Translator(translator.bundle, others=[word_bundle()])
+        Translator(bundle, others=[word_bundle()])
     with pytest.raises(UsageError, match="1 weights for 2 models"):
-        Translator(translator.bundle, others=[translator.bundle], weights=[1])
+        Translator(bundle, others=[bundle], weights=[1])
     with pytest.raises(UsageError, match="each must be between 1e-9 and 1e9"):
-        Translator(translator.bundle, others=[translator.bundle], weights=[1, 0])
+        Translator(bundle, others=[bundle], weights=[1, 0])
 
 
 # --- minimum Bayes risk -------------------------------------------------------------------------

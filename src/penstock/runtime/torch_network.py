@@ -29,6 +29,8 @@ def load_network(bundle: Bundle, device: torch.device | str = "cpu") -> nn.Modul
         BundleError: weights that do not fit the configuration, or are not finite.
     """
     config, place = bundle.config, bundle.place
+    if "weights" not in bundle.files:
+        raise BundleError(f"{place}: a bundle without its files; load it with load_bundle")
     try:
         tensors = load_tensors(bundle.files["weights"])
     except SafetensorError as error:
