@@ -181,9 +181,9 @@ def test_a_damaged_file(saved: Path, role: str, how: str) -> None:
 
 
 def test_a_newer_format(saved: Path) -> None:
-    edit_index(saved, lambda index: index.update(format=2, penstock="9.0"))
+    edit_index(saved, lambda index: index.update(format=3, penstock="9.0"))
     message = refusal(saved)
-    assert "format 2, written by penstock 9.0" in message
+    assert "format 3, written by penstock 9.0" in message
     assert "upgrade penstock" in message
 
 

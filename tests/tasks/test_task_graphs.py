@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ from torch import nn
 
 from penstock.config import ModelConfig
 from penstock.export.calibration import Observer, Ranges
-from penstock.export.graph_builder import Precision
-from penstock.runtime.onnx.graph_engine import OnnxClassifier, OnnxCloze, OnnxLanguageModel
+from penstock.export.graph_builder import Graph, Precision
 from penstock.runtime.onnx.interface import GRAPH_ROLE
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.classification.graphs import classifier_graph
 from penstock.tasks.classification.network import Classifier
+from penstock.tasks.classification.onnx_engine import OnnxClassifier
 from penstock.tasks.cloze.graphs import cloze_graph
 from penstock.tasks.cloze.network import Cloze
+from penstock.tasks.cloze.onnx_engine import OnnxCloze
 from penstock.tasks.language_model.graphs import language_model_graph
 from penstock.tasks.language_model.network import LanguageModel
+from penstock.tasks.language_model.onnx_engine import OnnxLanguageModel
 
 V, LABELS = 23, 5
 SIZES = {"embedding_size": 10, "hidden_size": 12, "dropout": 0.0, "attention": "none"}
@@ -52,6 +55,17 @@ def spread(model: nn.Module) -> Any:
     return model.eval()
 
 
+def bundle_of(config: ModelConfig, graph: Graph) -> Any:
+    """As much of a bundle as an engine looks at."""
+    return SimpleNamespace(
+        config=SimpleNamespace(model=config),
+        files={GRAPH_ROLE: graph.serialize()},
+        source_tokenizer=SimpleNamespace(vocab_size=V),
+        labels=["label"] * LABELS,
+        place="model",
+    )
+
+
 def ranges_of(graph: Any, *feeds: dict[str, Any]) -> dict[str, float]:
     ranges = Ranges()
     observer = Observer(graph, ranges)
@@ -70,8 +84,7 @@ def language_model(cell: str, precision: Precision) -> tuple[LanguageModel, Onnx
         if config.cell != "lstm":
             del feed["c"]
         graph = language_model_graph(config, model, "int8", ranges_of(graph, feed))
-    files = {GRAPH_ROLE: graph.serialize()}
-    return model, OnnxLanguageModel(config, files, vocab_size=V, place="model")
+    return model, OnnxLanguageModel(bundle_of(config, graph))
 
 
 @every_precision
@@ -124,7 +137,7 @@ def test_a_classifier_gives_probabilities(cell: str, pooling: str, precision: Pr
     if precision == "int8":
         ranges = ranges_of(graph, {"ids": IDS, "lengths": LENGTHS})
         graph = classifier_graph(config, model, "int8", ranges)
-    engine = OnnxClassifier(config, {GRAPH_ROLE: graph.serialize()}, labels=LABELS, place="model")
+    engine = OnnxClassifier(bundle_of(config, graph))
     with torch.no_grad():
         ids, lengths = torch.from_numpy(IDS), torch.from_numpy(LENGTHS)
         wanted = model(ids, lengths).softmax(-1).numpy()
@@ -155,7 +168,7 @@ def test_a_cloze_reads_both_sides_of_a_blank(cell: str, precision: Precision) ->
     if precision == "int8":
         feed = {"ids": IDS, "lengths": LENGTHS, "blanks": contexts[blanks]}
         graph = cloze_graph(config, model, "int8", ranges_of(graph, feed))
-    engine = OnnxCloze(config, {GRAPH_ROLE: graph.serialize()}, vocab_size=V, place="model")
+    engine = OnnxCloze(bundle_of(config, graph))
     found, read = (engine.run(name, IDS, LENGTHS)[0] for name in ("contexts", "states"))
     assert found is not None
     assert read is not None

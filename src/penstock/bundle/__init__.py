@@ -1,6 +1,14 @@
 """A trained model as one directory: saved, loaded and verified."""
 
 from penstock.bundle.bundle import Bundle, load_bundle, require_task, save_bundle
-from penstock.bundle.bundle_files import INDEX, find_bundle
+from penstock.bundle.bundle_files import GRAPH_ROLES, INDEX, find_bundle
 
-__all__ = ["INDEX", "Bundle", "find_bundle", "load_bundle", "require_task", "save_bundle"]
+__all__ = [
+    "GRAPH_ROLES",
+    "INDEX",
+    "Bundle",
+    "find_bundle",
+    "load_bundle",
+    "require_task",
+    "save_bundle",
+]

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from penstock.bundle.bundle_files import (
-    FORMAT,
+    GRAPH_ROLES,
     INDEX,
     ROLES,
     TRANSFORMER_ROLES,
@@ -33,7 +33,11 @@ from penstock.tasks import TASKS, Task
 from penstock.text import Tokenizer
 from penstock.version import __version__
 
-_SUFFIXES = {"weights": "safetensors", "transformer_weights": "safetensors"}
+_SUFFIXES = {
+    "weights": "safetensors",
+    "transformer_weights": "safetensors",
+    **dict.fromkeys(GRAPH_ROLES, "onnx"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Bundle:
     @property
     def parameters(self) -> int:
         """Trained numbers of the network, a frozen encoder's not counted."""
+        if "weights" not in self.files:
+            return int(self.record.get("parameters", 0))
         return sum(count_numbers(self.files["weights"]).values())
 
     @property
@@ -99,7 +105,7 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         for role, digest in digests.items()
     }
     index = {
-        "format": FORMAT,
+        "format": 1 if "weights" in bundle.files else 2,
         "penstock": __version__,
         "task": bundle.config.task,
         "files": files,

@@ -14,10 +14,11 @@ from penstock.json_types import is_object
 from penstock.tasks import TASKS
 from penstock.version import __version__
 
-FORMAT = 1
+FORMAT = 2  # 1: with weights; 2: an export, which has graphs alone
 INDEX = "bundle.json"
 TRANSFORMER_ROLES = ("transformer_config", "transformer_weights")
-ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES)
+GRAPH_ROLES = ("onnx_encoder", "onnx_step", "onnx_graph")  # an export's network; see `runtime.onnx`
+ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES, *GRAPH_ROLES)
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -76,7 +77,11 @@ def read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _roles(index: dict[str, Any]) -> tuple[str, ...]:
     """The files that a bundle of this kind has."""
     model = index["config"].get("model")
-    roles = ROLES[:2] if TASKS[index["task"]].has_one_text else ROLES[:3]
+    graphs = tuple(role for role in GRAPH_ROLES if role in index["files"])
+    tokenizers = ROLES[1:2] if TASKS[index["task"]].has_one_text else ROLES[1:3]
+    if graphs and "weights" not in index["files"]:
+        return (*tokenizers, *graphs)
+    roles = ("weights", *tokenizers, *graphs)
     has_transformer = is_object(model) and model.get("transformer") is not None
     return (*roles, *TRANSFORMER_ROLES) if has_transformer else roles
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from penstock.bundle import Bundle
 from penstock.config import Precision
+from penstock.runtime.engine_choice import EngineName, choose_engine
 from penstock.search.step import Singles, Step
 
 
@@ -34,13 +35,35 @@ class TranslationEngine(Protocol):
 
 
 def load_translation_engine(
-    bundle: Bundle, *, device: str = "cpu", precision: Precision = "fp32"
+    bundle: Bundle,
+    *,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    engine: EngineName = "auto",
+    threads: int = 1,
 ) -> TranslationEngine:
     """The engine that runs a translation model.
 
+    Args:
+        bundle: with its files.
+        device: where torch runs.
+        precision: of torch's products; an export has its own.
+        engine: see `choose_engine`, also for errors.
+        threads: that compute one call of ONNX Runtime; torch has its own setting.
+
     Raises:
-        BundleError: weights that do not fit the configuration, or are not finite.
+        BundleError: damaged files, or files of another model.
     """
+    if choose_engine(bundle, engine, device) == "onnx":
+        from penstock.runtime.onnx.translation_engine import OnnxTranslator
+
+        return OnnxTranslator(
+            bundle.config.model,
+            bundle.files,
+            vocab_size=bundle.target_tokenizer.vocab_size,
+            place=str(bundle.place),
+            threads=threads,
+        )
     from penstock.runtime.torch_network import load_network
     from penstock.runtime.torch_translation import TorchTranslation
 

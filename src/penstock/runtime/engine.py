@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.bundle import Bundle
+from penstock.errors import BundleError
+from penstock.runtime.engine_choice import EngineName, choose_engine
+from penstock.tasks import TASKS
 
 Array = NDArray[Any]
 
@@ -38,12 +41,27 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(bundle: Bundle, *, device: str = "cpu") -> Engine:
+def load_engine(
+    bundle: Bundle, *, device: str = "cpu", engine: EngineName = "auto", threads: int = 1
+) -> Engine:
     """The engine that runs a bundle's network.
 
+    Args:
+        bundle: with its files.
+        device: where torch runs.
+        engine: see `choose_engine`, also for errors.
+        threads: that compute one call of ONNX Runtime; torch has its own setting.
+
     Raises:
-        BundleError: weights that do not fit the configuration, or are not finite.
+        BundleError: damaged files, or files of another model.
     """
+    if choose_engine(bundle, engine, device) == "onnx":
+        make = TASKS[bundle.config.task].graph_engine
+        if make is None:
+            raise BundleError(
+                f"{bundle.place}: a model for {bundle.config.task} runs on torch only"
+            )
+        return make()(bundle, threads)
     from penstock.runtime.network_engine import NetworkEngine
 
     return NetworkEngine.load(bundle, device)

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from penstock.bundle import Bundle
     from penstock.config import RunConfig
     from penstock.nn.frozen_transformer import FrozenTransformer
+    from penstock.runtime.engine import Engine
     from penstock.tasks.evaluation import Evaluation, EvaluationData, ScoredText
     from penstock.tasks.unrolled_graph import Graph
     from penstock.training.learner import Learner
@@ -145,6 +147,8 @@ class Task:
         graphs: makes a network's ONNX graphs, by the role of their files in a bundle; the ranges of
             int8 activations are those seen on a sample of held-out text. Imports torch and onnx.
             None: its models are not exported.
+        graph_engine: makes what runs those graphs of a bundle and the threads of a call; for tasks
+            whose models are used through an `Engine`.
         use: the class that users load, its evaluation and its service.
         unroll: draws its network over so many steps; None: it has no drawing.
     """
@@ -161,6 +165,7 @@ class Task:
     learning: Callable[[], Learning]
     use: Callable[[], Use]
     graphs: Callable[[], GraphMaker] | None = None
+    graph_engine: Callable[[], Callable[[Bundle, int], Engine]] | None = None
     unroll: Callable[[RunConfig, int], Graph] | None = None
 
     @property

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penstock.bundle import GRAPH_ROLES
 from penstock.config import ModelConfig
 
 IR_VERSION = 8
 OPSETS = {"": 17, "com.microsoft": 1}
 
-ENCODER_ROLE, STEP_ROLE, GRAPH_ROLE = "onnx_encoder", "onnx_step", "onnx_graph"
+ENCODER_ROLE, STEP_ROLE, GRAPH_ROLE = GRAPH_ROLES
 
 
 @dataclass(frozen=True, slots=True)

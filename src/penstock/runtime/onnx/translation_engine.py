@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock.config import ModelConfig
+from penstock.data.padding import padded_ids
 from penstock.errors import BundleError
 from penstock.runtime.onnx.interface import (
     ENCODER_ROLE,
@@ -19,7 +20,7 @@ from penstock.runtime.onnx.interface import (
 )
 from penstock.runtime.onnx.session import Arrays, GraphSession
 from penstock.search.step import Ints, Singles, StepOutput
-from penstock.special_tokens import BOS_ID, EOS_ID
+from penstock.special_tokens import BOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
 
@@ -138,10 +139,7 @@ class OnnxTranslator:
 
     def start(self, sources: Sequence[Sequence[int]]) -> OnnxState:
         """Encode sources, EOS last, and stand before BOS."""
-        lengths = np.array([len(source) for source in sources], np.int64)
-        tokens = np.zeros((len(sources), int(lengths.max())), np.int64)
-        for row, source in zip(tokens, sources, strict=True):
-            row[: len(source)] = source
+        tokens, lengths = padded_ids([list(source) for source in sources])
         names = [*self._memory, *self._states]
         inputs = {"tokens": tokens, "lengths": lengths}
         found = dict(zip(names, self._encoder.run(names, inputs), strict=True))
@@ -178,10 +176,7 @@ class OnnxTranslator:
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], /
     ) -> Singles:
         """Log-probability (B, T) of each target's tokens, EOS among them; what follows is noise."""
-        width = max(len(target) for target in targets)
-        wanted = np.full((len(targets), width), EOS_ID, np.int64)
-        for row, target in zip(wanted, targets, strict=True):
-            row[: len(target)] = target
+        wanted, _ = padded_ids([list(target) for target in targets])
         state, last = self.start(sources), np.full(len(targets), BOS_ID, np.int64)
         found: list[Singles] = []
         for tokens in wanted.T:

@@ -14,7 +14,11 @@ from penstock.tasks.shared_settings import (
 from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.bundle import Bundle
     from penstock.config import RunConfig
+    from penstock.runtime.engine import Engine
     from penstock.tasks.unrolled_graph import Graph
 
 
@@ -29,6 +33,12 @@ def _graphs() -> GraphMaker:
     from penstock.tasks.classification.graphs import make_graphs
 
     return make_graphs
+
+
+def _graph_engine() -> Callable[[Bundle, int], Engine]:
+    from penstock.tasks.classification.onnx_engine import OnnxClassifier
+
+    return OnnxClassifier
 
 
 def _use() -> Use:
@@ -81,6 +91,7 @@ CLASSIFICATION = Task(
     },
     learning=_learning,
     graphs=_graphs,
+    graph_engine=_graph_engine,
     use=_use,
     unroll=_unroll,
 )

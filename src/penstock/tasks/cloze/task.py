@@ -15,7 +15,11 @@ from penstock.tasks.shared_settings import (
 from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.bundle import Bundle
     from penstock.config import RunConfig
+    from penstock.runtime.engine import Engine
     from penstock.tasks.unrolled_graph import Graph
 
 
@@ -44,6 +48,12 @@ def _graphs() -> GraphMaker:
     from penstock.tasks.cloze.graphs import make_graphs
 
     return make_graphs
+
+
+def _graph_engine() -> Callable[[Bundle, int], Engine]:
+    from penstock.tasks.cloze.onnx_engine import OnnxCloze
+
+    return OnnxCloze
 
 
 def _use() -> Use:
@@ -87,6 +97,7 @@ CLOZE = Task(
     problem=_problem,
     learning=_learning,
     graphs=_graphs,
+    graph_engine=_graph_engine,
     use=_use,
     unroll=_unroll,
 )

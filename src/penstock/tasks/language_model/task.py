@@ -15,7 +15,11 @@ from penstock.tasks.shared_settings import (
 from penstock.tasks.task import GraphMaker, Learning, Service, Task, Use
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.bundle import Bundle
     from penstock.config import RunConfig
+    from penstock.runtime.engine import Engine
     from penstock.tasks.language_model.text_generator import TextGenerator
     from penstock.tasks.unrolled_graph import Graph
 
@@ -42,6 +46,12 @@ def _graphs() -> GraphMaker:
     from penstock.tasks.language_model.graphs import make_graphs
 
     return make_graphs
+
+
+def _graph_engine() -> Callable[[Bundle, int], Engine]:
+    from penstock.tasks.language_model.onnx_engine import OnnxLanguageModel
+
+    return OnnxLanguageModel
 
 
 def _use() -> Use:
@@ -89,6 +99,7 @@ LANGUAGE_MODEL = Task(
     problem=_problem,
     learning=_learning,
     graphs=_graphs,
+    graph_engine=_graph_engine,
     use=_use,
     unroll=_unroll,
 )

@@ -9,6 +9,7 @@ from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
 from penstock.runtime.decoder_engine import TranslationEngine, load_translation_engine
+from penstock.runtime.engine_choice import EngineName
 from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.search.ensemble import shares
 from penstock.special_tokens import EOS_ID
@@ -34,8 +35,9 @@ class Translator:
         device: where it runs.
         others: further models with the same target vocabulary; they may split sources otherwise.
         weights: one for each model; default: equal ones.
-        precision: `bf16` makes the products of a search in bfloat16: faster where the processor
+        precision: `bf16` makes torch's products of a search in bfloat16: faster where the processor
             has it, and scores are then good to two or three digits.
+        engine: `onnx` or `torch`; `auto` is ONNX Runtime on a CPU where the bundle has graphs.
         engines: what runs each model; default: made from the bundles' files.
 
     Raises:
@@ -50,6 +52,7 @@ class Translator:
         others: Sequence[Bundle] = (),
         weights: Sequence[float] | None = None,
         precision: Precision = "fp32",
+        engine: EngineName = "auto",
         engines: Sequence[TranslationEngine] | None = None,
     ) -> None:
         bundles = [bundle, *others]
@@ -62,7 +65,8 @@ class Translator:
                     "decide together must share it: train them with the same tokenizer"
                 )
         self.engines = engines or [
-            load_translation_engine(each, device=device, precision=precision) for each in bundles
+            load_translation_engine(each, device=device, precision=precision, engine=engine)
+            for each in bundles
         ]
         self.bundle = bundle
         self._encoder = SourceEncoder(bundles)
@@ -77,11 +81,13 @@ class Translator:
         device: str = "cpu",
         weights: Sequence[float] | None = None,
         precision: Precision = "fp32",
+        engine: EngineName = "auto",
     ) -> Translator:
         """Load one bundle or run directory, or several (see `load_bundle` for its errors)."""
         bundles = [load_bundle(each, task=TRANSLATION) for each in (path, *others)]
         engines = [
-            load_translation_engine(each, device=device, precision=precision) for each in bundles
+            load_translation_engine(each, device=device, precision=precision, engine=engine)
+            for each in bundles
         ]
         first, *rest = (each.without_files() for each in bundles)
         return cls(first, others=rest, weights=weights, engines=engines)

@@ -1,0 +1,85 @@
+"""`penstock export`: a trained model as a bundle that runs without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from penstock.cli.console import as_row, note, write_json, write_line
+from penstock.cli.evaluation_data import Reading
+from penstock.errors import UsageError
+
+_Files = list[str] | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(short_help="Make a model that runs without torch.")(export)
+
+
+def export(
+    model: Annotated[Path, typer.Option("-m", "--model", help="Run directory or bundle.")],
+    out: Annotated[Path, typer.Option(help="Directory of the new bundle.")],
+    precision: Annotated[
+        Literal["int8", "fp32"], typer.Option(help="Of matrix products and tables.")
+    ] = "int8",
+    calibrate: Annotated[
+        _Files,
+        typer.Option(
+            help="Held-out data that sets the ranges of int8 numbers; twice for line-parallel "
+            "files. Default: what the run held out."
+        ),
+    ] = None,
+    verify: Annotated[
+        _Files,
+        typer.Option(help="Data to score every engine on; twice for line-parallel files."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Source and target column of the data: 1,2 or names.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write MODEL as ONNX graphs with int8 weights: smaller, faster on a CPU, and without torch."""
+    from penstock.bundle import find_bundle, load_bundle, save_bundle
+    from penstock.tasks.model_export import (
+        examples_of,
+        export_bundle,
+        held_out_pairs,
+        verify_export,
+        write_model_card,
+    )
+
+    bundle = load_bundle(model)
+    if out.exists() and (not out.is_dir() or out.resolve() == find_bundle(model).resolve()):
+        raise UsageError(f"--out {out}: give another directory than the model's")
+    pairs = None
+    if calibrate:
+        pairs = list(examples_of(bundle.config, Reading(calibrate, columns)))
+    elif precision == "int8" or verify:
+        pairs = held_out_pairs(bundle.config)
+    exported = export_bundle(bundle, precision=precision, pairs=pairs)
+    save_bundle(exported, out)
+    found = verify_export(bundle, Reading(verify, columns), pairs) if verify else []
+    write_model_card(exported, out, found)
+    size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    note(f"{out}: {size:.1f} MB, {precision}; use it as -m {out}")
+    if as_json:
+        write_json(
+            {
+                "megabytes": round(size, 1),
+                "precision": precision,
+                "verified": [
+                    {"engine": e.name, **e.scores, "differing": e.differing, "outputs": e.outputs}
+                    for e in found
+                ],
+            }
+        )
+        return
+    if found:
+        names = list(found[0].scores)
+        write_line(as_row(["engine", *names, "outputs that differ"]))
+        for engine in found:
+            values = [f"{engine.scores[name]:.2f}" for name in names]
+            write_line(as_row([engine.name, *values, f"{engine.differing} of {engine.outputs}"]))

@@ -1,0 +1,66 @@
+"""Which engine runs a bundle: ONNX Runtime or torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from penstock.bundle import GRAPH_ROLES, Bundle
+from penstock.errors import BundleError, MissingExtraError, UsageError
+
+EngineName = Literal["auto", "onnx", "torch"]
+
+
+def choose_engine(bundle: Bundle, engine: EngineName, device: str) -> Literal["onnx", "torch"]:
+    """The engine for a bundle.
+
+    Args:
+        bundle: with its files.
+        engine: `auto` is ONNX Runtime on a CPU where the bundle has graphs, torch elsewhere.
+        device: where it shall run: `auto`, `cpu`, `cuda` …
+
+    Raises:
+        BundleError: the bundle has no files for the engine.
+        UsageError: ONNX Runtime is asked to run on a GPU.
+        MissingExtraError: torch is needed and not installed.
+    """
+    has_graphs = any(role in bundle.files for role in GRAPH_ROLES)
+    has_weights = "weights" in bundle.files
+    on_cpu = device == "cpu" or (device == "auto" and not (has_weights and _has_gpu()))
+    if engine == "auto":
+        engine = "onnx" if has_graphs and on_cpu else "torch"
+    if engine == "onnx":
+        if not has_graphs:
+            raise BundleError(
+                f"{bundle.place}: it has no ONNX graphs; make some with 'penstock export', or use "
+                "--engine torch"
+            )
+        if device not in ("cpu", "auto"):
+            raise UsageError(
+                f"--device {device}: ONNX graphs run on the CPU; leave it out, or use --engine "
+                "torch"
+            )
+        return "onnx"
+    if not has_weights:
+        raise BundleError(
+            f"{bundle.place}: an export has no weights for torch; use --engine onnx on the CPU, or "
+            "the run that was exported"
+        )
+    if importlib.util.find_spec("torch") is None:
+        remedy = "" if has_graphs else "; 'penstock export' makes a model that needs no torch"
+        raise MissingExtraError(f"{bundle.place}: running a model's weights{remedy}", "train")
+    return "torch"
+
+
+def _has_gpu() -> bool:
+    """Whether torch finds a GPU; it is imported only where there may be one."""
+    files = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+    if not any(file.exists() for file in files) and shutil.which("nvidia-smi") is None:
+        return False
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
