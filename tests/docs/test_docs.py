@@ -62,6 +62,7 @@ SISTERS = {
 PAGES = (
     "README.md",
     "docs/using.md",
+    "docs/export.md",
     "docs/serving.md",
     "docs/data.md",
     "docs/configuration.md",

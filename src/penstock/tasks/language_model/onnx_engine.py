@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from penstock.bundle import Bundle
+from penstock.runtime.engine import as_ids
 from penstock.runtime.onnx.graph_engine import Array, GraphEngine
 from penstock.runtime.onnx.interface import language_model_spec
 from penstock.special_tokens import EOS_ID
@@ -29,7 +30,7 @@ class OnnxLanguageModel(GraphEngine):
     ) -> tuple[Array, Array, Array | None]:
         """Read ids (B, T) on from a state: log-probabilities (B, V) of what follows, and it."""
         batch, width = ids.shape
-        last: Array = np.arange(1, batch + 1) * width - 1
+        last = as_ids(range(width - 1, batch * width, width))
         log_probs, *state = self._from(ids, last, h, c, "log_probs")
         return log_probs, state[0], state[1] if len(state) > 1 else None
 
