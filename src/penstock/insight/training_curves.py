@@ -10,11 +10,18 @@ from penstock.errors import DataError
 from penstock.figure import check_figure_name, empty_figure, save_figure
 from penstock.training.progress import LOG, read_log
 
-_PANELS = (("loss", "held-out loss (nats a token)"), ("bleu", "BLEU (greedy)"))
+# a run is drawn with the first of these that its log has
+_METRICS = {
+    "bleu": "BLEU (greedy)",
+    "accuracy": "accuracy (%)",
+    "f1": "F1 (%)",
+    "chrf": "chrF",
+    "exact_match": "exact match (%)",
+}
 
 
 def draw_curves(runs: Sequence[Path], path: Path) -> None:
-    """Held-out loss, training loss and BLEU over minutes, one line a run.
+    """Plot each run's losses and its task's metric over minutes of training.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -22,22 +29,30 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
         UsageError: the figure's suffix names no format that we draw.
     """
     check_figure_name(path)
-    figure = empty_figure(9, 3.6)
-    left, right = figure.subplots(1, 2)
-    for run in runs:
-        events = _evaluations(run)
-        minutes = [event["seconds"] / 60 for event in events]
-        for axes, (key, label) in zip((left, right), _PANELS, strict=True):
-            axes.plot(
-                minutes, [event[key] for event in events], marker=".", label=run.resolve().name
-            )
-            axes.set(xlabel="minutes of training", ylabel=label)
-            axes.grid(visible=True, alpha=0.3)
-        training = [event["train_loss"] for event in events]
-        left.plot(minutes, training, linestyle=":", color=left.lines[-1].get_color())
-    left.set_title("solid: held-out, dotted: training (with smoothing)", fontsize=9)
-    right.legend()
+    evaluations = [(run.resolve().name, _evaluations(run)) for run in runs]
+    metrics = list(dict.fromkeys(name for _, events in evaluations for name in _first(events)))
+    figure = empty_figure(4.5 * (1 + len(metrics)), 3.6)
+    panels = figure.subplots(1, 1 + len(metrics), squeeze=False)[0]
+    labels = ["held-out loss (nats per token)", *(_METRICS[name] for name in metrics)]
+    for axes, key, label in zip(panels, ["loss", *metrics], labels, strict=True):
+        for color, (name, events) in enumerate(evaluations):
+            if key != "loss" and key not in _first(events):
+                continue
+            minutes = [event["seconds"] / 60 for event in events]
+            style = {"label": name, "color": f"C{color % 10}"}
+            axes.plot(minutes, [event[key] for event in events], marker=".", **style)
+            if key == "loss":
+                training = [event["train_loss"] for event in events]
+                axes.plot(minutes, training, linestyle=":", color=style["color"])
+        axes.set(xlabel="minutes of training", ylabel=label)
+        axes.grid(visible=True, alpha=0.3)
+    panels[0].set_title("solid: held-out, dotted: training (with smoothing)", fontsize=9)
+    panels[0].legend()
     save_figure(figure, path)
+
+
+def _first(events: Sequence[dict[str, Any]]) -> list[str]:
+    return [name for name in _METRICS if name in events[0]][:1]
 
 
 def _evaluations(run: Path) -> list[dict[str, Any]]:
