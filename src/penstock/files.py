@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import sys
@@ -93,3 +94,12 @@ def try_lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def content_key(*parts: str | bytes) -> str:
+    """A short name for content: equal parts, equal key."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()

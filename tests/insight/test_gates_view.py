@@ -9,8 +9,15 @@ import pytest
 import torch
 
 from penstock.config import ModelConfig
-from penstock.insight.gates import Traced, gates_of, trace_decoder, trace_encoder, trace_recurrent
+from penstock.insight.gates import gates_of
 from penstock.nn import Seq2Seq, State
+from penstock.runtime.torch_trace import (
+    Traced,
+    trace_decoder,
+    trace_encoder,
+    trace_network,
+    trace_recurrent,
+)
 from penstock.special_tokens import BOS_ID, EOS_ID
 
 SOURCE, OUTPUT = [5, 9, 4, 7, 11, EOS_ID], [6, 4, 8, EOS_ID]
@@ -124,7 +131,8 @@ def test_the_equations_of_the_lstm_hold_among_what_is_told(shape: dict[str, Any]
 def test_the_report_has_every_layer_its_means_and_its_units(cell: str) -> None:
     network = build(cell=cell, attention="general", encoder_layers=2, decoder_layers=2)
     source, read = [f"s{i}" for i in SOURCE], [f"t{i}" for i in range(len(OUTPUT))]
-    told = gates_of(network, SOURCE, OUTPUT, source, read, units=True)
+    layers = trace_network(network, SOURCE, OUTPUT).layers
+    told = gates_of(layers, source, read, units=True)
     assert [(own.side, own.layer, own.direction) for own in told] == [
         ("encoder", 1, "forward"),
         ("encoder", 1, "backward"),
@@ -151,5 +159,5 @@ def test_the_report_has_every_layer_its_means_and_its_units(cell: str) -> None:
             assert all(0 <= mean <= 1 for mean in signal.mean)
             signs.add(bool((exact < 0).any()))
     assert True in signs  # else the absolute values were not tested
-    without = gates_of(network, SOURCE, OUTPUT, source, read, units=False)
+    without = gates_of(layers, source, read, units=False)
     assert all(signal.units is None for layer in without for signal in layer.values.values())

@@ -15,6 +15,7 @@ from penstock.export.recurrent_layers import embedded
 from penstock.nn.seq2seq import Seq2Seq
 from penstock.runtime.decoder_engine import TranslationEngine
 from penstock.runtime.onnx.translation_engine import OnnxState, OnnxTranslator
+from penstock.runtime.torch_translation import TorchTranslation
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks.translation.graphs import make_graphs
 
@@ -164,6 +165,28 @@ def test_given_targets_are_scored_as_they_are_found(precision: Precision) -> Non
             output = engine.step(np.array([last]), state, top=0)
             assert found[row, t] == output.log_probs[0, token]
             state, last = output.state, token
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"cell": "gru", "attention": "none"}, {"decoder_layers": 2, "attention": "general"}],
+    ids=str,
+)
+def test_a_trace_of_the_graphs_is_that_of_the_network(shape: dict[str, Any]) -> None:
+    config, model = network(shape)
+    output = [5, 6, 9, EOS_ID]
+    found = exported(config, model, "fp32").trace(SOURCES[0], output)
+    wanted = TorchTranslation(model).trace(SOURCES[0], output)
+    np.testing.assert_allclose(found.log_probs, wanted.log_probs, atol=1e-5)
+    assert (found.attention is None) == (wanted.attention is None)
+    if found.attention is not None and wanted.attention is not None:
+        np.testing.assert_allclose(found.attention[0], wanted.attention.mean(0), atol=1e-5)
+    decoder = [own for own in wanted.layers if own.side == "decoder"]
+    for own, other in zip(found.layers, decoder, strict=True):
+        assert (own.layer, own.reverse, own.cell) == (other.layer, False, other.cell)
+        assert own.values.keys() == {"hidden", "cell"} & other.values.keys()
+        for name, values in own.values.items():
+            np.testing.assert_allclose(values, other.values[name], atol=1e-5)
 
 
 @pytest.mark.parametrize("attention", ["none", "general"])

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from penstock.config import TokenizerConfig
 from penstock.data import store
 from penstock.data.pair import Pair
-from penstock.data.store import PairStore, Ragged, content_key, store_exists, write_store
+from penstock.data.store import PairStore, Ragged, store_exists, write_store
 from penstock.errors import DataError, PenstockError
+from penstock.files import content_key
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from penstock.training import batches
 from penstock.training.batches import Batch, EpochSampler, collate, cut_by_tokens, pad

@@ -26,7 +26,7 @@ from penstock.errors import BundleError, DataError, PenstockError, TrainingError
 from penstock.nn import Seq2Seq
 from penstock.runtime.device import choose_device
 from penstock.runtime.torch_network import load_network
-from penstock.tasks.translation.held_out_evaluation import Evaluator
+from penstock.tasks.translation.learner import Evaluator
 from penstock.training import precision, progress
 from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train

@@ -9,7 +9,6 @@ with the corpus.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -170,12 +169,3 @@ def _encode(
         totals[f"{side}_tokens"] += len(row) + 1
         totals[f"unknown_{side}_tokens"] += row.count(UNK_ID)
     return rows
-
-
-def content_key(*parts: str | bytes) -> str:
-    """A short name for content: equal parts, equal key."""
-    digest = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()

@@ -1,169 +1,51 @@
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (torch gives `tolist` no type: what comes of it is declared)
-"""What every gate, candidate and state was while a sentence was read and its output written.
-
-The model's layers are stepped through by the cells' own equations (`Cell.trace`).
-"""
+"""Gates, candidates and states of a trace as plain numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from penstock.insight.inspection import Layer, Signal
-from penstock.nn import Seq2Seq, State
-from penstock.nn.cells import Cell
-from penstock.nn.recurrent import Recurrent
-from penstock.special_tokens import BOS_ID
+from penstock.runtime.network_trace import LayerTrace
+from penstock.search.step import Singles
 
 _SIGNED = ("candidate", "cell", "hidden")  # can be negative: their mean would say little
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """A cell's values over N tokens, in the order of the text.
-
-    Attributes:
-        cell: whose.
-        layer: from 0.
-        reverse: it reads from the last token to the first.
-        values: by the names of `Cell.trace`, (N, U).
-    """
-
-    cell: Cell
-    layer: int
-    reverse: bool
-    values: Mapping[str, Tensor]
-
-
-def trace_recurrent(
-    recurrent: Recurrent, inputs: Tensor, state: State | None = None
-) -> tuple[Tensor, list[Traced]]:
-    """Step through a stack in evaluation mode.
-
-    Args:
-        recurrent: the stack.
-        inputs: (N, I) of one sequence.
-        state: (L·D, 1, H) before the first token; zeros when None.
-
-    Returns:
-        Its outputs (N, D·H), as its forward gives them, and the values of its cells, layer by
-        layer, forward before backward.
-    """
-    traced: list[Traced] = []
-    for layer in range(recurrent.num_layers):
-        outputs: list[Tensor] = []
-        for direction in range(recurrent.directions):
-            index = layer * recurrent.directions + direction
-            cell = recurrent.cells[index]
-            assert isinstance(cell, Cell)
-            before = cell.zero_state(1, inputs) if state is None else state.layer(index)
-            values = _trace_cell(cell, inputs, before, reverse=direction == 1)
-            traced.append(Traced(cell, layer, direction == 1, values))
-            outputs.append(values["hidden"])
-        joined = torch.cat(outputs, -1)
-        if recurrent.residual and joined.shape == inputs.shape:
-            joined = joined + inputs
-        inputs = joined
-    return inputs, traced
-
-
-@torch.no_grad()
-def trace_encoder(model: Seq2Seq, source: Sequence[int]) -> list[Traced]:
-    """The encoder's cells over S source ids, EOS last."""
-    encoder = model.encoder
-    src = torch.tensor([source], device=_device(model))
-    return trace_recurrent(encoder.recurrent, encoder.embedding(src)[0])[1]
-
-
-@torch.no_grad()
-def trace_decoder(
-    model: Seq2Seq, source: Sequence[int], output: Sequence[int]
-) -> tuple[Tensor, list[Traced]]:
-    """What the decoder knows at each of T positions, (T, ·), and its cells.
-
-    Args:
-        model: in evaluation mode.
-        source: S ids, EOS last.
-        output: T ids, EOS last; BOS and all but the last are read.
-
-    Returns:
-        The top hidden state (without attention), or it beside the context, before the readout.
-    """
-    decoder, device = model.decoder, _device(model)
-    src, lengths = torch.tensor([source], device=device), torch.tensor([len(source)])
-    memory, state = model.encode(src, lengths)
-    read = torch.tensor([BOS_ID, *output[:-1]], device=device)
-    x = decoder.embedding(read)  # (T, E)
-    if decoder.attention is None:
-        context = memory.context.expand(len(x), -1)
-        return trace_recurrent(decoder.bottom, torch.cat([x, context], -1), state)
-    assert memory.keys is not None
-    hidden, traced = trace_recurrent(decoder.bottom, x, state)
-    context = decoder.attention(hidden[None], memory.keys, memory.values, memory.mask)[0][0]
-    if decoder.upper is not None:
-        upper = State(state.h[1:], None if state.c is None else state.c[1:])
-        both = torch.cat([hidden, context], -1)
-        hidden, above = trace_recurrent(decoder.upper, both, upper)
-        traced += [Traced(t.cell, t.layer + 1, t.reverse, t.values) for t in above]
-    return torch.cat([hidden, context], -1), traced
-
-
 def gates_of(
-    model: Seq2Seq,
-    source: Sequence[int],
-    output: Sequence[int],
+    layers: Sequence[LayerTrace],
     source_tokens: Sequence[str],
     read_tokens: Sequence[str],
     *,
     units: bool,
 ) -> list[Layer]:
-    """All layers as plain numbers, the encoder's first.
+    """All layers as plain numbers.
 
     Args:
-        model: in evaluation mode.
-        source: S ids, EOS last.
-        output: T ids, EOS last.
+        layers: of a trace.
         source_tokens: S tokens as they are shown.
         read_tokens: what the decoder reads, T tokens, the first of them BOS.
         units: give single units too.
     """
-    encoder = [("encoder", t, source_tokens) for t in trace_encoder(model, source)]
-    decoder = [("decoder", t, read_tokens) for t in trace_decoder(model, source, output)[1]]
     return [
         Layer(
-            side="encoder" if side == "encoder" else "decoder",
-            layer=traced.layer + 1,
-            direction="backward" if traced.reverse else "forward",
-            cell=traced.cell.spec.name,
-            size=traced.cell.hidden_size,
-            tokens=list(tokens),
-            values={name: _signal(name, x, units=units) for name, x in traced.values.items()},
+            side=own.side,
+            layer=own.layer + 1,
+            direction="backward" if own.reverse else "forward",
+            cell=own.cell,
+            size=next(iter(own.values.values())).shape[1],
+            tokens=list(source_tokens if own.side == "encoder" else read_tokens),
+            values={name: _signal(name, x, units=units) for name, x in own.values.items()},
         )
-        for side, traced, tokens in [*encoder, *decoder]
+        for own in layers
     ]
 
 
-def _trace_cell(cell: Cell, inputs: Tensor, state: State, *, reverse: bool) -> dict[str, Tensor]:
-    steps: list[dict[str, Tensor]] = []
-    for x in inputs.flip(0) if reverse else inputs:
-        state, named = cell.trace(x[None], state)
-        steps.append(named)
-    ordered = steps[::-1] if reverse else steps
-    return {name: torch.cat([named[name] for named in ordered]) for name in ordered[0]}
-
-
-def _signal(name: str, values: Tensor, *, units: bool) -> Signal:
+def _signal(name: str, values: Singles, *, units: bool) -> Signal:
     """Values (N, U) as plain numbers."""
     if name == "cell":
-        values = torch.tanh(values)
-    values = values.double().cpu()
-    mean = (values.abs() if name in _SIGNED else values).mean(1).round(decimals=6)
-    return Signal(mean.tolist(), (values * 100).round().int().tolist() if units else None)
-
-
-def _device(model: Seq2Seq) -> torch.device:
-    return model.decoder.output.weight.device
+        values = np.tanh(values)
+    exact = values.astype(np.float64)
+    mean = (np.abs(exact) if name in _SIGNED else exact).mean(1).round(6)
+    return Signal(mean.tolist(), np.rint(exact * 100).astype(int).tolist() if units else None)

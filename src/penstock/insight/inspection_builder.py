@@ -7,12 +7,10 @@ from dataclasses import replace
 
 from penstock.errors import UsageError
 from penstock.insight.beam_tree import make_tree
-from penstock.insight.forced_decoding import attention_of, choices_of, read_output
+from penstock.insight.forced_decoding import attention_of, choices_of
 from penstock.insight.gates import gates_of
 from penstock.insight.inspection import Inspection, Optimum, Search
 from penstock.insight.target_prefix import prefix_ids
-from penstock.runtime.torch_network import evaluating
-from penstock.runtime.torch_translation import TorchTranslation
 from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks.translation.search_options import SearchOptions
@@ -52,9 +50,6 @@ def inspect_sentence(
     options = options or SearchOptions()
     _require_one_beam(translator, options)
     bundle, engine = translator.bundle, translator.engines[0]
-    if not isinstance(engine, TorchTranslation):
-        raise UsageError("an inspection looks into the network; load the model with torch")
-    model = engine.network
     config = bundle.config.search
     vocabulary = bundle.target_tokenizer.vocabulary()
     segment = translator.segment(text, options)
@@ -70,17 +65,9 @@ def inspect_sentence(
     optimum = _optimum(translator, segment, options, should_stop) if exact else None
     output = [*best.tokens, EOS_ID]
     target_tokens = [vocabulary[token] for token in output]
-    with evaluating(model):
-        log_probs, weights = read_output(model, segment.ids[0], output)
-        limits.block(log_probs)
-        gates = gates_of(
-            model,
-            segment.ids[0],
-            output,
-            translation.source_tokens,
-            [vocabulary[BOS_ID], *target_tokens[:-1]],
-            units=units,
-        )
+    traced = engine.trace(segment.ids[0], output)
+    limits.block(traced.log_probs)
+    read_tokens = [vocabulary[BOS_ID], *target_tokens[:-1]]
     ranking = options.ranking(config)
     return Inspection(
         source=text,
@@ -93,11 +80,11 @@ def inspect_sentence(
         source_tokens=translation.source_tokens,
         target_tokens=target_tokens,
         token_log_probabilities=best.token_log_probabilities,
-        attention=None if weights is None else attention_of(weights),
-        choices=choices_of(log_probs, output, vocabulary),
+        attention=None if traced.attention is None else attention_of(traced.attention),
+        choices=choices_of(traced.log_probs, output, vocabulary),
         tree=make_tree(trace.steps, best, None if optimum is None else optimum[0], vocabulary),
         exact=None if optimum is None else optimum[1],
-        gates=gates,
+        gates=gates_of(traced.layers, translation.source_tokens, read_tokens, units=units),
     )
 
 

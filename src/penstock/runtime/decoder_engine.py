@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from penstock.bundle import Bundle
 from penstock.config import Precision
 from penstock.runtime.engine_choice import EngineName, choose_engine
+from penstock.runtime.network_trace import NetworkTrace
 from penstock.search.step import Singles, Step
 
 
@@ -27,6 +28,10 @@ class TranslationEngine(Protocol):
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], /
     ) -> Singles:
         """Log-probability (B, T) of each target's tokens, EOS among them; what follows is noise."""
+        ...
+
+    def trace(self, source: Sequence[int], output: Sequence[int], /) -> NetworkTrace:
+        """What the model computes for a source and a given output, ids with EOS last."""
         ...
 
     def warm_up(self, rows: int, /) -> None:

@@ -12,8 +12,10 @@ from penstock.config import Precision
 from penstock.data.padding import padded_ids
 from penstock.nn import Seq2Seq
 from penstock.runtime.decoder_step import DecodingState, decoding_step, start_decoding, warm_up
+from penstock.runtime.network_trace import NetworkTrace
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.runtime.torch_network import evaluating
+from penstock.runtime.torch_trace import trace_network
 from penstock.search.step import Ints, Singles, StepOutput
 from penstock.special_tokens import BOS_ID
 
@@ -59,6 +61,11 @@ class TorchTranslation:
             logits = self.network(src.to(device), src_lengths, tgt_in.to(device))
             log_probs = torch.log_softmax(logits.float(), -1)
             return log_probs.gather(2, tgt_out.to(device)[:, :, None])[:, :, 0].cpu().numpy()
+
+    def trace(self, source: Sequence[int], output: Sequence[int], /) -> NetworkTrace:
+        """What the network computes for a given output."""
+        with evaluating(self.network):
+            return trace_network(self.network, source, output)
 
     def warm_up(self, rows: int, /) -> None:
         """Compile the products of a CPU for batches of at most `rows` hypotheses."""

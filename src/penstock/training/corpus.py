@@ -8,7 +8,8 @@ from typing import Literal
 
 from penstock.config import DataConfig, RunConfig
 from penstock.data.pair import Pair
-from penstock.data.store import PairStore, content_key, store_exists, write_store
+from penstock.data.store import PairStore, store_exists, write_store
+from penstock.files import content_key
 from penstock.text import Tokenizer
 from penstock.training.batches import EpochSampler
 from penstock.training.examples import Examples, Report, read_examples

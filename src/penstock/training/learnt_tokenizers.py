@@ -8,8 +8,7 @@ from pathlib import Path
 
 from penstock.config import RunConfig, TokenizerConfig
 from penstock.data.pair import Pair
-from penstock.data.store import content_key
-from penstock.files import atomic_write
+from penstock.files import atomic_write, content_key
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS
 from penstock.text import Tokenizer

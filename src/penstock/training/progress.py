@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from penstock.files import atomic_write
 from penstock.json_types import is_object
-from penstock.training.learner import HeldOutScores
+
+if TYPE_CHECKING:
+    from penstock.training.learner import HeldOutScores
 
 LOG = "log.jsonl"
 

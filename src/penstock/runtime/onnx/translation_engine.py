@@ -10,6 +10,7 @@ import numpy as np
 from penstock.config import ModelConfig
 from penstock.data.padding import padded_ids
 from penstock.errors import BundleError
+from penstock.runtime.network_trace import LayerTrace, NetworkTrace
 from penstock.runtime.onnx.interface import (
     ENCODER_ROLE,
     STEP_ROLE,
@@ -23,6 +24,7 @@ from penstock.search.step import Ints, Singles, StepOutput
 from penstock.special_tokens import BOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
+_SHOWN = {"h": "hidden", "c": "cell"}  # as traces name what a cell carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class OnnxTranslator:
         names = {spec.name for spec in self._decoder.spec.inputs}
         states = state_specs(config, ("h", "c"), config.decoder_layers, "N")
         self._states = [spec.name for spec in states if spec.name in names]
+        self._cell = config.cell
         self._attends = config.attention != "none"
         self._vocab_size = vocab_size
 
@@ -184,6 +187,26 @@ class OnnxTranslator:
             found.append(np.take_along_axis(output.log_probs, tokens[:, None], 1)[:, 0])
             state, last = output.state, np.ascontiguousarray(tokens)
         return np.stack(found, 1)
+
+    def trace(self, source: Sequence[int], output: Sequence[int], /) -> NetworkTrace:
+        """What the model computes for a given output: the graphs tell states, but no gates."""
+        state, steps = self.start([source]), list[StepOutput[OnnxState]]()
+        for token in (BOS_ID, *output[:-1]):
+            steps.append(self.step(np.array([token]), state, top=0))
+            state = steps[-1].state
+        attention = [step.attention for step in steps if step.attention is not None]
+        layers: dict[int, dict[str, Singles]] = {}
+        for name in self._states:
+            values = np.concatenate([step.state.layers[name] for step in steps])
+            layers.setdefault(int(name[1:]), {})[_SHOWN[name[0]]] = values
+        return NetworkTrace(
+            np.concatenate([step.log_probs for step in steps]),
+            np.concatenate(attention)[None] if attention else None,
+            [
+                LayerTrace("decoder", number, reverse=False, cell=self._cell, values=values)
+                for number, values in sorted(layers.items())
+            ],
+        )
 
     def warm_up(self, rows: int, /) -> None:
         """Nothing is compiled for a number of rows."""

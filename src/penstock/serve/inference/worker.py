@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import torch
-
 from penstock.search import SearchStoppedError, ShouldStop
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
 from penstock.serve.inference.freed_memory import Trimmer
@@ -185,14 +183,13 @@ class Worker:
     # --- in a thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        with torch.no_grad():  # for the whole thread: streams enter and leave it in any order
-            while (work := self._queue.take()) is not None:
-                if isinstance(work, Calling):
-                    self._compute(work)
-                else:
-                    self._translate(work)
-                del work  # or its texts would stay until the next
-                self._trimmer.trim_if_due()
+        while (work := self._queue.take()) is not None:
+            if isinstance(work, Calling):
+                self._compute(work)
+            else:
+                self._translate(work)
+            del work  # or its texts would stay until the next
+            self._trimmer.trim_if_due()
 
     def _compute(self, work: Calling) -> None:
         if work.future.done():

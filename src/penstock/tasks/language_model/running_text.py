@@ -11,7 +11,6 @@ from pathlib import Path
 from penstock.bundle import Bundle, find_bundle
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
 from penstock.data.one_text import one_text
-from penstock.data.store import content_key
 from penstock.data.token_stream import (
     TextForm,
     TokenStream,
@@ -22,7 +21,7 @@ from penstock.data.token_stream import (
     write_stream,
 )
 from penstock.errors import ConfigError, DataError
-from penstock.files import atomic_write
+from penstock.files import atomic_write, content_key
 from penstock.tasks.language_model.text_generator import text_form
 from penstock.text import Tokenizer
 from penstock.training.examples import REST, Report
