@@ -14,6 +14,7 @@ from penstock.tasks import TASKS
 if TYPE_CHECKING:
     from penstock.config import RunConfig
     from penstock.data.pair import Pair
+    from penstock.runtime.engine_choice import EngineName
     from penstock.tasks.evaluation import Evaluation
 
 
@@ -108,12 +109,13 @@ def _sources(data: Any) -> str | list[str] | None:
     return named if named and len(named) == len(paths) else None
 
 
-def load(path: str | Path, *, device: str = "cpu") -> Any:
+def load(path: str | Path, *, device: str = "cpu", engine: EngineName = "auto") -> Any:
     """Load a run directory or a bundle, ready to use.
 
     Args:
         path: what `train` wrote, or its `model/`.
         device: where the model runs: `cpu`, `cuda`, `auto`.
+        engine: `onnx`, `torch`, or `auto`: ONNX Runtime on a CPU where the model has graphs.
 
     Returns:
         A `Translator`, `TextGenerator`, `TextClassifier` or `BlankFiller`, by the model's task.
@@ -123,11 +125,9 @@ def load(path: str | Path, *, device: str = "cpu") -> Any:
         BundleError: a file missing, altered or of a newer format.
     """
     from penstock.bundle import load_bundle
-    from penstock.runtime.device import choose_device
 
-    on = str(choose_device(device))
     bundle = load_bundle(path)
-    return TASKS[bundle.config.task].use().model(bundle, device=on)
+    return TASKS[bundle.config.task].use().model(bundle, device=device, engine=engine)
 
 
 def evaluate(model: Any, data: Any) -> Evaluation:

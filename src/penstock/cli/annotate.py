@@ -10,11 +10,11 @@ import typer
 from penstock.cli.console import as_row
 from penstock.cli.line_output import (
     Device,
+    Engine,
     Input,
     Model,
     Output,
     Threads,
-    prepare_device,
     transform_lines,
 )
 
@@ -45,12 +45,13 @@ def classify(
     output: Output = "-",
     layout: Layout = "text",
     device: Device = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
     """Label lines; TSV gives label, probability and line, JSON all probabilities."""
     from penstock.tasks.classification.text_classifier import TextClassifier
 
-    classifier = TextClassifier.load(model, device=prepare_device(device, threads))
+    classifier = TextClassifier.load(model, device=device, engine=engine, threads=threads)
 
     def shown(result: Label) -> str:
         if layout == "json":
@@ -78,13 +79,14 @@ def fill(
     ] = 5,
     layout: Layout = "text",
     device: Device = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
     """Fill the blanks of lines: what stands at ___ is guessed from both sides."""
 
     from penstock.tasks.cloze.blank_filler import BlankFiller
 
-    filler = BlankFiller.load(model, device=prepare_device(device, threads))
+    filler = BlankFiller.load(model, device=device, engine=engine, threads=threads)
 
     def filled(lines: Sequence[str]) -> Iterable[Filled]:
         return filler.fill(lines, blank=blank, n_best=n_best)
@@ -117,12 +119,13 @@ def embed(
     ] = False,
     digits: Annotated[int, typer.Option(min=1, max=9, help="Of each number.")] = 5,
     device: Device = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
     """Contextual vectors of lines, from a model of any task: one JSON object a line."""
     from penstock.tasks.embedder import Embedder
 
-    embedder = Embedder.load(model, device=prepare_device(device, threads))
+    embedder = Embedder.load(model, device=device, engine=engine, threads=threads)
 
     def rounded(vector: NDArray[np.float32]) -> list[float]:
         return [float(f"{value:.{digits}g}") for value in vector.tolist()]

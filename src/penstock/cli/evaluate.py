@@ -9,6 +9,7 @@ import typer
 
 from penstock.cli.console import as_row, note, write_json, write_line
 from penstock.cli.evaluation_data import Reading
+from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import (
     Models,
     SearchFlags,
@@ -32,7 +33,6 @@ Data = Annotated[
 ]
 Columns = Annotated[str | None, typer.Option(help="Source and target column: 1,2 or names.")]
 OnError = Annotated[Literal["stop", "skip"], typer.Option(help="What to do with unusable lines.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -69,6 +69,7 @@ def evaluate(
     ] = False,
     weights: Weights = None,
     device: Device = "auto",
+    engine: Engine = "auto",
     as_json: AsJson = False,
     *,
     flags: SearchFlags,
@@ -76,11 +77,9 @@ def evaluate(
     """Score a model on DATA: translations, labels, blanks, or how probable a text is."""
     from penstock.bundle import load_bundle
     from penstock.files import atomic_write, require_no_input
-    from penstock.runtime.device import choose_device
 
     if out is not None:
         require_no_input(out, (*data, *flags.files))
-    on = str(choose_device(device))
     search = flags.options
     bundle = load_bundle(model[0])
     task = TASKS[bundle.config.task]
@@ -109,7 +108,7 @@ def evaluate(
             f"--out: {model[0]} is a model for {task.name}, measured over a whole text; "
             "leave it out ('penstock score' writes a line a line)"
         )
-    ready = _model(bundle, model, weights, on)
+    ready = _model(bundle, model, weights, device, engine)
     if search_report:
         report_searches(ready, list(reading.pairs()), search, as_json=as_json)
         return
@@ -132,9 +131,11 @@ def _model(bundle: Bundle, models: Sequence[Path], weights: str | None, device: 
     task = TASKS[bundle.config.task]
     use = task.use()
     if not use.searches:
-        return use.model(bundle, device=device)
+        return use.model(bundle, device=device, engine=engine)
     others = [load_bundle(path, task=task) for path in models[1:]]
-    return use.model(bundle, device=device, others=others, weights=parse_weights(weights))
+    return use.model(
+        bundle, device=device, engine=engine, others=others, weights=parse_weights(weights)
+    )
 
 
 def _wanted(metrics: str | None) -> list[str]:
@@ -150,15 +151,14 @@ def score(
     on_error: OnError = "stop",
     weights: Weights = None,
     device: Device = "auto",
+    engine: Engine = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Log-probability and perplexity of each pair; of each line, for a language model or cloze."""
     import math
 
     from penstock.bundle import load_bundle
-    from penstock.runtime.device import choose_device
 
-    on = str(choose_device(device))
     bundle = load_bundle(model[0])
     task = bundle.config.task
     use = TASKS[task].use()
@@ -170,7 +170,7 @@ def score(
     if not use.searches:
         reason = f"{model[0]} is a model for {task}"
         _refuse_flags(reason, weights=weights, model=model[1:] or None)
-    ready = _model(bundle, model, weights, on)
+    ready = _model(bundle, model, weights, device, engine)
     total, tokens = 0.0, 0
     for text in use.score(ready, Reading(data, columns, on_error)):
         total += text.log_probability

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.console import flush, note, write_json
+from penstock.cli.line_output import Engine, Threads
 from penstock.cli.option_flags import with_options
 from penstock.tasks.language_model.writing_options import WritingOptions
 
@@ -26,15 +27,15 @@ def generate(
     samples: Annotated[int, typer.Option(min=1, help="Texts to write, seeds counting up.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    engine: Engine = "auto",
+    threads: Threads = None,
 ) -> None:
     """Write text with a language model, shown piece by piece; the prompt comes first."""
     import sys
 
-    from penstock.cli.line_output import prepare_device
     from penstock.tasks.language_model.text_generator import TextGenerator
 
-    generator = TextGenerator.load(model, device=prepare_device(device, threads))
+    generator = TextGenerator.load(model, device=device, engine=engine, threads=threads)
     unknown = generator.unknown(prompt)
     if unknown:
         are = "1 token of the prompt is" if unknown == 1 else f"{unknown} tokens of the prompt are"

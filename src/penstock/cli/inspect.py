@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from penstock.cli.console import write_json, write_line
-from penstock.cli.line_output import Device, Model, Threads, prepare_device
+from penstock.cli.line_output import Device, Engine, Model, Threads
 from penstock.cli.option_flags import with_options
 from penstock.errors import UsageError
 from penstock.tasks.translation.search_options import SearchOptions
@@ -48,6 +48,7 @@ def inspect(
         bool | None, typer.Option(help="Single units of the gates; default: in a page.")
     ] = None,
     device: Device = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
     """Show what a model does with one sentence: attention, the beam's tree, gates over time."""
@@ -59,7 +60,7 @@ def inspect(
     from penstock.insight import inspect_sentence
     from penstock.tasks.translation.translator import Translator
 
-    translator = Translator.load(model, device=prepare_device(device, threads))
+    translator = Translator.load(model, device=device, engine=engine, threads=threads)
     inspection = inspect_sentence(
         translator,
         text,

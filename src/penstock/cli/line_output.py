@@ -12,6 +12,7 @@ from typing import IO, Annotated, Protocol, TypeVar
 import typer
 
 from penstock.cli.console import note
+from penstock.runtime.engine_choice import EngineName
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
 Input = Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")]
@@ -19,6 +20,9 @@ Output = Annotated[
     str, typer.Option("--output", "-o", help="Result file, not the input; - is stdout.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
+Engine = Annotated[
+    EngineName, typer.Option(help="What computes; auto: ONNX on a CPU where MODEL has graphs.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
 
 
@@ -82,14 +86,3 @@ def transform_lines(
         total = statuses.total()
         lines = "1 line" if total == 1 else f"{total:,} lines"
         note(f"of {lines}: {listed} ({told_by} says which)")
-
-
-def prepare_device(device: str, threads: int | None) -> str:
-    """Set the threads and choose the device, by name."""
-    import torch
-
-    from penstock.runtime.device import choose_device
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return str(choose_device(device))

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from penstock.cli.console import note, write_line
-from penstock.cli.line_output import Device, Threads, prepare_device
+from penstock.cli.line_output import Device, Engine, Threads
 from penstock.errors import MissingExtraError, UsageError
+from penstock.runtime.engine_choice import EngineName
 
 _PACKAGES = (
     "fastapi",
@@ -58,6 +59,7 @@ def serve(
         Literal["fp32", "bf16"], typer.Option(help="Of the products; bf16 is faster.")
     ] = "fp32",
     device: Device = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
     max_body: Annotated[int, _limit("Bytes of a request.")] = 128 * 1024,
     max_texts: Annotated[int, _limit("Texts of a request.")] = 50,
@@ -94,14 +96,14 @@ def serve(
     from penstock.serve.server import run_server
     from penstock.serve.settings import Settings
 
-    chosen = prepare_device(device, threads)
+    parallel, threads = _share_cores(device, engine, threads, parallel)
     settings = Settings(
         max_body=max_body,
         max_texts=max_texts,
         max_characters=max_characters,
         queue=queue,
         batch_tokens=batch_tokens,
-        parallel=_share_cores(chosen, threads, parallel),
+        parallel=parallel,
         max_wait=max_wait,
         deadline=deadline,
         rate=rate,
@@ -112,28 +114,31 @@ def serve(
     )
     models = Models(
         [parse_model_path(text) for text in model or ()],
-        device=chosen,
+        device=device,
         precision=precision,
+        engine=engine,
+        threads=threads,
     )
     run_server(
         models, settings, host=host, port=port, announce=lambda text: note(f"penstock: {text}")
     )
 
 
-def _share_cores(device: str, threads: int | None, parallel: int | None) -> int:
-    """Batches searched at the same time; the cores are shared among them.
+def _share_cores(
+    device: str, engine: EngineName, threads: int | None, parallel: int | None
+) -> tuple[int, int]:
+    """Batches searched at the same time, and the threads of each.
 
     Two batches of one thread each are done sooner than one after the other with two threads:
-    threads that share an operation wait for each other many times a step.
+    threads that share an operation wait for each other many times per step.
     """
-    import torch
+    from penstock.runtime.engine_choice import has_gpu
 
-    cores = torch.get_num_threads() if threads is None else (os.cpu_count() or 1)
+    on_gpu = device not in ("cpu", "auto") or (device == "auto" and engine != "onnx" and has_gpu())
+    cores = os.cpu_count() or 1
     if parallel is None:
-        parallel = 1 if device != "cpu" else max(1, min(2, cores // (threads or 1)))
-    if threads is None:
-        torch.set_num_threads(max(1, cores // max(1, parallel)))
-    return parallel
+        parallel = 1 if on_gpu else max(1, min(2, cores // (threads or 1)))
+    return parallel, threads or max(1, cores // max(1, parallel))
 
 
 def _require_packages() -> None:

@@ -10,10 +10,10 @@ import typer
 from penstock.cli.console import as_row
 from penstock.cli.line_output import (
     Device,
+    Engine,
     Input,
     Output,
     Threads,
-    prepare_device,
     transform_lines,
 )
 from penstock.cli.search_flags import (
@@ -60,6 +60,7 @@ def translate(
         Literal["fp32", "bf16"], typer.Option(help="Of the products; bf16 is faster.")
     ] = "fp32",
     device: Device = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
     *,
     flags: SearchFlags,
@@ -72,7 +73,9 @@ def translate(
     options = flags.options.changed(n_best=n_best, alignments=alignments)
     translator = Translator.load(
         *model,
-        device=prepare_device(device, threads),
+        device=device,
+        engine=engine,
+        threads=threads,
         weights=parse_weights(weights),
         precision=precision,
     )

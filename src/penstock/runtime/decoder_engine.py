@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from penstock.bundle import Bundle
 from penstock.config import Precision
+from penstock.errors import UsageError
 from penstock.runtime.engine_choice import EngineName, choose_engine
 from penstock.runtime.network_trace import NetworkTrace
 from penstock.search.step import Singles, Step
@@ -45,7 +46,7 @@ def load_translation_engine(
     device: str = "cpu",
     precision: Precision = "fp32",
     engine: EngineName = "auto",
-    threads: int = 1,
+    threads: int | None = None,
 ) -> TranslationEngine:
     """The engine that runs a translation model.
 
@@ -54,12 +55,18 @@ def load_translation_engine(
         device: where torch runs.
         precision: of torch's products; an export has its own.
         engine: see `choose_engine`, also for errors.
-        threads: that compute one call of ONNX Runtime; torch has its own setting.
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
 
     Raises:
         BundleError: damaged files, or files of another model.
     """
+    if engine == "auto" and precision == "bf16" and "weights" in bundle.files:
+        engine = "torch"
     if choose_engine(bundle, engine, device) == "onnx":
+        if precision == "bf16":
+            raise UsageError(
+                "precision bf16: ONNX graphs compute as they were exported; use --engine torch"
+            )
         from penstock.runtime.onnx.translation_engine import OnnxTranslator
 
         return OnnxTranslator(
@@ -67,9 +74,11 @@ def load_translation_engine(
             bundle.files,
             vocab_size=bundle.target_tokenizer.vocab_size,
             place=str(bundle.place),
-            threads=threads,
+            threads=threads or 1,
         )
+    from penstock.runtime.device import prepare_torch
     from penstock.runtime.torch_network import load_network
     from penstock.runtime.torch_translation import TorchTranslation
 
-    return TorchTranslation(load_network(bundle, device), precision=precision)
+    network = load_network(bundle, prepare_torch(device, threads))
+    return TorchTranslation(network, precision=precision)

@@ -7,6 +7,13 @@ import torch
 from penstock.errors import UsageError
 
 
+def prepare_torch(device: str, threads: int | None) -> str:
+    """Set the threads of torch and choose its device (see `choose_device`), by name."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return str(choose_device(device))
+
+
 def choose_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU.
 

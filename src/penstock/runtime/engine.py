@@ -42,7 +42,11 @@ class Engine(Protocol):
 
 
 def load_engine(
-    bundle: Bundle, *, device: str = "cpu", engine: EngineName = "auto", threads: int = 1
+    bundle: Bundle,
+    *,
+    device: str = "cpu",
+    engine: EngineName = "auto",
+    threads: int | None = None,
 ) -> Engine:
     """The engine that runs a bundle's network.
 
@@ -50,7 +54,7 @@ def load_engine(
         bundle: with its files.
         device: where torch runs.
         engine: see `choose_engine`, also for errors.
-        threads: that compute one call of ONNX Runtime; torch has its own setting.
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
 
     Raises:
         BundleError: damaged files, or files of another model.
@@ -61,10 +65,20 @@ def load_engine(
             raise BundleError(
                 f"{bundle.place}: a model for {bundle.config.task} runs on torch only"
             )
-        return make()(bundle, threads)
+        return make()(bundle, threads or 1)
+    from penstock.runtime.device import prepare_torch
     from penstock.runtime.network_engine import NetworkEngine
 
-    return NetworkEngine.load(bundle, device)
+    return NetworkEngine.load(bundle, prepare_torch(device, threads))
+
+
+def as_engine(
+    engine: Engine | EngineName, bundle: Bundle, *, device: str, threads: int | None
+) -> Engine:
+    """The given engine, or the one of that name (see `load_engine`)."""
+    if not isinstance(engine, str):
+        return engine
+    return load_engine(bundle, device=device, engine=engine, threads=threads)
 
 
 def required(array: Array | None) -> Array:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from penstock.bundle import GRAPH_ROLES, Bundle
 from penstock.errors import BundleError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from penstock.bundle import Bundle
 
 EngineName = Literal["auto", "onnx", "torch"]
 
@@ -26,9 +28,11 @@ def choose_engine(bundle: Bundle, engine: EngineName, device: str) -> Literal["o
         UsageError: ONNX Runtime is asked to run on a GPU.
         MissingExtraError: torch is needed and not installed.
     """
+    from penstock.bundle import GRAPH_ROLES
+
     has_graphs = any(role in bundle.files for role in GRAPH_ROLES)
     has_weights = "weights" in bundle.files
-    on_cpu = device == "cpu" or (device == "auto" and not (has_weights and _has_gpu()))
+    on_cpu = device == "cpu" or (device == "auto" and not (has_weights and has_gpu()))
     if engine == "auto":
         engine = "onnx" if has_graphs and on_cpu else "torch"
     if engine == "onnx":
@@ -54,7 +58,7 @@ def choose_engine(bundle: Bundle, engine: EngineName, device: str) -> Literal["o
     return "torch"
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
     """Whether torch finds a GPU; it is imported only where there may be one."""
     files = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
     if not any(file.exists() for file in files) and shutil.which("nvidia-smi") is None:

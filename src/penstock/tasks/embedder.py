@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import UsageError
-from penstock.runtime.engine import Engine, load_engine, required
+from penstock.runtime.engine import Engine, as_engine, load_engine, required
+from penstock.runtime.engine_choice import EngineName
 from penstock.tasks.sentence_encoder import Sentences, in_batches
 
 
@@ -59,21 +60,35 @@ class Embedder:
     Args:
         bundle: of any task; of a translation model the encoder speaks.
         device: where it runs.
-        engine: what computes; default: made from the bundle's files.
+        engine: what computes, or its name (see `choose_engine`).
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        engine: Engine | EngineName = "auto",
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
-        self.engine = engine or load_engine(bundle, device=device)
+        self.engine = as_engine(engine, bundle, device=device, threads=threads)
         self._sentences = Sentences(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> Embedder:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        engine: EngineName = "auto",
+        threads: int | None = None,
+    ) -> Embedder:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
         bundle = load_bundle(path)
-        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
+        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
+        return cls(bundle.without_files(), engine=ready)
 
     def embed(self, lines: Sequence[str]) -> list[Embedding]:
         """The vectors of each line, in order.

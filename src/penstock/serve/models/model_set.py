@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from penstock.config import Precision
 from penstock.errors import PenstockError
+from penstock.runtime.engine_choice import EngineName
 from penstock.serve import json_log
 from penstock.serve.models.model_paths import ModelPath
 from penstock.serve.models.served_models import Serving, load_serving
@@ -24,7 +26,7 @@ class Models:
 
     Args:
         paths: the models.
-        device, precision: see `Translator`.
+        device, precision, engine, threads: see `Translator`.
 
     Attributes:
         ready: loaded and tried.
@@ -32,11 +34,23 @@ class Models:
     """
 
     def __init__(
-        self, paths: Sequence[ModelPath], *, device: str = "cpu", precision: Precision = "fp32"
+        self,
+        paths: Sequence[ModelPath],
+        *,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        engine: EngineName = "auto",
+        threads: int | None = None,
     ) -> None:
         self._paths = tuple(paths)
-        self._device = device
-        self._precision: Precision = precision
+        self._load = partial(
+            load_serving,
+            self._paths,
+            device=device,
+            precision=precision,
+            engine=engine,
+            threads=threads,
+        )
         self._current: Serving | None = None
         self._reloading = asyncio.Lock()
         self._is_wanted = False
@@ -60,7 +74,7 @@ class Models:
         Raises:
             PenstockError: see `load_serving`; those before stay.
         """
-        serving = load_serving(self._paths, device=self._device, precision=self._precision)
+        serving = self._load()
         serving.warm_up()
         self._current = serving
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
+from penstock.runtime.engine_choice import EngineName
 from penstock.serve.models.model_paths import ANY, ModelPath, Pair, language_code, shown_pair
 from penstock.serve.service_errors import UnservedPairError
 from penstock.tasks import TASKS, Task
@@ -111,7 +112,12 @@ class Serving:
 
 
 def load_serving(
-    paths: Sequence[ModelPath], *, device: str = "cpu", precision: Precision = "fp32"
+    paths: Sequence[ModelPath],
+    *,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    engine: EngineName = "auto",
+    threads: int | None = None,
 ) -> Serving:
     """Load every model; of no paths, nothing (a page of curves needs none).
 
@@ -124,6 +130,7 @@ def load_serving(
     names: dict[Pair, str] = {}
     models: dict[str, dict[str, Any]] = {}
     places: dict[object, ModelPath] = {}
+    where = {"device": device, "engine": engine, "threads": threads}
     for model in paths:
         bundle = load_bundle(model.path)
         task = bundle.config.task
@@ -138,9 +145,9 @@ def load_serving(
             )
         _refuse_second(places, model, pair or (task, model.name))
         if pair is None:
-            models.setdefault(task, {})[model.name] = use.model(bundle, device=device)
+            models.setdefault(task, {})[model.name] = use.model(bundle, **where)
         else:
-            pairs[pair] = use.model(bundle, device=device, precision=precision)
+            pairs[pair] = use.model(bundle, precision=precision, **where)
             names[pair] = model.name
     return Serving(MappingProxyType(pairs), MappingProxyType(names), MappingProxyType(models))
 

@@ -10,7 +10,8 @@ from typing import Literal
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import unseen_label
-from penstock.runtime.engine import Engine, load_engine, required
+from penstock.runtime.engine import Engine, as_engine, load_engine, required
+from penstock.runtime.engine_choice import EngineName
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.sentence_encoder import Sentences, in_batches
@@ -46,22 +47,36 @@ class TextClassifier:
     Args:
         bundle: of task `classification`.
         device: where it runs.
-        engine: what computes; default: made from the bundle's files.
+        engine: what computes, or its name (see `choose_engine`).
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        engine: Engine | EngineName = "auto",
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
-        self.engine = engine or load_engine(bundle, device=device)
+        self.engine = as_engine(engine, bundle, device=device, threads=threads)
         self.labels = bundle.labels
         self._sentences = Sentences(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> TextClassifier:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        engine: EngineName = "auto",
+        threads: int | None = None,
+    ) -> TextClassifier:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
         bundle = load_bundle(path, task=CLASSIFICATION)
-        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
+        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
+        return cls(bundle.without_files(), engine=ready)
 
     def classify(self, lines: Sequence[str]) -> list[Label]:
         """Label lines, one result each, in order; a blank line gets no label.

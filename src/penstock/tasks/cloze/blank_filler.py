@@ -12,7 +12,8 @@ import numpy as np
 from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.text_scores import TextScores
-from penstock.runtime.engine import Array, Engine, as_ids, load_engine, required
+from penstock.runtime.engine import Array, Engine, as_engine, as_ids, load_engine, required
+from penstock.runtime.engine_choice import EngineName
 from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
 from penstock.tasks.cloze.task import CLOZE
@@ -72,21 +73,35 @@ class BlankFiller:
     Args:
         bundle: of task `cloze`.
         device: where it runs.
-        engine: what computes; default: made from the bundle's files.
+        engine: what computes, or its name (see `choose_engine`).
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        engine: Engine | EngineName = "auto",
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
-        self.engine = engine or load_engine(bundle, device=device)
+        self.engine = as_engine(engine, bundle, device=device, threads=threads)
         self._sentences = Sentences(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> BlankFiller:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        engine: EngineName = "auto",
+        threads: int | None = None,
+    ) -> BlankFiller:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
         bundle = load_bundle(path, task=CLOZE)
-        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
+        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
+        return cls(bundle.without_files(), engine=ready)
 
     def fill(
         self,

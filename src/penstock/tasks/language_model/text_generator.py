@@ -13,7 +13,8 @@ from penstock.bundle import Bundle, load_bundle
 from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import TextForm
 from penstock.metrics.text_scores import TextScores
-from penstock.runtime.engine import Array, Engine, as_ids, load_engine, required
+from penstock.runtime.engine import Array, Engine, as_engine, as_ids, load_engine, required
+from penstock.runtime.engine_choice import EngineName
 from penstock.search.sampling import draw, shape
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.language_model.task import LANGUAGE_MODEL
@@ -31,21 +32,35 @@ class TextGenerator:
     Args:
         bundle: of task `language-model`.
         device: where it runs.
-        engine: what computes; default: made from the bundle's files.
+        engine: what computes, or its name (see `choose_engine`).
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "cpu", engine: Engine | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        engine: Engine | EngineName = "auto",
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
-        self.engine = engine or load_engine(bundle, device=device)
+        self.engine = as_engine(engine, bundle, device=device, threads=threads)
         self.form = text_form(bundle)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> TextGenerator:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        engine: EngineName = "auto",
+        threads: int | None = None,
+    ) -> TextGenerator:
         """Load a bundle or run directory (see `load_bundle` for its errors)."""
         bundle = load_bundle(path, task=LANGUAGE_MODEL)
-        return cls(bundle.without_files(), engine=load_engine(bundle, device=device))
+        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
+        return cls(bundle.without_files(), engine=ready)
 
     def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
         """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.

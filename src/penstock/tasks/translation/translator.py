@@ -38,6 +38,7 @@ class Translator:
         precision: `bf16` makes torch's products of a search in bfloat16: faster where the processor
             has it, and scores are then good to two or three digits.
         engine: `onnx` or `torch`; `auto` is ONNX Runtime on a CPU where the bundle has graphs.
+        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
         engines: what runs each model; default: made from the bundles' files.
 
     Raises:
@@ -53,6 +54,7 @@ class Translator:
         weights: Sequence[float] | None = None,
         precision: Precision = "fp32",
         engine: EngineName = "auto",
+        threads: int | None = None,
         engines: Sequence[TranslationEngine] | None = None,
     ) -> None:
         bundles = [bundle, *others]
@@ -65,7 +67,9 @@ class Translator:
                     "decide together must share it: train them with the same tokenizer"
                 )
         self.engines = engines or [
-            load_translation_engine(each, device=device, precision=precision, engine=engine)
+            load_translation_engine(
+                each, device=device, precision=precision, engine=engine, threads=threads
+            )
             for each in bundles
         ]
         self.bundle = bundle
@@ -82,11 +86,14 @@ class Translator:
         weights: Sequence[float] | None = None,
         precision: Precision = "fp32",
         engine: EngineName = "auto",
+        threads: int | None = None,
     ) -> Translator:
         """Load one bundle or run directory, or several (see `load_bundle` for its errors)."""
         bundles = [load_bundle(each, task=TRANSLATION) for each in (path, *others)]
         engines = [
-            load_translation_engine(each, device=device, precision=precision, engine=engine)
+            load_translation_engine(
+                each, device=device, precision=precision, engine=engine, threads=threads
+            )
             for each in bundles
         ]
         first, *rest = (each.without_files() for each in bundles)
