@@ -124,7 +124,13 @@ def evaluate(
             write_line(as_row(row))
 
 
-def _model(bundle: Bundle, models: Sequence[Path], weights: str | None, device: str) -> Any:
+def _model(
+    bundle: Bundle,
+    models: Sequence[Path],
+    weights: str | None,
+    device: str,
+    engine: EngineName,
+) -> Any:
     """The class that users load; an ensemble where several models were given."""
     from penstock.bundle import load_bundle
 
@@ -133,9 +139,8 @@ def _model(bundle: Bundle, models: Sequence[Path], weights: str | None, device: 
     if not use.searches:
         return use.model(bundle, device=device, engine=engine)
     others = [load_bundle(path, task=task) for path in models[1:]]
-    return use.model(
-        bundle, device=device, engine=engine, others=others, weights=parse_weights(weights)
-    )
+    shares = parse_weights(weights)
+    return use.model(bundle, device=device, engine=engine, others=others, weights=shares)
 
 
 def _wanted(metrics: str | None) -> list[str]:
