@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.bundle import Bundle
+    from penstock.runtime.engine_choice import EngineName
 
 
 Data = Annotated[
