@@ -105,12 +105,15 @@ class BeamState:
         length = len(self._steps)
         kept_attention = attention if self._keeps_attention else None
         wanted: NDArray[np.bool_] | None = None
-        if ids is None:
-            wanted = self._restrict(log_probs)
-            chosen = self._choose(log_probs)
-        else:
+        if ids is not None:
             self._limits.block(log_probs, ids)
             chosen = self._best(log_probs, ids)
+        elif self._is_plain:
+            values, ids, wanted = self._candidates(log_probs)
+            chosen = self._best(values, ids)
+        else:
+            wanted = self._restrict(log_probs)
+            chosen = self._choose(log_probs)
         ending = chosen.tokens == self._limits.eos_id
         scores: list[float] = []
         going = chosen
@@ -177,6 +180,24 @@ class BeamState:
             wanted = ~at_limit | (log_probs.argmax(-1) == self._limits.eos_id)
         self._rules.restrict(log_probs, self._states, at_limit)
         return wanted
+
+    def _candidates(self, log_probs: Singles) -> tuple[Singles, Ints, NDArray[np.bool_] | None]:
+        """What may follow each row by plain limits: EOS at the greatest length, else any token.
+
+        Returns:
+            (N, K) values and ids; `wanted` as from `_restrict`.
+        """
+        self._limits.block(log_probs)
+        eos_id, count = self._limits.eos_id, min(self._beam_size, log_probs.shape[1])
+        at_limit = self._max_lengths[self._beams] == len(self._steps)
+        if not at_limit.any():
+            return *top_tokens(log_probs, count), None
+        ids = np.full((len(log_probs), count), eos_id)
+        values = np.full(ids.shape, -np.inf, np.float32)
+        values[:, 0] = log_probs[:, eos_id]
+        free = np.flatnonzero(~at_limit)
+        values[free], ids[free] = top_tokens(log_probs[free], count)
+        return values, ids, ~at_limit | (log_probs.argmax(-1) == eos_id)
 
     def _best(self, log_probs: Singles, ids: Ints) -> Expansions:
         layout, slots = self._layout, self._slots[self._layout.beams]
