@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from penstock.export.graph_builder import WEIGHT_LIMIT, Graph, Value, quantize_rows
+from penstock.export.readout_nodes import likeliest
 from penstock.runtime.onnx.interface import TensorSpec
 
 Floats = NDArray[np.float32]
@@ -150,3 +151,20 @@ def test_equal_constants_are_stored_once() -> None:
     graph.output(TensorSpec("out", "float32", ("N", 3)), x * 2.0 + x * 2.0)
     assert len(graph._constants) == 1
     assert graph.serialize() == graph.serialize()
+
+
+@pytest.mark.parametrize("vocab_size", [1, 7, 20, 97, 600, 1001, 8000])
+def test_likeliest_tokens_as_a_stable_sort_has_them(vocab_size: int) -> None:
+    graph = Graph("fp32")
+    log_probs = graph.input(TensorSpec("log_probs", "float32", ("N", vocab_size)))
+    top = graph.input(TensorSpec("top", "int64", (1,)))
+    values, ids = likeliest(graph, log_probs, top, vocab_size)
+    graph.output(TensorSpec("values", "float32", ("N", "K")), values)
+    graph.output(TensorSpec("ids", "int64", ("N", "K")), ids)
+    given = np.round(floats(ROWS, vocab_size), 1)  # many are equal
+    given[:2] = [[-np.inf], [0.0]]
+    order = (-given).argsort(-1, "stable")
+    for count in {1, min(8, vocab_size), vocab_size}:
+        found = run(graph, log_probs=given, top=np.array([count]))
+        np.testing.assert_array_equal(found[1], order[:, :count])
+        np.testing.assert_array_equal(found[0], np.take_along_axis(given, order[:, :count], -1))

@@ -14,11 +14,11 @@ from penstock.runtime.onnx.interface import IR_VERSION, OPSETS, GraphSpec, Tenso
 
 # fmt: off
 OPERATORS = frozenset((
-    "Add", "Cast", "Concat", "ConstantOfShape", "Div", "Expand", "Gather", "Identity",
-    "LayerNormalization", "Less", "LogSoftmax", "MatMul", "Mul", "Pad", "QuantizeLinear",
-    "Range", "ReduceMax", "ReduceSum", "Relu", "Reshape", "ReverseSequence", "Scan", "Shape",
-    "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Sum", "Tanh", "TopK", "Transpose",
-    "Unsqueeze", "Where",
+    "Add", "Cast", "Concat", "ConstantOfShape", "Div", "Expand", "Gather", "GatherElements",
+    "GatherND", "Identity", "LayerNormalization", "Less", "LogSoftmax", "MatMul", "Min", "Mod",
+    "Mul", "Pad", "QuantizeLinear", "Range", "ReduceMax", "ReduceSum", "Relu", "Reshape",
+    "ReverseSequence", "Scan", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub",
+    "Sum", "Tanh", "TopK", "Transpose", "Unsqueeze", "Where",
 ))
 # fmt: on
 RUNTIME_OPERATORS = frozenset(["MatMulIntegerToFloat"])  # of domain com.microsoft

@@ -12,6 +12,7 @@ from penstock.config import ModelConfig, RunConfig
 from penstock.export.attention_nodes import attend, lay_out_memory
 from penstock.export.calibration import Observer, Ranges
 from penstock.export.graph_builder import Graph, Precision, Value
+from penstock.export.readout_nodes import likeliest
 from penstock.export.recurrent_layers import (
     CellState,
     array,
@@ -155,7 +156,7 @@ def _step_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
         logits = linear_layer(graph, features, decoder.output, "output")
     log_probs = graph.op("LogSoftmax", logits, axis=-1)
     found["log_probs"] = log_probs
-    best = graph.ops("TopK", log_probs, given["top"], outputs=2, axis=-1)
+    best = likeliest(graph, log_probs, given["top"], decoder.embedding.num_embeddings)
     found["top_log_probs"], found["top_ids"] = best
     for i, state in enumerate(after):
         found |= {f"{part}{i}_next": state[part] for part in carries}
