@@ -10,7 +10,6 @@ import numpy as np
 
 from penstock.errors import UsageError
 from penstock.search.step import Ints, Singles, Step, StepOutput
-from penstock.search.top import top_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,7 @@ def ensemble_step(steps: Sequence[Step[Any]], weights: Sequence[float]) -> Step[
         ]
         log_probs = mix([output.log_probs for output in outputs], weights)
         after = EnsembleState(tuple(output.state for output in outputs))
-        if not top:
-            return StepOutput(log_probs, None, after, outputs[0].attention)
-        best, ids = top_tokens(log_probs, min(top, log_probs.shape[1]))
-        return StepOutput(best, ids, after, outputs[0].attention)
+        return StepOutput(log_probs, None, after, outputs[0].attention)
 
     return step
 

@@ -86,7 +86,8 @@ def decode_rows(
                 rules = Rules(limits, log_probs.shape[1])
                 starts = rules.start()
                 states = [starts[sentence] for sentence in sentences] if starts else []
-            wanted = log_probs.argmax(-1).tolist()
+            if any(at_limit):
+                wanted = log_probs.argmax(-1).tolist()
             rules.restrict(log_probs, states, at_limit)
             choices = log_probs.argmax(-1) if choose is None else choose(log_probs, rows)
             values = log_probs[np.arange(len(rows)), choices].tolist()

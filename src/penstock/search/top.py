@@ -11,19 +11,23 @@ def top_tokens(log_probs: Singles, count: int) -> tuple[Singles, Ints]:
     """The `count` greatest of each row, greatest first; of equal ones the lower id first.
 
     Args:
-        log_probs: (N, V).
+        log_probs: (N, V); the same afterwards.
         count: K, at most V.
 
     Returns:
-        Values and ids, (N, K) each.
+        Values and ids, (N, K) each; ids of -inf mean nothing.
     """
-    if count == 1:  # argmax returns the first of equal values
-        ids = log_probs.argmax(-1)[:, None]
-        return np.take_along_axis(log_probs, ids, -1), ids
-    rows, vocab_size = log_probs.shape
-    ids = np.empty((rows, count), dtype=np.int64)
-    least = np.partition(log_probs, vocab_size - count, -1)[:, vocab_size - count]
-    for row, values in enumerate(log_probs):
-        enough = np.flatnonzero(values >= least[row])  # more than `count` where values are equal
-        ids[row] = enough[np.argsort(-values[enough], kind="stable")[:count]]
-    return np.take_along_axis(log_probs, ids, -1), ids
+    log_probs = np.ascontiguousarray(log_probs)
+    values = np.empty((count, len(log_probs)), dtype=np.float32)
+    places = np.empty((count, len(log_probs)), dtype=np.int64)
+    flat = log_probs.reshape(-1)
+    firsts = np.arange(len(log_probs)) * log_probs.shape[1]
+    # argmax is so fast that K of them beat any partition, and it returns the first of equal values
+    for value, place in zip(values, places, strict=True):
+        np.add(log_probs.argmax(-1), firsts, out=place)
+        flat.take(place, out=value)
+        flat[place] = -np.inf
+    # backwards: once only -inf is left, argmax returns a place again
+    for value, place in zip(values[::-1], places[::-1], strict=True):
+        flat[place] = value
+    return np.ascontiguousarray(values.T), np.ascontiguousarray((places - firsts).T)
