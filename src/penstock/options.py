@@ -1,7 +1,7 @@
-"""What options of every kind have in common, and the values that several of them share.
+"""The base of all option models, and types that several of them share.
 
-An option is one field: name, type with bounds, default, description. The command line, the
-service's requests with their OpenAPI schema, and Python are made from it.
+An option is one field: name, type with bounds, default and description. The Python API, the command
+line, and the service's requests with their OpenAPI schema are derived from it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ Utility = Literal["chrf", "bleu"]
 BeamSize = Annotated[int, Field(ge=1, le=1000)]
 LengthPenalty = Annotated[float, Field(ge=0, le=10)]
 MaxLengthRatio = Annotated[float, Field(gt=0, le=1000)]
-# float32 takes a log-probability divided by these; below and above, draws no longer change
+# float32 holds a log-probability divided by these; beyond them, samples no longer change
 Temperature = Annotated[float, Field(ge=0.001, le=1000)]
 TopK = Annotated[int, Field(ge=1, le=1_000_000)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 MOST_SERVED_SEED = 2**53 - 1  # the largest that every reader of JSON keeps exactly
 
-_SHOWN = 60  # characters of a wrong value that a message repeats
+_SHOWN = 60  # characters of an invalid value that a message repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """Where an option is offered beside Python, and how.
+    """How an option appears outside Python.
 
     Attributes:
-        name: on the command line and in requests, where Python has another one.
-        flag: whether it is a flag.
-        served: whether a request may have it; or the narrower type that it has there.
-        most: the greatest value that a request may give.
+        name: its name on the command line and in requests, if it differs from Python's.
+        flag: whether it is a command-line flag.
+        served: whether requests may set it, or the narrower type that it has there.
+        most: the maximum that a request may set.
     """
 
     name: str | None = None
@@ -50,49 +50,46 @@ class Offered:
 
 
 class Options(BaseModel):
-    """Options as one frozen value; an unknown name or an impossible value is a `UsageError`."""
+    """A frozen option model; an unknown name or an impossible value is a `UsageError`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    def __init__(self, /, **given: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
-            super().__init__(**given)
+            super().__init__(**values)
         except ValidationError as error:
             raise UsageError(first_problem(error, type(self).model_fields)) from None
 
     @classmethod
     def offered(cls, values: Mapping[str, Any]) -> Self:
-        """From the names on the command line and in requests; None and an empty list say nothing.
+        """Build options from command-line or request values; None and [] mean the default.
 
         Raises:
             UsageError: an impossible value.
         """
         names = {offer_of(field).name or name: name for name, field in cls.model_fields.items()}
-        given = {names.get(name, name): value for name, value in values.items()}
-        return cls(**{name: value for name, value in given.items() if value not in (None, [])})
+        return cls(**{names.get(n, n): v for n, v in values.items() if v not in (None, [])})
 
     def changed(self, **changes: Any) -> Self:
-        """The same but for `changes`.
+        """Copy the options with `changes`.
 
         Raises:
             UsageError: an impossible value.
         """
-        return type(self)(
-            **({name: getattr(self, name) for name in self.model_fields_set} | changes)
-        )
+        return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | changes)
 
 
 def offer_of(field: FieldInfo) -> Offered:
-    """How a field is offered."""
+    """The `Offered` of a field, or the default one."""
     return next((each for each in field.metadata if isinstance(each, Offered)), Offered())
 
 
 def first_problem(error: ValidationError, known: Mapping[str, Any] | None = None) -> str:
-    """The first thing that is wrong, with its place, the value found and the remedy.
+    """Describe the first problem: where it is, the value found, and the remedy.
 
     Args:
-        error: of any model.
-        known: names that a misspelt one may stand for.
+        error: a validation error of any model.
+        known: valid names, to suggest one for a misspelt name.
     """
     problem = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in problem["loc"])
@@ -109,13 +106,13 @@ def first_problem(error: ValidationError, known: Mapping[str, Any] | None = None
 
 
 def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """What an unknown name was probably meant to be, or what there is."""
+    """Suggest the closest known name, or list the known names."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def shorten(value: object) -> str:
-    """A wrong value as a message repeats it."""
+    """Format an invalid value for a message, truncated."""
     try:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits

@@ -142,7 +142,7 @@ def test_used_wrongly(
 
 
 def test_resuming_what_is_no_run(penstock: Run, tmp_path: Path) -> None:
-    refused(penstock("train", "--resume", "--out", tmp_path), 2, "no run to go on with")
+    refused(penstock("train", "--resume", "--out", tmp_path), 2, "no run to resume")
 
 
 # --- failed -------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_scores_and_alignments_as_text(penstock: Run, tiny_run: Path) -> None:
 def test_what_is_not_plain_is_told_on_stderr(penstock: Run, tiny_run: Path) -> None:
     ran = penstock("translate", "-m", tiny_run, "--search", "greedy", stdin="she sees " * 400)
     assert ran.out.count("\n") == 1
-    assert re.search(r"of 1 line: 1 (split|length-capped) \(--format json says which\)", ran.err)
+    assert re.search(r"of 1 line: 1 (split|length-capped) \(--format json shows which\)", ran.err)
 
 
 def test_a_long_stream_is_flushed_as_it_goes(
@@ -583,7 +583,7 @@ def test_demo(penstock: Run, tmp_path: Path) -> None:
 
 def test_a_demo_does_not_overwrite_another_run(penstock: Run, tiny_run: Path) -> None:
     before = (tiny_run / "log.jsonl").read_bytes()
-    refused(penstock("demo", "--out", tiny_run, *DEMO_SIZE), 2, "holds a run already")
+    refused(penstock("demo", "--out", tiny_run, *DEMO_SIZE), 2, "already holds a run")
     assert (tiny_run / "log.jsonl").read_bytes() == before
     assert not (tiny_run / "held-out.jsonl").exists()
     assert (tiny_run / "model").exists()
@@ -646,7 +646,7 @@ def test_control_c_during_training(config: Path, tmp_path: Path, penstock: Run) 
     out, err = child.communicate(timeout=120)
     said = err.decode()
     assert (child.returncode, out) == (130, b"")
-    assert f"to go on: penstock train --resume --out {run}" in said
+    assert f"to resume: penstock train --resume --out {run}" in said
     assert "Traceback" not in said
     stopped = int(re.findall(r"stopped at update (\d+)", said)[0])
     more = f"training.max_updates={stopped + 2}"
@@ -671,7 +671,7 @@ def test_an_interrupted_demo_says_how_to_go_on(
         patch.setattr(torch.optim.AdamW, "step", interrupt)
         ran = penstock("demo", "--out", out, *DEMO_SIZE)
     assert ran.code == 130
-    assert f"to go on: penstock train --resume --out {out}" in ran.err
+    assert f"to resume: penstock train --resume --out {out}" in ran.err
     assert penstock("train", "--resume", "--out", out).code == 0
     assert (out / "held-out.jsonl").is_file()
 

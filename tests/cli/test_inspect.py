@@ -347,7 +347,7 @@ def test_a_figure_is_drawn(
         ([SENTENCE, "--out", "x.doc"], r"x.doc: a page ends in .html, a figure in .svg.*for JSON"),
         ([SENTENCE, "--view", "tree"], "--view: a page and JSON hold every view; leave it out"),
         ([SENTENCE, "--out", "x.html", "--view", "tree"], "--view: a page and JSON hold"),
-        ([SENTENCE, "--budget", "5"], "--budget is of exact search: add --exact, or leave it out"),
+        ([SENTENCE, "--budget", "5"], "--budget is for exact search: add --exact, or leave it out"),
         ([SENTENCE, "--beam-size", "0"], "beam_size = 0: must be at least 1"),
         ([SENTENCE, "--prefix", "qqq"], "prefix, piece 1: 'qqq' is no piece of the target"),
         ([SENTENCE * 300], r"[\d,]+ source pieces, and the model reads 256 at once"),

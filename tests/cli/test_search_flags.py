@@ -79,7 +79,7 @@ def test_phrases_line_by_line(penstock: Ran, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{}\n", "fewer lines than there are to translate"),
+        ("{}\n", "has fewer lines than the input"),
         ("{}\n[\n", "line 2: not JSON"),
         ('{"requires": []}\n', 'line 1: expected an object with "prefix"'),
         ('{"require": "maison"}\n', 'line 1: expected an object with "prefix"'),
@@ -113,7 +113,7 @@ def test_a_dictionary_is_two_columns(penstock: Ran, tmp_path: Path) -> None:
         (["--groups", "3"], "groups 3: must divide the beam size, 5"),
         (["--weights", "a,b"], "--weights 'a,b': give a number for each model"),
         (["--weights", "1,2"], "2 weights for 1 models"),
-        (["--placeholder", "["], "placeholders.0 = '[': no regular expression"),
+        (["--placeholder", "["], "placeholders.0 = '[': not a regular expression"),
         (["--prefix", "a" * 400], "take at least"),
         (["--beam-size", "0"], "beam_size = 0: must be at least 1"),
     ],

@@ -71,4 +71,4 @@ def test_embed_on_the_command_line(
     assert penstock(command) == 0
     told = capfd.readouterr()
     assert json.loads(told.out)["status"] == "truncated"
-    assert "of 1 line: 1 truncated (status says which)" in told.err
+    assert "of 1 line: 1 truncated (status shows which)" in told.err

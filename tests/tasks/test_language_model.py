@@ -616,18 +616,18 @@ def test_flags_about_translations_are_refused(
 ) -> None:
     command = ["evaluate", "-m", str(language_model_run), str(texts / "lines.txt")]
     assert penstock([*command, "--beam-size", "3"]) == 2
-    assert "--beam-size is about translations" in capfd.readouterr().err
+    assert "--beam-size applies to translation only" in capfd.readouterr().err
     assert penstock([*command, "--columns", "1,2"]) == 2
     assert "plain text, which has none" in capfd.readouterr().err
     assert penstock([*command, "--on-error", "skip"]) == 2
-    assert "--on-error skip: this model reads a text whole" in capfd.readouterr().err
+    assert "--on-error skip: this model reads the whole text" in capfd.readouterr().err
     assert penstock([*command, "--out", str(texts / "never.tsv")]) == 2
     assert "is a model for language-model, measured over a whole text" in capfd.readouterr().err
     command[0] = "score"
     assert penstock([*command, "-m", str(language_model_run)]) == 2
-    assert "--model is about translations" in capfd.readouterr().err
+    assert "--model applies to translation only" in capfd.readouterr().err
     assert penstock([*command, "--weights", "1"]) == 2
-    assert "--weights is about translations" in capfd.readouterr().err
+    assert "--weights applies to translation only" in capfd.readouterr().err
 
 
 def test_the_form_is_kept_in_the_bundle(

@@ -120,7 +120,7 @@ def test_rankings_choose_among_the_same_outputs(translator: Translator) -> None:
         ({"samples": 0}, "samples = 0: must be at least 1"),
         ({"budget": 0}, "budget = 0: must be at least 1"),
         ({"max_length_ratio": -1.0}, "max_length_ratio = -1.0: must be above 0"),
-        ({"placeholders": ("(",)}, "placeholders.0 = '\\(': no regular expression"),
+        ({"placeholders": ("(",)}, "placeholders.0 = '\\(': not a regular expression"),
         ({"utility": "bleurt"}, "utility = 'bleurt': must be 'chrf' or 'bleu'"),
         ({"search": "mbr", "n_best": 40}, "n_best 40: must be between 1 and 4, its candidates"),
         ({"min_length": 90}, "the least length 90 is above the greatest"),

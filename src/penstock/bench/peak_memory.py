@@ -69,7 +69,7 @@ def _train(pairs: int, data: Path, valid: Path, run: Path, updates: int) -> Memo
     import time
 
     settings = [*_SETTINGS, f"training.max_updates={updates}"]
-    command = [sys.executable, "-m", "penstock.cli.app", "train", str(data)]
+    command = [sys.executable, "-m", "penstock", "train", str(data)]
     command += ["--valid", str(valid), "--out", str(run)]
     command += [part for setting in settings for part in ("--set", setting)]
     start = time.perf_counter()

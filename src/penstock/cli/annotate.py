@@ -1,4 +1,4 @@
-"""`penstock classify`, `fill` and `embed`: a line in, one result out."""
+"""`penstock classify`, `fill` and `embed`: one result per line."""
 
 from __future__ import annotations
 
@@ -29,14 +29,9 @@ if TYPE_CHECKING:
     from penstock.tasks.embedder import Embedding
 
 Format = Literal["text", "json", "tsv"]
-Layout = Annotated[Format, typer.Option("--format", help="text, one JSON object a line, or TSV.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(short_help="Give each line a label.")(classify)
-    app.command(short_help="Fill the blanks of lines from both sides.")(fill)
-    app.command(short_help="Give each token a contextual vector.")(embed)
+Layout = Annotated[
+    Format, typer.Option("--format", help="Plain text, JSON (one object per line) or TSV.")
+]
 
 
 def classify(
@@ -48,7 +43,7 @@ def classify(
     engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
-    """Label lines; TSV gives label, probability and line, JSON all probabilities."""
+    """Label each line. TSV adds the label's probability, JSON the probability of every label."""
     from penstock.tasks.classification.text_classifier import TextClassifier
 
     classifier = TextClassifier.load(model, device=device, engine=engine, threads=threads)
@@ -73,17 +68,16 @@ def fill(
     model: Model,
     source: Input = "-",
     output: Output = "-",
-    blank: Annotated[str, typer.Option(help="What stands for a missing word.")] = "___",
+    blank: Annotated[str, typer.Option(help="Mark of a missing word.")] = "___",
     n_best: Annotated[
-        int, typer.Option(min=1, help="Candidates a blank; shown with --format json or tsv.")
+        int, typer.Option(min=1, help="Candidates per blank, shown with --format json or tsv.")
     ] = 5,
     layout: Layout = "text",
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
-    """Fill the blanks of lines: what stands at ___ is guessed from both sides."""
-
+    """Fill in each blank (___) from the words on both sides of it."""
     from penstock.tasks.cloze.blank_filler import BlankFiller
 
     filler = BlankFiller.load(model, device=device, engine=engine, threads=threads)
@@ -115,14 +109,14 @@ def embed(
     source: Input = "-",
     output: Output = "-",
     mean: Annotated[
-        bool, typer.Option("--mean", help="One vector a line, the mean, instead of one a token.")
+        bool, typer.Option("--mean", help="Print one mean vector per line, not one per token.")
     ] = False,
-    digits: Annotated[int, typer.Option(min=1, max=9, help="Of each number.")] = 5,
+    digits: Annotated[int, typer.Option(min=1, max=9, help="Significant digits.")] = 5,
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
-    """Contextual vectors of lines, from a model of any task: one JSON object a line."""
+    """Print contextual vectors from a model of any task, as one JSON object per line."""
     from penstock.tasks.embedder import Embedder
 
     embedder = Embedder.load(model, device=device, engine=engine, threads=threads)
@@ -141,7 +135,7 @@ def embed(
             status=result.status,
         )
 
-    transform_lines(source, output, embedder.embed, shown, told_by="status")
+    transform_lines(source, output, embedder.embed, shown, shown_by="status")
 
 
 def _json(**values: object) -> str:

@@ -32,7 +32,7 @@ from penstock.version import __version__
 
 
 class _Group(TyperGroup):
-    """Commands that say that they were interrupted: Typer itself exits without a word."""
+    """Report an interruption; Typer itself exits silently."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -52,28 +52,33 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for register in (
-    train,
-    translate,
-    evaluate,
-    export,
-    generate,
-    annotate,
-    inspect,
-    serve,
-    plot,
-    draw,
-    info,
-):
-    register.register(app)
+for command, summary in {
+    train.train: "Train a model from a configuration or a data file.",
+    train.demo: "Train, evaluate and translate on the built-in corpus.",
+    translate.translate: "Translate lines of text.",
+    evaluate.evaluate: "Evaluate a model on held-out data.",
+    evaluate.score: "Print the probability of pairs or lines.",
+    export.export: "Export a model that runs without torch.",
+    generate.generate: "Generate text with a language model.",
+    annotate.classify: "Classify lines of text.",
+    annotate.fill: "Fill in the blanks of lines.",
+    annotate.embed: "Print a contextual vector for each token.",
+    inspect.inspect: "Show how a model translates a sentence.",
+    serve.serve: "Serve models over HTTP, with a web page.",
+    plot.plot: "Plot the learning curves of runs.",
+    draw.draw: "Draw a network unrolled over time.",
+    info.info: "Describe a model and its scores.",
+    info.doctor: "Check this machine's setup.",
+}.items():
+    app.command(short_help=summary)(command)
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 
 __all__ = ["app", "corpora", "main"]
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"penstock {__version__}")
         raise typer.Exit
 
@@ -81,7 +86,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False,  # noqa: FBT003 (as Typer has it)
+        False,  # noqa: FBT003 (Typer's signature)
         "--version",
         callback=_show_version,
         is_eager=True,
@@ -91,24 +96,24 @@ def _root(
     pass
 
 
-# the parser's errors, by way of a public name: newer Typers carry their own copy of Click
+# the parser's error class, via a public name: newer versions of Typer vendor Click
 _ParserError = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 
 def main() -> None:
-    """Run a command; exit 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    """Run a command and exit: 0 success, 1 failure, 2 usage error, 130 interrupted."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever the locale says
+        if isinstance(stream, io.TextIOWrapper):  # regardless of the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def _open_closed_streams() -> None:
-    """Stand in for streams that the caller closed (`<&-`, `>&-`).
+    """Replace streams that the caller closed (`<&-`, `>&-`).
 
-    Using the stand-in is told as a bad descriptor, except that messages have nowhere to go; and no
-    file of ours gets a descriptor that libraries write their messages to.
+    Using a replacement is reported as a bad descriptor, but messages to stderr vanish. It also
+    keeps our own files from getting descriptors 0 to 2, to which libraries write messages.
     """
     if sys.stdin is None:
         sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), closefd=False)
@@ -135,8 +140,8 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         note("penstock: interrupted")
         return 130
-    except (BrokenPipeError, SystemExit):  # Typer makes the one into the other
-        # the reader went away (head, less): nothing more to say
+    except (BrokenPipeError, SystemExit):  # Typer turns the first into the second
+        # the reader has gone (head, less)
         _abandon_stdout()
         return 0
     except OSError as error:
@@ -158,11 +163,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _abandon_stdout() -> None:
-    """Let what is still buffered go nowhere, or Python would fail to write it at exit."""
+    """Discard what is still buffered: Python would fail to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # torch has an error of its own for GPUs only
-    said = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or any(text in str(error) for text in said)
+    # torch has its own exception for GPUs only
+    messages = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in messages)

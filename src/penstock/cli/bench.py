@@ -1,4 +1,4 @@
-"""`penstock bench`: speed and memory, measured beside the hardware's limit in one run."""
+"""`penstock bench`: speed and memory, compared with the hardware's limit in the same run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from penstock.cli.console import flush, note, write_json, write_line
+from penstock.cli.line_output import Threads
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -21,16 +22,17 @@ Overrides = Annotated[
 @app.command()
 def train(
     config: Annotated[
-        Path | None, typer.Argument(help="Configuration; default: the built-in one (11.5 M).")
+        Path | None,
+        typer.Argument(help="Configuration; default: a built-in one (11.5 M parameters)."),
     ] = None,
     overrides: Overrides = None,
-    vocab_size: Annotated[int, typer.Option(min=16, help="Of both sides.")] = 8000,
-    batch_tokens: Annotated[int, typer.Option(min=32, help="Target positions a batch.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of speed and limit in turn.")] = 5,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    vocab_size: Annotated[int, typer.Option(min=16, help="Vocabulary size of each side.")] = 8000,
+    batch_tokens: Annotated[int, typer.Option(min=32, help="Target tokens per batch.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 5,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Training speed in target tokens/s, beside the limit of the model's matrix products."""
+    """Measure training speed against the limit set by the model's matrix products."""
     import torch
 
     from penstock.bench.training_speed import measure_training
@@ -63,7 +65,7 @@ def train(
     write_line(f"matrix products alone, bf16\t{speed.limit_bf16:,.0f}")
     write_line(f"of the bf16 limit\t{speed.ratio_bf16:.2f}")
     for part, seconds in speed.seconds_by_part.items():
-        write_line(f"  {part}\t{seconds * 1e3:.1f} ms an update")
+        write_line(f"  {part}\t{seconds * 1e3:.1f} ms per update")
 
 
 @app.command()
@@ -73,19 +75,19 @@ def translate(
         typer.Option("--model", "-m", help="Run directory or bundle; default: random weights."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--input", "-i", help="Lines to translate; default: random ones.")
+        str | None, typer.Option("--input", "-i", help="File to translate; default: random text.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Shape of random weights; default: the built-in one.")
+        Path | None, typer.Option(help="Configuration of the random model; default: built-in.")
     ] = None,
-    sentences: Annotated[int, typer.Option(min=1, help="How many of them.")] = 256,
-    batch: Annotated[int, typer.Option(min=1, help="Sentences together.")] = 64,
-    beam_size: Annotated[int, typer.Option(min=1)] = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of speed and limit in turn.")] = 3,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    sentences: Annotated[int, typer.Option(min=1, help="Number of sentences.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Sentences per batch.")] = 64,
+    beam_size: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decoding speed by search and precision, beside the limit of its matrix products."""
+    """Measure decoding speed against the limit set by the model's matrix products."""
     import torch
 
     from penstock.bench.decoding_speed import decoding_work, measure_decoding, profile_decoding
@@ -96,7 +98,7 @@ def translate(
     if not as_json:
         write_line(
             f"{torch.get_num_threads()} threads\nsearch\tprecision\tbatch\tsentences/s\t"
-            "ms a batch\tof the fp32 limit\tof the bf16 limit\tms reading the weights once a step\t"
+            "ms per batch\tof the fp32 limit\tof the bf16 limit\tms reading weights once per step\t"
             "in products %"
         )
     rows: list[dict[str, object]] = []
@@ -129,14 +131,12 @@ def translate(
 
 @app.command()
 def memory(
-    pairs: Annotated[
-        str, typer.Option(help="Sizes of the generated corpora to compare.")
-    ] = "100000,10000000",
-    updates: Annotated[int, typer.Option(min=1, help="Of training after tokenising.")] = 300,
-    folder: Annotated[Path | None, typer.Option(help="For temporary files.")] = None,
+    pairs: Annotated[str, typer.Option(help="Corpus sizes to compare.")] = "100000,10000000",
+    updates: Annotated[int, typer.Option(min=1, help="Training updates.")] = 300,
+    folder: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Peak resident memory of tokenising and training, on corpora of several sizes."""
+    """Measure the peak memory of tokenization and training on generated corpora."""
     from penstock.bench.peak_memory import measure_memory
     from penstock.errors import UsageError
 
@@ -158,14 +158,14 @@ def memory(
 
 @app.command()
 def recurrence(
-    cell: Annotated[str, typer.Option(help="A cell that torch has too.")] = "lstm",
-    input_size: Annotated[int, typer.Option(min=1)] = 256,
-    hidden_size: Annotated[int, typer.Option(min=1)] = 512,
-    batch: Annotated[int, typer.Option(min=1, help="Rows.")] = 72,
-    steps: Annotated[int, typer.Option(min=1, help="Positions.")] = 14,
+    cell: Annotated[str, typer.Option(help="Cell that torch.nn has too.")] = "lstm",
+    input_size: Annotated[int, typer.Option(min=1, help="Input size.")] = 256,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Hidden size.")] = 512,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 72,
+    steps: Annotated[int, typer.Option(min=1, help="Time steps.")] = 14,
     as_json: AsJson = False,
 ) -> None:
-    """One recurrent layer forward and backward: penstock's kernels beside torch.nn's."""
+    """Compare one recurrent layer, forward and backward, with torch.nn's."""
     from penstock.bench.recurrence import measure_recurrence
 
     found = measure_recurrence(cell, input_size, hidden_size, batch, steps)
@@ -182,15 +182,15 @@ def recurrence(
 
 @app.command()
 def hmm(
-    states: Annotated[int, typer.Option(min=1, help="Hidden states K.")] = 64,
-    steps: Annotated[int, typer.Option(min=2, help="Positions T.")] = 1000,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences.")] = 32,
-    precision: Annotated[Literal["float32", "float64"], typer.Option(help="Type.")] = "float32",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all in turn.")] = 9,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    states: Annotated[int, typer.Option(min=1, help="Number of hidden states.")] = 64,
+    steps: Annotated[int, typer.Option(min=2, help="Time steps.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 32,
+    precision: Annotated[Literal["float32", "float64"], typer.Option(help="Dtype.")] = "float32",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 9,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forward-backward of a hidden Markov model, beside its matrix products alone."""
+    """Measure an HMM's forward-backward pass against its matrix products alone."""
     import torch
 
     from penstock.bench.hmm_speed import measure_hmm

@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, everything else to stderr."""
+"""Output of the command line: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ _BREAKS = str.maketrans("\t\n\r", "   ")
 
 
 def path(text: str | Path) -> Path:
-    """The path that an option names: `Path("")` would be the current directory.
-
-    Raises:
-        UsageError: none.
-    """
+    """Convert an option's value; an empty one, which `Path` takes for `.`, is a `UsageError`."""
     if not str(text):
         raise UsageError("an empty path: name a directory or file (. is the current directory)")
     return Path(text)
@@ -36,7 +32,7 @@ def write_line(text: str) -> None:
 
 
 def as_row(cells: Iterable[str]) -> str:
-    """Cells as one TSV line: a tab or a line end within one becomes a space."""
+    """Join cells to a TSV line; a tab or line end within a cell becomes a space."""
     return "\t".join(cell.translate(_BREAKS) for cell in cells)
 
 
@@ -46,10 +42,10 @@ def write_json(value: Any) -> None:
 
 
 def flush() -> None:
-    """Flush results, so that a reader at the other end of a pipe sees them now."""
+    """Flush results for the reader at the other end of a pipe."""
     sys.stdout.buffer.flush()
 
 
 def note(text: str) -> None:
-    """Tell the user something on stderr, as plain text."""
+    """Write a message to stderr as plain text."""
     stderr.print(text, markup=False)

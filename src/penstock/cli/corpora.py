@@ -37,17 +37,18 @@ def list_corpora(
 
 @app.command("get")
 def get(
-    name: Annotated[str, typer.Argument(help="A name that `penstock data list` shows.")],
+    name: Annotated[str, typer.Argument(help="Name of the corpus (see `penstock data list`).")],
     file: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Place this file instead of fetching it."),
+        typer.Option("--from", metavar="FILE", help="Use this local file instead of downloading."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="Fetch from this mirror; the checksum still holds.")
+        str | None,
+        typer.Option("--url", help="Download from this mirror; the checksum is still verified."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Fetch although it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download again.")] = False,
 ) -> None:
-    """Fetch a corpus, verify it, and print the path of the placed file."""
+    """Download and verify a corpus, and print its path."""
     from penstock.cli.console import note, write_line
     from penstock.data.corpora.catalogue import corpus_path, get_corpus, place_local
     from penstock.errors import UsageError
@@ -84,7 +85,7 @@ def _describe(corpus: Corpus) -> dict[str, str | bool | None]:
 
 @contextmanager
 def _progress(name: str) -> Generator[Progress | None]:
-    """A bar of bytes on stderr where that is a terminal."""
+    """Show a progress bar if stderr is a terminal."""
     from penstock.cli.console import stderr
 
     if not stderr.is_terminal:

@@ -1,4 +1,4 @@
-"""`penstock data`: look at corpora, check them, split them."""
+"""`penstock data`: check, split and measure corpora."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Data = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA",
-        help="One file of pairs (.tsv, .csv, .jsonl, also .gz, .xz, .zst; - is TSV from standard "
-        "input), or two line-parallel files: sources targets.",
+        help="One file of pairs (.tsv, .csv or .jsonl, optionally .gz, .xz or .zst; - reads TSV "
+        "from standard input), or two line-parallel files of sources and targets.",
     ),
 ]
 ColumnNames = Annotated[
@@ -35,16 +35,16 @@ ColumnNames = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B",
-        help="Source and target column, by number from 1 or by name in the header; in JSONL, "
+        help="Source and target columns, by number (from 1) or by name in the header; in JSONL, "
         "the keys. Default: the first two.",
     ),
 ]
 OnError = Annotated[
     Literal["stop", "skip"],
-    typer.Option(help="At an unusable line: stop, or leave it out and say so."),
+    typer.Option(help="Stop at an unusable line, or skip and report it."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-HELD_OUT_HELP = "A validation or test file; two line-parallel ones as SOURCES,TARGETS."
+HELD_OUT_HELP = "Validation or test file; two line-parallel files as SOURCES,TARGETS."
 
 
 @app.command()
@@ -57,10 +57,10 @@ def check(
     on_error: OnError = "skip",
     as_json: AsJson = False,
 ) -> None:
-    """Count and place what spoils a corpus.
+    """Find the flaws of a corpus.
 
-    Duplicates, empty sides, unusable lines, outliers of length and ratio, several targets for one
-    source, odd characters, mixed scripts, and what training data share with held-out files.
+    Reports duplicates, empty sides, unusable lines, outliers in length and length ratio, sources
+    with several targets, odd characters, mixed scripts, and overlap with held-out files.
     """
     from penstock.data.check import check_corpus
 
@@ -87,17 +87,17 @@ def split(
     ],
     valid: Annotated[
         int | None,
-        typer.Option(min=0, help="Sentences in valid.jsonl. Default: 1000, at most one in ten."),
+        typer.Option(min=0, help="Sentences in valid.jsonl. Default: 1000, or a tenth if fewer."),
     ] = None,
     test: Annotated[
-        int | None, typer.Option(min=0, help="Sentences in test.jsonl. Default: as many.")
+        int | None, typer.Option(min=0, help="Sentences in test.jsonl. Default: as in valid.jsonl.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed holds out others.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
     keep_shared_targets: Annotated[
         bool,
         typer.Option(
             "--keep-shared-targets",
-            help="Train also on pairs whose target is a held-out one: for labels, pronunciations.",
+            help="Keep training pairs whose target is also held out (labels, pronunciations).",
         ),
     ] = False,
     overwrite: Annotated[
@@ -107,9 +107,9 @@ def split(
     on_error: OnError = "stop",
     as_json: AsJson = False,
 ) -> None:
-    """Split by source sentence into train.tsv, valid.jsonl and test.jsonl.
+    """Split into train.tsv, valid.jsonl and test.jsonl.
 
-    No source stands in two of them. A held-out sentence has all its translations in one object,
+    No source sentence is in two of them. A held-out sentence comes with all its translations, as
     {"source": ..., "targets": [...]}; training pairs are shuffled, and none has a held-out target.
     """
     from penstock.data.split import split_corpus
@@ -132,19 +132,19 @@ def split(
 
 @app.command()
 def cut(
-    text: Annotated[str, typer.Argument(help="A text.")],
+    text: Annotated[str, typer.Argument(help="Text file.")],
     out: Annotated[
         Path, typer.Option(metavar="DIR", parser=console.path, help="Folder for the three files.")
     ],
     shares: Annotated[
-        str, typer.Option(help="Of train, valid and test: in percent or as parts of 1.")
+        str, typer.Option(help="Shares of train, valid and test, as percentages or fractions.")
     ] = "90,5,5",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the files of an earlier cut.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cut a text by position into train.txt, valid.txt and test.txt, for language models."""
+    """Cut a text into train.txt, valid.txt and test.txt, in this order, for language models."""
     from penstock.data.cut import cut_text
 
     try:
@@ -167,19 +167,20 @@ def cut(
 def stats(
     data: Data,
     held_out: Annotated[
-        str | None, typer.Option(metavar="FILE", help=HELD_OUT_HELP + " Gives the unknown rate.")
+        str | None,
+        typer.Option(metavar="FILE", help=HELD_OUT_HELP + " Adds the rate of unknown tokens."),
     ] = None,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the histogram: .svg, .png or .pdf."),
+        typer.Option(metavar="FILE", help="Draw a histogram of lengths (.svg, .png or .pdf)."),
     ] = None,
     columns: ColumnNames = None,
     on_error: OnError = "stop",
     as_json: AsJson = False,
 ) -> None:
-    """Count tokens per sequence, vocabulary sizes and unknown tokens.
+    """Measure sequence lengths, vocabulary sizes and unknown tokens.
 
-    A token is a lower-case word, or one of , . ! ? as in the chapter.
+    A token is a lower-case word, or one of , . ! ? as in the book.
     """
     from penstock.data.stats import corpus_stats, draw_lengths
     from penstock.figure import check_figure_name
@@ -203,7 +204,7 @@ def stats(
 
 
 def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
-    """The reader's options from the command line's."""
+    """Convert the command line's options to the reader's."""
     from penstock.data.formats.readers import ReadOptions
     from penstock.data.formats.records import Columns
 
@@ -237,7 +238,7 @@ def _file_or_two(name: str) -> str | list[str]:
 
 
 def _print_table(rows: Iterable[tuple[Any, ...]]) -> None:
-    """Columns padded to one width, the first to the left, the others to the right."""
+    """Print aligned columns, the first to the left, the others to the right."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for first, *others in texts:

@@ -1,4 +1,4 @@
-"""`penstock draw`: the network of a configuration, unrolled."""
+"""`penstock draw`: the unrolled network of a configuration."""
 
 from __future__ import annotations
 
@@ -15,23 +15,18 @@ if TYPE_CHECKING:
     from penstock.config import RunConfig
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(short_help="Draw what depends on what in a network.")(draw)
-
-
 def draw(
     source: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG|RUN", help="A configuration (.toml) or a run directory."),
+        typer.Argument(metavar="CONFIG|RUN", help="Configuration (.toml) or run directory."),
     ],
-    out: Annotated[Path, typer.Option(help="Figure (.svg, .png, .pdf).")],
-    steps: Annotated[int, typer.Option(help="Tokens a side.")] = 4,
+    out: Annotated[Path, typer.Option(help="Figure (.svg, .png or .pdf).")],
+    steps: Annotated[int, typer.Option(help="Tokens per side.")] = 4,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: --set model.residual=true")
     ] = None,
 ) -> None:
-    """Draw what depends on what: layers, steps, directions, attention, outputs."""
+    """Draw a network unrolled over time: its layers, directions, attention and outputs."""
     from penstock.insight.unrolled_figure import draw_dependencies
     from penstock.tasks.unrolled_graph import unroll
 
@@ -40,7 +35,7 @@ def draw(
 
 
 def _configuration(source: Path, overrides: Sequence[str]) -> RunConfig:
-    """Of a file, a run directory or a bundle."""
+    """Read the configuration of a file, a run directory or a bundle."""
     from penstock.config import load_config, parse_config
 
     if source.is_file() or not source.exists():

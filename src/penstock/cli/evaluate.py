@@ -1,4 +1,4 @@
-"""`penstock evaluate` and `penstock score`: how good a model is on given pairs."""
+"""`penstock evaluate` and `penstock score`: the quality of a model, the probability of data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from penstock.cli.console import as_row, note, write_json, write_line
-from penstock.cli.evaluation_data import Reading
+from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import (
     Models,
@@ -30,17 +30,15 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     list[str],
-    typer.Argument(help="A file of pairs or labelled texts, two line-parallel files, or a text."),
+    typer.Argument(
+        help="File of pairs or labelled texts, two line-parallel files, or a text file."
+    ),
 ]
-Columns = Annotated[str | None, typer.Option(help="Source and target column: 1,2 or names.")]
+Columns = Annotated[
+    str | None, typer.Option(help="Source and target columns, by number (1,2) or name.")
+]
 OnError = Annotated[Literal["stop", "skip"], typer.Option(help="What to do with unusable lines.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(short_help="Score a model on held-out data.")(evaluate)
-    app.command(short_help="Say how probable given pairs or lines are.")(score)
 
 
 @with_search_flags
@@ -49,24 +47,25 @@ def evaluate(
     model: Models,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Of bleu,chrf,ter,exact,ser,wer,per,cer. Default: those that apply."),
+        typer.Option(help="Any of bleu,chrf,ter,exact,ser,wer,per,cer. Default: those that apply."),
     ] = None,
     preprocess: Annotated[
-        bool, typer.Option("--preprocess", help="Compare in the book's form: lower case, spaced.")
+        bool,
+        typer.Option("--preprocess", help="Compare lower-cased and spaced texts, as in the book."),
     ] = False,
-    first: Annotated[int | None, typer.Option(min=1, help="Only the first N pairs.")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="Use only the first N pairs.")] = None,
     after: Annotated[
-        int, typer.Option(min=0, help="Not the first N pairs, nor their sources elsewhere.")
+        int, typer.Option(min=0, help="Skip the first N pairs, and later pairs with their sources.")
     ] = 0,
     columns: Columns = None,
     on_error: OnError = "stop",
     out: Annotated[
         Path | None,
-        typer.Option(help="Also write source, translation and references as TSV; not the data."),
+        typer.Option(help="Also write source, output and references to this TSV file."),
     ] = None,
     search_report: Annotated[
         bool,
-        typer.Option("--search-report", help="Compare greedy, beams and exact search instead."),
+        typer.Option("--search-report", help="Compare greedy, beam and exact search instead."),
     ] = False,
     weights: Weights = None,
     device: Device = "auto",
@@ -75,7 +74,7 @@ def evaluate(
     *,
     flags: SearchFlags,
 ) -> None:
-    """Score a model on DATA: translations, labels, blanks, or how probable a text is."""
+    """Evaluate a model on DATA: its translations, labels or blanks, or a text's perplexity."""
     from penstock.bundle import load_bundle
     from penstock.files import atomic_write, require_no_input
 
@@ -85,35 +84,35 @@ def evaluate(
     bundle = load_bundle(model[0])
     task = TASKS[bundle.config.task]
     use = task.use()
-    reading = Reading(data, columns, on_error, first, after, str(model[0]))
+    selection = DataSelection(data, columns, on_error, first, after, str(model[0]))
     options: dict[str, Any] = {}
     if use.searches:
         options = {
-            "metrics": _wanted(metrics),
+            "metrics": _metric_names(metrics),
             "in_book_form": preprocess,
             "options": search,
             "phrases": flags.phrases_of_lines(),
         }
     else:
-        _refuse_flags(
+        _reject_flags(
             f"{model[0]} is a model for {task.name}",
             metrics=metrics,
             preprocess=preprocess or None,
             search_report=search_report or None,
             weights=weights,
             model=model[1:] or None,
-            **dict.fromkeys(flags.given, True),
+            **dict.fromkeys(flags.used, True),
         )
     if out is not None and task.has_one_text:
         raise UsageError(
             f"--out: {model[0]} is a model for {task.name}, measured over a whole text; "
-            "leave it out ('penstock score' writes a line a line)"
+            "leave it out ('penstock score' writes one result per line)"
         )
     ready = _model(bundle, model, weights, device, engine)
     if search_report:
-        report_searches(ready, list(reading.pairs()), search, as_json=as_json)
+        report_searches(ready, list(selection.pairs()), search, as_json=as_json)
         return
-    found = use.evaluate(ready, reading, **options)
+    found = use.evaluate(ready, selection, **options)
     for text in found.notes:
         note(text)
     if out is not None:
@@ -132,7 +131,7 @@ def _model(
     device: str,
     engine: EngineName,
 ) -> Any:
-    """The class that users load; an ensemble where several models were given."""
+    """Load the model, or the ensemble of several models."""
     from penstock.bundle import load_bundle
 
     task = TASKS[bundle.config.task]
@@ -144,8 +143,8 @@ def _model(
     return use.model(bundle, device=device, engine=engine, others=others, weights=shares)
 
 
-def _wanted(metrics: str | None) -> list[str]:
-    """Names of metrics as `score_corpus` has them."""
+def _metric_names(metrics: str | None) -> list[str]:
+    """Parse `--metrics` into the names that `score_corpus` uses."""
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     return ["exact_match" if name == "exact" else name for name in names]
 
@@ -160,7 +159,7 @@ def score(
     engine: Engine = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Log-probability and perplexity of each pair; of each line, for a language model or cloze."""
+    """Print log-probability and perplexity per pair, or per line of a text."""
     import math
 
     from penstock.bundle import load_bundle
@@ -170,15 +169,15 @@ def score(
     use = TASKS[task].use()
     if use.score is None:
         raise UsageError(
-            f"{model[0]} is a model for {task}, which gives a text no probability; measure it by "
+            f"{model[0]} is a model for {task}, which gives a text no probability; measure it with "
             "'penstock evaluate'"
         )
     if not use.searches:
         reason = f"{model[0]} is a model for {task}"
-        _refuse_flags(reason, weights=weights, model=model[1:] or None)
+        _reject_flags(reason, weights=weights, model=model[1:] or None)
     ready = _model(bundle, model, weights, device, engine)
     total, tokens = 0.0, 0
-    for text in use.score(ready, Reading(data, columns, on_error)):
+    for text in use.score(ready, DataSelection(data, columns, on_error)):
         total += text.log_probability
         tokens += text.tokens
         if as_json:
@@ -198,8 +197,8 @@ def score(
         note(f"all: log-probability {total:.1f}, perplexity {perplexity:.3f}")
 
 
-def _refuse_flags(reason: str, **given: object) -> None:
-    for name, value in given.items():
+def _reject_flags(reason: str, **values: object) -> None:
+    for name, value in values.items():
         if value is not None:
             flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} is about translations; {reason}: leave it out")
+            raise UsageError(f"{flag} applies to translation only; {reason}: leave it out")

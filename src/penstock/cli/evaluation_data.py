@@ -1,4 +1,4 @@
-"""The data that a model is scored on, as the command line names it."""
+"""The evaluation data selected on the command line."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Which examples to read, and how.
+class DataSelection:
+    """The examples to evaluate on (see `EvaluationData`).
 
     Attributes:
         data: a file, or two line-parallel files.
-        columns: of source and target, as the user wrote them.
-        on_error: `stop` or `skip`.
-        first: only so many; None for all.
-        after: not the first so many, nor their sources elsewhere.
-        model: where the model lies that is scored.
+        columns: source and target columns as the user wrote them.
+        on_error: what to do with unusable lines.
+        first: number of examples to use; None for all.
+        after: number of examples to skip, together with later ones that share their sources.
+        model: path of the evaluated model.
     """
 
     data: list[str]
@@ -36,11 +36,11 @@ class Reading:
 
     @property
     def path(self) -> str:
-        """The file, for messages."""
+        """The file that messages name."""
         return self.data[0]
 
     def pairs(self) -> Iterator[Pair]:
-        """The chosen pairs, one at a time."""
+        """Read the selected pairs."""
         from penstock.cli.data import read_options, source_of
         from penstock.data.formats.readers import read_pairs
         from penstock.data.source_keys import fold
@@ -51,7 +51,7 @@ class Reading:
         return islice(rest, self.first)
 
     def lines(self) -> Iterator[str]:
-        """The chosen lines of a text.
+        """Read the selected lines of a text.
 
         Raises:
             UsageError: several files or one of pairs, columns, or lines to skip.
@@ -63,7 +63,7 @@ class Reading:
             raise UsageError("--columns: this model reads plain text, which has none; leave it out")
         if self.on_error == "skip":
             raise UsageError(
-                "--on-error skip: this model reads a text whole; mend the lines that are unusable"
+                "--on-error skip: this model reads the whole text; fix the unusable lines"
             )
         texts = (line.text for line in read_lines(one_text(self.data)))
         return islice(texts, self.after, None if self.first is None else self.after + self.first)

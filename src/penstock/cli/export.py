@@ -1,4 +1,4 @@
-"""`penstock export`: a trained model as a bundle that runs without torch."""
+"""`penstock export`: write a model that runs without torch."""
 
 from __future__ import annotations
 
@@ -8,40 +8,36 @@ from typing import Annotated, Literal
 import typer
 
 from penstock.cli.console import as_row, note, write_json, write_line
-from penstock.cli.evaluation_data import Reading
+from penstock.cli.evaluation_data import DataSelection
+from penstock.cli.line_output import Model
 from penstock.errors import UsageError
 
 _Files = list[str] | None
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(short_help="Make a model that runs without torch.")(export)
-
-
 def export(
-    model: Annotated[Path, typer.Option("-m", "--model", help="Run directory or bundle.")],
+    model: Model,
     out: Annotated[Path, typer.Option(help="Directory of the new bundle.")],
     precision: Annotated[
-        Literal["int8", "fp32"], typer.Option(help="Of matrix products and tables.")
+        Literal["int8", "fp32"], typer.Option(help="Precision of matrix products and embeddings.")
     ] = "int8",
     calibrate: Annotated[
         _Files,
         typer.Option(
-            help="Held-out data that sets the ranges of int8 numbers; twice for line-parallel "
-            "files. Default: what the run held out."
+            help="Held-out data for the int8 calibration; twice for line-parallel files. Default: "
+            "the run's own held-out data."
         ),
     ] = None,
     verify: Annotated[
         _Files,
-        typer.Option(help="Data to score every engine on; twice for line-parallel files."),
+        typer.Option(help="Data to compare all engines on; twice for line-parallel files."),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Source and target column of the data: 1,2 or names.")
+        str | None, typer.Option(help="Source and target columns, by number (1,2) or name.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write MODEL as ONNX graphs with int8 weights: smaller, faster on a CPU, and without torch."""
+    """Export a model to ONNX with int8 weights: smaller, faster on a CPU, and free of torch."""
     from penstock.bundle import find_bundle, load_bundle, save_bundle
     from penstock.tasks.model_export import (
         examples_of,
@@ -56,12 +52,12 @@ def export(
         raise UsageError(f"--out {out}: give another directory than the model's")
     pairs = None
     if calibrate:
-        pairs = list(examples_of(bundle.config, Reading(calibrate, columns)))
+        pairs = list(examples_of(bundle.config, DataSelection(calibrate, columns)))
     elif precision == "int8" or verify:
         pairs = held_out_pairs(bundle.config)
     exported = export_bundle(bundle, precision=precision, pairs=pairs)
     save_bundle(exported, out)
-    found = verify_export(bundle, Reading(verify, columns), pairs) if verify else []
+    found = verify_export(bundle, DataSelection(verify, columns), pairs) if verify else []
     write_model_card(exported, out, found)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     note(f"{out}: {size:.1f} MB, {precision}; use it as -m {out}")

@@ -1,36 +1,34 @@
-"""`penstock generate`: a language model writes, as fast as one can read."""
+"""`penstock generate`: stream text from a language model."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from penstock.cli.console import flush, note, write_json
-from penstock.cli.line_output import Engine, Threads
+from penstock.cli.line_output import Device, Engine, Model, Threads
 from penstock.cli.option_flags import with_options
 from penstock.tasks.language_model.writing_options import WritingOptions
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(short_help="Write text with a language model.")(generate)
-
-
 @with_options(WritingOptions, show_defaults=True)
 def generate(
-    model: Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")],
-    prompt: Annotated[str, typer.Argument(help="Text to go on from.")] = "",
+    model: Model,
+    prompt: Annotated[str, typer.Argument(help="Text to continue.")] = "",
     *,
     options: WritingOptions,
-    samples: Annotated[int, typer.Option(min=1, help="Texts to write, seeds counting up.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    samples: Annotated[
+        int, typer.Option(min=1, help="Number of texts, written with consecutive seeds.")
+    ] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per text.")
+    ] = False,
+    device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
-    """Write text with a language model, shown piece by piece; the prompt comes first."""
+    """Continue a prompt with a language model; the text appears as it is generated."""
     import sys
 
     from penstock.tasks.language_model.text_generator import TextGenerator

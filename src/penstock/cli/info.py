@@ -1,4 +1,4 @@
-"""`penstock info` and `penstock doctor`: what a model is, and whether this machine is fit."""
+"""`penstock info` and `penstock doctor`: facts about a model and about this machine."""
 
 from __future__ import annotations
 
@@ -17,17 +17,11 @@ if TYPE_CHECKING:
     from penstock.text import Tokenizer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(short_help="Say what a model is and how it scored.")(info)
-    app.command(short_help="Check this machine.")(doctor)
-
-
 def info(
     model: Annotated[Path, typer.Argument(help="Run directory or bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a model is: sizes, tokenizers, training, held-out scores."""
+    """Describe a model: its sizes, tokenizers, training and held-out scores."""
     from penstock.bundle import find_bundle, load_bundle
 
     bundle = load_bundle(model)
@@ -82,7 +76,7 @@ def _languages(source: str | None, target: str | None) -> str:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check this machine: versions, threads, fast arithmetic, optional packages, the cache."""
+    """Check this machine: versions, threads, precision, optional packages, the cache."""
     import importlib.metadata
     import os
     import platform

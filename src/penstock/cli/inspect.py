@@ -1,4 +1,4 @@
-"""`penstock inspect`: what a model does with one sentence, as a page, a figure or JSON."""
+"""`penstock inspect`: how a model translates one sentence, as a page, a figure or JSON."""
 
 from __future__ import annotations
 
@@ -18,45 +18,42 @@ if TYPE_CHECKING:
     from penstock.insight.inspection_figure import View
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(name="inspect", short_help="Show what a model does with one sentence.")(inspect)
-
-
 @with_options(SearchOptions, only=("beam_size", "normalization", "length_penalty", "budget"))
 def inspect(
     model: Model,
-    text: Annotated[str, typer.Argument(metavar="SENTENCE", help="What is translated.")],
+    text: Annotated[str, typer.Argument(metavar="SENTENCE", help="Sentence to translate.")],
     *,
     out: Annotated[
         str,
-        typer.Option("--out", "-o", help="A page (.html), a figure (.svg, .png, .pdf); - JSON."),
+        typer.Option(
+            "--out", "-o", help="Page (.html) or figure (.svg, .png or .pdf); - prints JSON."
+        ),
     ] = "-",
     view: Annotated[
         Literal["attention", "alignment", "tree", "gates"] | None,
-        typer.Option(help="Of a figure; default: attention."),
+        typer.Option(help="What a figure shows; default: attention."),
     ] = None,
     options: SearchOptions,
     prefix: Annotated[
         list[str] | None,
-        typer.Option(help="A target piece that the translation begins with; repeatable."),
+        typer.Option(help="Target piece that the translation must begin with; repeatable."),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Search for the best output there is, too.")
+        bool, typer.Option("--exact", help="Also search for the best possible output.")
     ] = False,
     units: Annotated[
-        bool | None, typer.Option(help="Single units of the gates; default: in a page.")
+        bool | None, typer.Option(help="Include single gate units; default: only in a page.")
     ] = None,
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
-    """Show what a model does with one sentence: attention, the beam's tree, gates over time."""
+    """Show how a model translates a sentence: attention, the beam's tree, gates over time."""
     form = _form(out)
     if view is not None and form != "figure":
         raise UsageError("--view: a page and JSON hold every view; leave it out, or draw a figure")
     if "budget" in options.model_fields_set and not exact:
-        raise UsageError("--budget is of exact search: add --exact, or leave it out")
+        raise UsageError("--budget is for exact search: add --exact, or leave it out")
     from penstock.insight import inspect_sentence
     from penstock.tasks.translation.translator import Translator
 
@@ -81,8 +78,8 @@ def _form(out: str) -> Literal["json", "page", "figure"]:
 
     if Path(out).suffix.lower() not in FIGURE_SUFFIXES:
         raise UsageError(
-            f"{out}: a page ends in .html, a figure in {', '.join(FIGURE_SUFFIXES)}; leave --out "
-            "away for JSON"
+            f"{out}: a page ends in .html, a figure in {', '.join(FIGURE_SUFFIXES)}; omit --out "
+            "for JSON"
         )
     return "figure"
 

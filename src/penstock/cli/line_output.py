@@ -1,4 +1,4 @@
-"""Lines in, one result a line out: what the verbs that read lines share."""
+"""One result per input line: options and the loop of the commands that read lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Annotated, Protocol, TypeVar
+from typing import IO, Annotated, Literal, Protocol, TypeVar
 
 import typer
 
@@ -15,15 +15,20 @@ from penstock.cli.console import note
 from penstock.runtime.engine_choice import EngineName
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
-Input = Annotated[str, typer.Option("--input", "-i", help="File of lines; - is stdin.")]
+Input = Annotated[str, typer.Option("--input", "-i", help="Input file; - reads standard input.")]
 Output = Annotated[
-    str, typer.Option("--output", "-o", help="Result file, not the input; - is stdout.")
+    str, typer.Option("--output", "-o", help="Output file; - writes to standard output.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")]
+MatrixPrecision = Annotated[
+    Literal["fp32", "bf16"],
+    typer.Option(help="Precision of the matrix products; bf16 is faster, fp32 more exact."),
+]
 Engine = Annotated[
-    EngineName, typer.Option(help="What computes; auto: ONNX on a CPU where MODEL has graphs.")
+    EngineName,
+    typer.Option(help="Inference engine; auto: ONNX on a CPU if the model has graphs, or torch."),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
 
 
 class Result(Protocol):
@@ -31,7 +36,7 @@ class Result(Protocol):
 
     @property
     def status(self) -> str:
-        """`ok`, `empty`, or what happened to the line."""
+        """`ok`, `empty`, or what else happened to the line."""
         ...
 
 
@@ -44,13 +49,20 @@ def transform_lines(
     transform: Callable[[Sequence[str]], Iterable[R]],
     shown: Callable[[R], str],
     *,
-    told_by: str = "--format json",
+    shown_by: str = "--format json",
     also_read: Iterable[str | Path | None] = (),
 ) -> None:
-    """Read lines in buffers, write a line for each, tell at the end what was not `ok`.
+    """Write one result per input line, and count at the end the lines that were not `ok`.
 
-    From a terminal each line is answered at once. An error names the line of the file. `told_by`
-    is what says the status of each line, `also_read` names the files that `transform` reads.
+    Lines are read in buffers; from a terminal, each line is answered at once. An error names the
+    line of the file.
+
+    Args:
+        source, output: files; `-` for the standard streams.
+        transform: computes the results of a buffer.
+        shown: formats a result.
+        shown_by: what shows the status of each line, for the message.
+        also_read: other files that `transform` reads, which `output` must not replace.
     """
     from penstock.data.formats.input_lines import read_lines
     from penstock.errors import DataError
@@ -85,4 +97,4 @@ def transform_lines(
         listed = ", ".join(f"{n:,} {status}" for status, n in sorted(odd.items()))
         total = statuses.total()
         lines = "1 line" if total == 1 else f"{total:,} lines"
-        note(f"of {lines}: {listed} ({told_by} says which)")
+        note(f"of {lines}: {listed} ({shown_by} shows which)")

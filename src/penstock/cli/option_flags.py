@@ -1,4 +1,4 @@
-"""Flags made from options: `@with_options(WritingOptions)` gives a command one per field."""
+"""Command-line flags from option models: `@with_options(WritingOptions)` adds one per field."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def with_options(
     show_defaults: bool = False,
     panel: str | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command flags in place of its parameter `options`, which gets their value.
+    """Replace a command's parameter `options` by flags, and pass it the options built from them.
 
     Args:
-        kind: what to make flags of.
-        only: names of fields; default: all that are offered.
-        show_defaults: in `--help`; else what was not said is left out.
+        kind: the option model.
+        only: names of the flags; default: all.
+        show_defaults: give flags their fields' defaults; otherwise an unused flag is None.
         panel: heading in `--help`.
     """
     flags = [
@@ -43,19 +43,19 @@ def with_flags(
     command: Callable[..., None],
     flags: Sequence[inspect.Parameter],
     parameter: str,
-    made: Callable[[dict[str, Any]], Any],
+    build: Callable[[dict[str, Any]], Any],
 ) -> Callable[..., None]:
-    """A command with `flags` in place of a parameter, which gets what `made` makes of them."""
+    """Replace a command's parameter by `flags`, and pass it what `build` makes of their values."""
 
     @functools.wraps(command)
     def wrapped(**arguments: Any) -> None:
         values = {flag.name: arguments.pop(flag.name) for flag in flags}
-        command(**arguments, **{parameter: made(values)})
+        command(**arguments, **{parameter: build(values)})
 
     own = inspect.signature(command, eval_str=True)
     named: list[inspect.Parameter] = []
     for name, each in own.parameters.items():
-        # after what has no default, in any order: Typer passes them by name
+        # keyword-only parameters may stand in any order; Typer passes them by name
         named += flags if name == parameter else [each.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
     wrapped.__dict__["__signature__"] = own.replace(parameters=named)
     wrapped.__annotations__ = {each.name: each.annotation for each in named}
@@ -65,7 +65,7 @@ def with_flags(
 def flags_of(
     kind: type[Options], *, show_defaults: bool = False, panel: str | None = None
 ) -> list[inspect.Parameter]:
-    """A flag for each field that is offered as one, in order; those of options within options."""
+    """Make the flags of an option model's fields, in order, nested models included."""
     flags: list[inspect.Parameter] = []
     for name, field in kind.model_fields.items():
         offered, inner = offer_of(field), field.annotation
@@ -80,9 +80,9 @@ def flags_of(
 def make_flag(
     name: str, field: FieldInfo, *, default: Any = None, panel: str | None = None
 ) -> inspect.Parameter:
-    """A flag of a field's type and description."""
+    """Make a flag with a field's type and description."""
     kind = _plain(field.annotation)
-    # no --no-NAME: what is off is off unless asked for
+    # no --no-NAME: booleans are off by default
     names = [f"--{name.replace('_', '-')}"] if kind is bool else []
     option = typer.Option(*names, help=field.description, rich_help_panel=panel)
     return inspect.Parameter(
@@ -94,7 +94,7 @@ def make_flag(
 
 
 def _plain(annotation: Any) -> Any:
-    """A type as Typer takes it: no bounds, no None, a list of many values, a file of a mapping."""
+    """Convert a field's type to one for Typer: a tuple to a list, a mapping to a file's path."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _plain(arguments[0])

@@ -1,7 +1,4 @@
-"""The flags of a search, once for every verb that translates.
-
-`@with_search_flags` gives a command these flags in place of its parameter `flags`.
-"""
+"""The search flags, shared by the commands that translate."""
 
 from __future__ import annotations
 
@@ -21,13 +18,13 @@ _PHRASES = [flag.name for flag in flags_of(Phrases)]
 
 
 class SearchFlags:
-    """What the flags say.
+    """The values of the search flags.
 
     Attributes:
-        options: as one value.
-        given: the flags that were used.
+        options: the search options.
+        used: names of the flags that were used.
         phrases: the file of `--phrases`.
-        files: those that are read.
+        files: all files that the flags name.
 
     Raises:
         UsageError: an impossible value.
@@ -36,7 +33,7 @@ class SearchFlags:
 
     def __init__(self, values: dict[str, Any]) -> None:
         values = {name: value for name, value in values.items() if value not in (None, [])}
-        self.given = list(values)
+        self.used = list(values)
         self.files: tuple[Path | None, ...] = values.get("phrases"), values.get("dictionary")
         self.phrases: Path | None = values.pop("phrases", None)
         own = {name: values.pop(name) for name in _PHRASES if name in values}
@@ -45,22 +42,22 @@ class SearchFlags:
         self.options = SearchOptions.offered({**values, "phrases": Phrases.offered(own)})
 
     def phrases_of_lines(self) -> Iterator[Phrases] | None:
-        """What `--phrases` says of each line; None without it."""
+        """Read the phrases of each line from `--phrases`; None without it."""
         return None if self.phrases is None else _read_phrases(self.phrases)
 
 
 def _flags() -> list[Parameter]:
-    """The options', and before those that follow the phrases of every line a file of each's."""
+    """The flags of the options, with `--phrases` inserted after `--forbid`."""
     flags = flags_of(SearchOptions, panel=_PANEL)
-    text = 'A JSON object a line: {"prefix": …, "require": […], "forbid": […]}.'
+    text = 'File with a JSON object per line: {"prefix": …, "require": […], "forbid": […]}.'
     annotation = Annotated[Path | None, typer.Option(help=text, rich_help_panel=_PANEL)]
     file = Parameter("phrases", Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-    place = 1 + [flag.name for flag in flags].index(_PHRASES[-1])
-    return [*flags[:place], file, *flags[place:]]
+    index = 1 + [flag.name for flag in flags].index(_PHRASES[-1])
+    return [*flags[:index], file, *flags[index:]]
 
 
 def with_search_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of a search, in place of its parameter `flags`."""
+    """Replace a command's parameter `flags` by the search flags."""
     return with_flags(command, _flags(), "flags", SearchFlags)
 
 
@@ -106,19 +103,15 @@ def _read_phrases(path: Path) -> Iterator[Phrases]:
 
 Models = Annotated[
     list[Path],
-    typer.Option("--model", "-m", help="Run directory or bundle; several decide together."),
+    typer.Option("--model", "-m", help="Run directory or bundle; several form an ensemble."),
 ]
 Weights = Annotated[
-    str | None, typer.Option("--weights", help="Of several models: 2,1 or 0.5,0.5.")
+    str | None, typer.Option("--weights", help="Weights of an ensemble's models, as in 2,1.")
 ]
 
 
 def parse_weights(text: str | None) -> list[float] | None:
-    """`2,1` as numbers.
-
-    Raises:
-        UsageError: something else.
-    """
+    """Parse `2,1`; anything but numbers is a `UsageError`."""
     if text is None:
         return None
     try:

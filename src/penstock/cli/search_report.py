@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 def report_searches(
     translator: Translator, pairs: Sequence[Pair], options: SearchOptions, *, as_json: bool
 ) -> None:
-    """Compare searches on pairs and print what was found.
+    """Compare searches on pairs and print a table.
 
-    Budgets are 1,000, 5,000 and 20,000 beginnings, those up to `options.budget` where it is set
-    otherwise than by default.
+    The budgets of exact search are `BUDGETS`, or those up to `options.budget` if it is set.
     """
     from penstock.bench.search_comparison import BUDGETS, compare_searches
     from penstock.tasks.translation.search_options import SearchOptions

@@ -1,16 +1,16 @@
-"""`penstock serve`: translate for others, over HTTP."""
+"""`penstock serve`: serve models over HTTP."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from penstock.cli.console import note, write_line
-from penstock.cli.line_output import Device, Engine, Threads
+from penstock.cli.line_output import Device, Engine, MatrixPrecision, Threads
 from penstock.errors import MissingExtraError, UsageError
 from penstock.runtime.engine_choice import EngineName
 
@@ -25,11 +25,6 @@ _PACKAGES = (
 _PANEL = "Limits"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(short_help="Answer over HTTP, with a page to look at.")(serve)
-
-
 def _limit(text: str) -> Any:
     return typer.Option(help=text, rich_help_panel=_PANEL)
 
@@ -40,49 +35,56 @@ def serve(
         typer.Option(
             "--model",
             "-m",
-            help="Run directory or bundle, of any task; repeatable. de-en=RUN gives a translation "
-            "model's languages by hand (en:pt-br=RUN where a code has a hyphen); default: those "
-            "of its configuration, else any.",
+            help="Run directory or bundle of any task; repeatable. de-en=RUN sets the languages of "
+            "a translation model (en:pt-br=RUN if a code has a hyphen); default: those of its "
+            "configuration, or any.",
         ),
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="A run whose curves the page shows.")] = None,
-    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0: everywhere.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
+    run: Annotated[
+        Path | None, typer.Option(help="Run directory whose curves the page shows.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
     api_keys: Annotated[
-        Path | None, typer.Option(help="A file of hashed keys; without it everybody may ask.")
+        Path | None, typer.Option(help="File of hashed API keys; without it no key is needed.")
     ] = None,
     new_key: Annotated[
         str | None,
-        typer.Option(help="Make a key for this name: its line on stdout, itself on stderr; exit."),
+        typer.Option(
+            help="Create an API key with this name, print its line for --api-keys to stdout and "
+            "the key itself to stderr, and exit."
+        ),
     ] = None,
-    precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="Of the products; bf16 is faster.")
-    ] = "fp32",
+    precision: MatrixPrecision = "fp32",
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
-    max_body: Annotated[int, _limit("Bytes of a request.")] = 128 * 1024,
-    max_texts: Annotated[int, _limit("Texts of a request.")] = 50,
-    max_characters: Annotated[int, _limit("Characters of a text.")] = 5000,
-    queue: Annotated[int, _limit("Texts that wait; more: 503.")] = 256,
-    batch_tokens: Annotated[int, _limit("Source pieces searched together.")] = 4096,
+    max_body: Annotated[int, _limit("Maximum bytes per request.")] = 128 * 1024,
+    max_texts: Annotated[int, _limit("Maximum texts per request.")] = 50,
+    max_characters: Annotated[int, _limit("Maximum characters per text.")] = 5000,
+    queue: Annotated[int, _limit("Maximum queued texts; beyond it, 503.")] = 256,
+    batch_tokens: Annotated[int, _limit("Maximum source pieces per batch.")] = 4096,
     parallel: Annotated[
         int | None,
-        _limit("Batches searched at a time, of --threads each; default: 2 if cores allow."),
+        _limit("Batches computed in parallel, with --threads each; default: 2 if cores allow."),
     ] = None,
-    max_wait: Annotated[float, _limit("Seconds that a batch waits to fill.")] = 0.010,
-    deadline: Annotated[float, _limit("Seconds of a request; more: 503.")] = 8.0,
-    rate: Annotated[float | None, _limit("Requests a minute of a client; more: 429.")] = None,
+    max_wait: Annotated[float, _limit("Seconds that a batch may wait to fill.")] = 0.010,
+    deadline: Annotated[float, _limit("Maximum seconds per request; beyond it, 503.")] = 8.0,
+    rate: Annotated[
+        float | None, _limit("Maximum requests per minute and client; beyond it, 429.")
+    ] = None,
     trusted_proxy: Annotated[
-        list[str] | None, _limit("Address of a proxy whose headers are believed; repeatable.")
+        list[str] | None, _limit("Address of a proxy whose headers are trusted; repeatable.")
     ] = None,
     cors_origin: Annotated[
-        list[str] | None, _limit("Web origin whose pages may ask; repeatable.")
+        list[str] | None, _limit("Web origin that may call the service; repeatable.")
     ] = None,
 ) -> None:
-    """Answer over HTTP as LibreTranslate and DeepL do, with a page at / to look at.
+    """Serve models over HTTP: LibreTranslate's and DeepL's APIs, our own, and a page at /.
 
-    SIGTERM finishes what was taken and ends; SIGHUP loads the models anew without a pause.
+    SIGTERM finishes accepted requests and exits; SIGHUP reloads the models without a pause.
     """
     _require_packages()
     if new_key is not None:
@@ -90,7 +92,7 @@ def serve(
         return
     if not model and run is None:
         raise UsageError("nothing to serve; give a model with -m RUN, or --run RUN for its curves")
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes too early ends nothing
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # an early one must not end the process
     from penstock.serve.models.model_paths import parse_model_path
     from penstock.serve.models.model_set import Models
     from penstock.serve.server import run_server
@@ -127,10 +129,10 @@ def serve(
 def _share_cores(
     device: str, engine: EngineName, threads: int | None, parallel: int | None
 ) -> tuple[int, int]:
-    """Batches searched at the same time, and the threads of each.
+    """The number of parallel batches, and the threads of each.
 
-    Two batches of one thread each are done sooner than one after the other with two threads:
-    threads that share an operation wait for each other many times per step.
+    Two batches in parallel with one thread each finish sooner than one after the other with two
+    threads each: threads that share an operation wait for each other many times per step.
     """
     from penstock.runtime.engine_choice import has_gpu
 
@@ -142,11 +144,7 @@ def _share_cores(
 
 
 def _require_packages() -> None:
-    """Refuse to begin without what the service needs.
-
-    Raises:
-        MissingExtraError: a package is absent.
-    """
+    """Raise `MissingExtraError` if a package of the service is not installed."""
     from importlib.util import find_spec
 
     if any(find_spec(package) is None for package in _PACKAGES):
@@ -158,4 +156,4 @@ def _make_key(name: str) -> None:
 
     key, line = new_key(name)
     write_line(line)
-    note(f"penstock: the key, shown only now: {key}")
+    note(f"penstock: the key, shown only once: {key}")

@@ -18,29 +18,24 @@ if TYPE_CHECKING:
 HELD_OUT = "held-out.jsonl"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(short_help="Train a model from a configuration or a file.")(train)
-    app.command(short_help="Train, evaluate and translate on the built-in corpus.")(demo)
-
-
 def train(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            help="A configuration (.toml), a file of pairs, two line-parallel files, or 'builtin'.",
+            help="Configuration (.toml), file of pairs, two line-parallel files, or 'builtin'.",
             show_default=False,
         ),
     ] = None,
     valid: Annotated[
         str | None,
-        typer.Option(help="Held-out pairs; two parallel files as A,B. Default: hold some out."),
+        typer.Option(help="Held-out file; two parallel files as A,B. Default: hold out some data."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(parser=path, help="Run directory. Default: runs/NAME.")
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Source and target column: 1,2 or names in the first row.")
+        str | None,
+        typer.Option(help="Source and target columns, by number (1,2) or by name in the header."),
     ] = None,
     on_error: Annotated[
         Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
@@ -49,11 +44,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Override a key (docs/configuration.md): --set model.cell=gru"),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
 ) -> None:
-    """Train a model from a configuration or straight from a file of pairs."""
+    """Train a model from a configuration, or directly from a file of pairs."""
     from penstock.training.loop import train as run_training
 
     config, name = _config(
@@ -62,14 +55,14 @@ def train(
     run = out or Path("runs") / name
     result = run_training(config, run, resume=resume)
     if result.interrupted:
-        note(f"to go on: penstock train --resume --out {run}")
+        note(f"to resume: penstock train --resume --out {run}")
         raise typer.Exit(130)
     note(f"model: {run / 'model'}   try: {TASKS[config.task].trial} -m {run}")
     write_line(str(run))
 
 
 def _flags(valid: str | None, columns: str | None, on_error: str | None) -> dict[str, Any]:
-    """What the flags say, by key of the configuration."""
+    """The flags' values by configuration key."""
     from penstock.cli.data import read_options
 
     values = {
@@ -90,10 +83,10 @@ def _config(
         if resumed is None:
             raise UsageError(
                 "give a configuration or a file of pairs, for example: penstock train pairs.tsv; "
-                "to go on with a run: penstock train --resume --out RUN"
+                "to resume a run: penstock train --resume --out RUN"
             )
         if not (resumed / "config.toml").is_file():
-            raise UsageError(f"{resumed}: no run to go on with (it has no config.toml)")
+            raise UsageError(f"{resumed}: no run to resume (it has no config.toml)")
         return load_config(resumed / "config.toml", overrides, values=flags), resumed.name
     if data[0].endswith(".toml"):
         if len(data) > 1:
@@ -117,7 +110,7 @@ def demo(
         list[str] | None, typer.Option("--set", help="Override a key of the demo's configuration.")
     ] = None,
 ) -> None:
-    """Train on the built-in corpus, evaluate on unseen sentences, translate some: minutes."""
+    """Train on the built-in corpus, then evaluate on unseen sentences; takes a few minutes."""
     import json
 
     from penstock.config import parse_config
@@ -139,7 +132,7 @@ def demo(
     result = run_training(config, out)
     if result.interrupted:
         note(
-            f"to go on: penstock train --resume --out {out}   then: penstock evaluate -m {out} "
+            f"to resume: penstock train --resume --out {out}   then: penstock evaluate -m {out} "
             f"{out / HELD_OUT}"
         )
         raise typer.Exit(130)
@@ -159,10 +152,10 @@ def demo(
 
 
 def _remove_demo(out: Path) -> None:
-    """An earlier demo leaves nothing that cannot be made again; what else is there stays.
+    """Remove the files of an earlier demo, and nothing else.
 
     Raises:
-        UsageError: another run stands there.
+        UsageError: the directory holds another run.
     """
     import shutil
 
@@ -172,7 +165,7 @@ def _remove_demo(out: Path) -> None:
     if not kept.is_file():
         return
     if not (out / HELD_OUT).is_file() or load_config(kept).data.train != "builtin":
-        raise UsageError(f"{out}: holds a run already that is no demo; choose another --out")
+        raise UsageError(f"{out}: already holds a run that is not a demo; choose another --out")
     for name in ("config.toml", "log.jsonl", HELD_OUT, "curves.svg"):
         (out / name).unlink(missing_ok=True)
     for name in ("data", "checkpoints", "model", "tensorboard"):

@@ -1,4 +1,4 @@
-"""`penstock translate`: lines in, lines out, one for one."""
+"""`penstock translate`: one output line per input line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from penstock.cli.line_output import (
     Device,
     Engine,
     Input,
+    MatrixPrecision,
     Output,
     Threads,
     transform_lines,
@@ -33,43 +34,37 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "tsv"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(short_help="Translate lines, one for one.")(translate)
-
-
 @with_search_flags
 def translate(
     model: Models,
     source: Input = "-",
     output: Output = "-",
     n_best: Annotated[
-        int, typer.Option(help="Alternatives a line; above 1 only with --format json or tsv.")
+        int, typer.Option(help="Alternatives per line; above 1 only with --format json or tsv.")
     ] = 1,
     layout: Annotated[
-        Format, typer.Option("--format", help="text, one JSON object a line, or TSV.")
+        Format, typer.Option("--format", help="Plain text, JSON (one object per line) or TSV.")
     ] = "text",
     scores: Annotated[
-        bool, typer.Option("--scores", help="Put the score before each line.")
+        bool, typer.Option("--scores", help="Print the score before each output.")
     ] = False,
     alignments: Annotated[
-        bool, typer.Option("--alignments", help="Add the attention (JSON) or Pharaoh pairs.")
+        bool,
+        typer.Option("--alignments", help="Add the attention weights (JSON) or Pharaoh pairs."),
     ] = False,
     weights: Weights = None,
-    precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="Of the products; bf16 is faster.")
-    ] = "fp32",
+    precision: MatrixPrecision = "fp32",
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
     *,
     flags: SearchFlags,
 ) -> None:
-    """Translate lines; every input line gives one output line, blank for blank."""
+    """Translate each input line to one output line; blank lines stay blank."""
     from penstock.tasks.translation.translator import Translator
 
     if n_best > 1 and layout == "text":
-        raise UsageError("--n-best above 1 needs --format json or tsv: text is one line for one")
+        raise UsageError("--n-best above 1 needs --format json or tsv: text has one line per line")
     options = flags.options.changed(n_best=n_best, alignments=alignments)
     translator = Translator.load(
         *model,
@@ -84,7 +79,7 @@ def translate(
     def translated(lines: Sequence[str]) -> Iterable[Translation]:
         own = None if phrases is None else list(islice(phrases, len(lines)))
         if own is not None and len(own) < len(lines):
-            raise UsageError(f"{flags.phrases}: fewer lines than there are to translate")
+            raise UsageError(f"{flags.phrases}: has fewer lines than the input")
         return translator.translate(lines, options, phrases=own)
 
     def shown(result: Translation) -> str:
@@ -111,7 +106,7 @@ def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) 
 
 
 def _pharaoh(result: Translation) -> str:
-    """Pairs `0-0 1-2` of source and target pieces: for each target piece its most attended."""
+    """Format the alignment as `0-0 1-2`: each target piece with its most attended source piece."""
     if not result.alternatives or result.alternatives[0].alignment is None:
         return ""
     links: list[str] = []

@@ -1,4 +1,4 @@
-"""Everything that can be asked of a text generator, as one value."""
+"""The options of a text generator."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ class WritingOptions(Options):
     """
 
     length: Annotated[
-        int, Field(ge=1, le=10_000_000, description="The most tokens to write."), Offered(most=1000)
+        int,
+        Field(ge=1, le=10_000_000, description="Maximum number of tokens to write."),
+        Offered(most=1000),
     ] = 200
     lines: Annotated[
         Annotated[int, Field(ge=1, le=10_000_000)] | None,
-        Field(description="Stop after so many lines."),
+        Field(description="Number of lines after which to stop."),
         Offered(most=1000),
     ] = None
     search: Annotated[
-        Literal["sample", "greedy"], Field(description="Draw each token, or take the likeliest.")
+        Literal["sample", "greedy"], Field(description="Sample each token, or take the likeliest.")
     ] = "sample"
     temperature: Annotated[
-        Temperature, Field(description="Below 1 more cautious, above 1 wilder."), Offered(most=100)
+        Temperature,
+        Field(description="Sampling temperature: below 1 sharper, above 1 flatter."),
+        Offered(most=100),
     ] = 1.0
-    top_k: Annotated[TopK | None, Field(description="Draw among the k likeliest.")] = None
+    top_k: Annotated[TopK | None, Field(description="Sample from the k likeliest tokens.")] = None
     top_p: Annotated[
-        TopP | None, Field(description="Draw among the likeliest of this joint probability.")
+        TopP | None, Field(description="Sample from the likeliest tokens with total probability p.")
     ] = None
-    seed: Annotated[Seed, Field(description="Of the drawing."), Offered(most=MOST_SERVED_SEED)] = 1
+    seed: Annotated[Seed, Field(description="Random seed."), Offered(most=MOST_SERVED_SEED)] = 1

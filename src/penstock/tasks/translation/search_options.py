@@ -1,4 +1,4 @@
-"""Everything that can be asked of a translation search, as one value."""
+"""The options of a translation search."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ Ratio = Annotated[float, Field(ge=0, le=1000)]
 ServedPhrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 MBR_SAMPLES = 32
-MOST_ROWS = 65_536  # hypotheses that a step extends together
+MOST_ROWS = 65_536  # hypotheses extended in one step
 
 
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
     return text
 
 
 class Phrases(Options):
-    """What one line's translation must and must not contain, as text."""
+    """Phrases that one line's translation must and must not contain."""
 
     prefix: Annotated[
         str,
-        Field(description="Translations begin with this."),
+        Field(description="Text that each translation must begin with."),
         Offered(served=Annotated[str, Field(max_length=1000)]),
     ] = ""
     required: Annotated[
         tuple[str, ...],
-        Field(strict=False, description="A phrase that occurs; repeatable."),
+        Field(strict=False, description="Phrase that translations must contain; repeatable."),
         Offered(name="require", served=Annotated[list[ServedPhrase], Field(max_length=4)]),
     ] = ()
     forbidden: Annotated[
         tuple[str, ...],
-        Field(strict=False, description="A phrase that does not; repeatable."),
+        Field(strict=False, description="Phrase that translations must not contain; repeatable."),
         Offered(name="forbid", served=Annotated[list[ServedPhrase], Field(max_length=50)]),
     ] = ()
 
     def beside(self, common: Phrases) -> Phrases:
-        """A line's own phrases beside those of every line; its own prefix replaces theirs."""
+        """Merge a line's phrases with those of every line; its own prefix wins."""
         return Phrases(
             prefix=self.prefix or common.prefix,
             required=(*common.required, *self.required),
@@ -80,48 +80,57 @@ class SearchOptions(Options):
     """How to search; None stands for the model's configuration.
 
     Searches are `beam`, `greedy`, `sample`, `exact` (branch and bound, certified), `exhaustive`
-    (everything, for tiny vocabularies) and `mbr` (of samples, or of a beam's n-best, the one that
-    agrees most with the others). For `groups` and `diversity` see `penstock.search.beam_search`,
-    for `temperature`, `top_k` and `top_p` `penstock.search.shape`, and for what ranks outputs
-    `penstock.search.Ranking`. Where lengths and ratios are both given, the stricter holds; lengths
-    do not count the end of the output, ratios count that of the source.
+    (everything, for tiny vocabularies) and `mbr` (minimum Bayes risk over samples or a beam's
+    n-best). `penstock.search` explains `groups` and `diversity` (`beam_search`), `temperature`,
+    `top_k` and `top_p` (`shape`), and the scores (`Ranking`). If both lengths and ratios are given,
+    the stricter applies; EOS counts in the source's length, not in the output's.
 
     Raises:
         UsageError: an impossible value.
     """
 
     search: Annotated[
-        SearchKind, Field(description="How to search; default: beam."), Offered(served=ServedKind)
+        SearchKind,
+        Field(description="Search algorithm; default: beam."),
+        Offered(served=ServedKind),
     ] = "beam"
     beam_size: Annotated[
-        BeamSize | None, Field(description="Default: the model's (5)."), Offered(most=16)
+        BeamSize | None,
+        Field(description="Beam size; default: from the model's configuration (5)."),
+        Offered(most=16),
     ] = None
     n_best: Annotated[
         int,
-        Field(ge=1, le=10_000, description="Alternatives per line."),
+        Field(ge=1, le=10_000, description="Number of alternatives per line."),
         Offered(flag=False, most=32),
     ] = 1
     groups: Annotated[
         int,
-        Field(ge=1, le=1000, description="Of a diverse beam; they divide its size."),
+        Field(ge=1, le=1000, description="Groups of a diverse beam; must divide the beam size."),
         Offered(most=16),
     ] = 1
     diversity: Annotated[
-        float, Field(ge=0, le=100, description="Cost of what other groups take.")
+        float, Field(ge=0, le=100, description="Penalty for tokens that other groups have chosen.")
     ] = 0.0
     samples: Annotated[
         Annotated[int, Field(ge=1, le=1000)] | None,
-        Field(description="Draws per line of sample (1) and mbr (32)."),
+        Field(description="Samples per line; default: 1 for sample, 32 for mbr."),
         Offered(most=32),
     ] = None
     temperature: Annotated[
-        Temperature, Field(description="Below 1 sharper, above 1 flatter."), Offered(most=100)
+        Temperature,
+        Field(description="Sampling temperature: below 1 sharper, above 1 flatter."),
+        Offered(most=100),
     ] = 1.0
-    top_k: Annotated[TopK | None, Field(description="Draw from the k likeliest.")] = None
-    top_p: Annotated[TopP | None, Field(description="Draw from the likeliest that reach p.")] = None
+    top_k: Annotated[TopK | None, Field(description="Sample from the k likeliest tokens.")] = None
+    top_p: Annotated[
+        TopP | None, Field(description="Sample from the likeliest tokens with total probability p.")
+    ] = None
     seed: Annotated[
         Seed,
-        Field(description="Of the draws; default 1. Other lines do not matter to a draw."),
+        Field(
+            description="Random seed; default: 1. A line's samples do not depend on other lines."
+        ),
         Offered(most=MOST_SERVED_SEED),
     ] = 1
     budget: Annotated[
@@ -129,81 +138,93 @@ class SearchOptions(Options):
         Field(
             ge=1,
             le=100_000_000,
-            description="Partial hypotheses that exact extends per line; default 5000.",
+            description="Partial hypotheses that exact search extends per line; default: 5000.",
         ),
         Offered(most=5000),
     ] = 5000
-    utility: Annotated[Utility, Field(description="By which mbr compares.")] = "chrf"
+    utility: Annotated[Utility, Field(description="Metric by which mbr compares.")] = "chrf"
     mbr_from: Annotated[
-        Literal["sample", "beam"], Field(description="Where mbr takes candidates from.")
+        Literal["sample", "beam"], Field(description="Search that gives mbr its candidates.")
     ] = "sample"
-    normalization: Annotated[Normalization, Field(description="By length; default: book.")] = "book"
+    normalization: Annotated[
+        Normalization, Field(description="Length normalization of the scores; default: book.")
+    ] = "book"
     length_penalty: Annotated[
-        LengthPenalty | None, Field(description="α of log p / L^α, of book and gnmt.")
+        LengthPenalty | None, Field(description="Exponent α of log p / L^α in book and gnmt.")
     ] = None
     length_reward: Annotated[
-        float, Field(ge=-100, le=100, description="Added for every piece.")
+        float, Field(ge=-100, le=100, description="Reward per target piece.")
     ] = 0.0
     coverage_penalty: Annotated[
-        float, Field(ge=0, le=100, description="Weight of source left unread.")
+        float,
+        Field(ge=0, le=100, description="Weight of the penalty for unattended source pieces."),
     ] = 0.0
-    min_length: Annotated[Length, Field(description="Least pieces."), Offered(most=1000)] = 0
-    max_length: Annotated[Length | None, Field(description="Most pieces."), Offered(most=1000)] = (
-        None
-    )
+    min_length: Annotated[
+        Length, Field(description="Minimum number of target pieces."), Offered(most=1000)
+    ] = 0
+    max_length: Annotated[
+        Length | None, Field(description="Maximum number of target pieces."), Offered(most=1000)
+    ] = None
     min_length_ratio: Annotated[
-        Ratio, Field(description="Least pieces per source piece."), Offered(most=10)
+        Ratio, Field(description="Minimum target pieces per source piece."), Offered(most=10)
     ] = 0.0
     max_length_ratio: Annotated[
-        MaxLengthRatio | None, Field(description="Most pieces per source piece."), Offered(most=10)
+        MaxLengthRatio | None,
+        Field(description="Maximum target pieces per source piece."),
+        Offered(most=10),
     ] = None
     no_repeat_ngram: Annotated[
         int,
-        Field(ge=0, le=100, description="No n-gram of so many pieces occurs twice; 0: any may."),
+        Field(ge=0, le=100, description="Forbid repeating n-grams of this length; 0: allow."),
         Offered(most=20),
     ] = 0
-    allow_unknown: Annotated[bool, Field(description="Let the model write <unk>.")] = False
+    allow_unknown: Annotated[bool, Field(description="Allow <unk> in the output.")] = False
     replace_unknown: Annotated[
-        bool, Field(description="Copy the source word for <unk> that it attends to most.")
+        bool, Field(description="Replace each <unk> by the source word it attends to most.")
     ] = False
     dictionary: Annotated[
         Mapping[str, str],
-        Field(description="For --replace-unknown: source word, tab, target word."),
+        Field(description="File for --replace-unknown: source word, tab, target word per line."),
         Offered(served=False),
     ] = Field(default_factory=dict)
-    phrases: Annotated[Phrases, Field(description="Of every line."), Offered(served=False)] = (
-        Phrases()
-    )
+    phrases: Annotated[
+        Phrases, Field(description="Phrases of every line."), Offered(served=False)
+    ] = Phrases()
     placeholders: Annotated[
         tuple[Annotated[str, AfterValidator(_pattern)], ...],
-        Field(strict=False, description="A pattern: what it matches passes unchanged; repeatable."),
+        Field(
+            strict=False,
+            description="Regular expression; what it matches is copied unchanged; repeatable.",
+        ),
         Offered(name="placeholder", served=False),
     ] = ()
-    alignments: Annotated[bool, Field(description="Keep the attention."), Offered(flag=False)] = (
-        False
-    )
+    alignments: Annotated[
+        bool, Field(description="Return the attention weights."), Offered(flag=False)
+    ] = False
     batch: Annotated[
         int,
-        Field(ge=1, le=10_000, description="Lines searched together; default 64."),
+        Field(ge=1, le=10_000, description="Lines per batch; default: 64."),
         Offered(served=False),
     ] = 64
     long_lines: Annotated[
-        LongLines, Field(description="Lines too long for the model."), Offered(served=False)
+        LongLines,
+        Field(description="What to do with lines too long for the model; default: split."),
+        Offered(served=False),
     ] = "split"
 
     def ranking(self, config: SearchConfig) -> Ranking:
-        """How outputs are ranked."""
+        """The ranking of outputs."""
         from penstock.search import Ranking
 
         alpha = config.length_penalty if self.length_penalty is None else self.length_penalty
         return Ranking(self.normalization, alpha, self.length_reward, self.coverage_penalty)
 
     def beam(self, config: SearchConfig) -> int:
-        """Slots of a beam.
+        """The beam size.
 
         Raises:
-            UsageError: groups do not divide it, more alternatives are wanted than it has, or a
-                batch would have too many hypotheses.
+            UsageError: the groups do not divide it, it is smaller than `n_best`, or a batch would
+                have too many hypotheses.
         """
         size = config.beam_size if self.beam_size is None else self.beam_size
         if size % self.groups:
@@ -226,7 +247,7 @@ class SearchOptions(Options):
 
     @property
     def draws_samples(self) -> bool:
-        """Whether outputs are drawn, not searched for."""
+        """Whether outputs are sampled rather than searched for."""
         return self.search == "sample" or (self.search == "mbr" and self.mbr_from == "sample")
 
     @property
@@ -237,7 +258,7 @@ class SearchOptions(Options):
         return MBR_SAMPLES if self.search == "mbr" else max(1, self.n_best)
 
     def lengths(self, source: int, config: SearchConfig) -> tuple[int, int]:
-        """The least and the greatest length for a source of so many pieces."""
+        """The minimum and maximum output length for a source of `source` pieces."""
         ratio = config.max_length_ratio if self.max_length_ratio is None else self.max_length_ratio
         extra = config.max_length_extra if self.max_length_ratio is None else 0
         most = math.ceil(ratio * source) + extra
@@ -246,7 +267,7 @@ class SearchOptions(Options):
         return max(self.min_length, math.ceil(self.min_length_ratio * source)), most
 
     def signature(self, config: SearchConfig) -> str:
-        """What was asked for, in one word for reports."""
+        """The search and its settings in one word, for reports."""
         size = self.beam(config)
         words = {"beam": f"beam:{size}", "sample": f"sample:{self.draws}|seed:{self.seed}"}
         words["exact"] = f"exact:{self.budget}"
