@@ -73,6 +73,7 @@ def beam_search(
         limits, ranking or Ranking(), beam_size=beam_size // groups, groups=groups, n_best=n_best,
         diversity=diversity, align=align, trace=trace,
     )  # fmt: skip
+    found: dict[int, list[Hypothesis]] = {}
     last = np.full(count * groups, limits.bos_id)
     if groups > 1:
         state = state.select(np.repeat(np.arange(count), groups))
@@ -80,11 +81,12 @@ def beam_search(
         check_stop(should_stop)
         output = step(last, state, top=beams.top)
         parents, last = beams.advance(output.log_probs, output.ids, output.attention)
-        if on_result is not None:
-            for sentence in beams.newly_done():
-                on_result(sentence, beams.best_of(sentence))
+        for sentence in beams.newly_done():
+            found[sentence] = beams.best_of(sentence)
+            if on_result is not None:
+                on_result(sentence, found[sentence])
         if len(last):
             state = output.state.select(parents)
-    found = [beams.best_of(sentence) for sentence in range(count)]
-    require_found(found, "beam")
-    return found
+    in_order = [found[sentence] for sentence in range(count)]
+    require_found(in_order, "beam")
+    return in_order

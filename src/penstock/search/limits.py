@@ -88,5 +88,7 @@ class Limits:
         if ids is None:
             log_probs[:, list(self.blocked)] = -np.inf
             return
+        if not self.blocked or ids.min() > max(self.blocked):  # they are the lowest ids
+            return
         for token in self.blocked:
             log_probs[ids == token] = -np.inf

@@ -74,7 +74,8 @@ class OnnxState:
                 memory = memory.select(needed)
                 sentences = (held.cumsum() - 1)[sentences]
         slots = self.slots
-        if memory is not self.memory or not np.array_equal(sentences, self.sentences):
+        is_same = memory is self.memory and len(rows) == len(self.sentences)
+        if not is_same or (memory.sentences > 1 and (sentences != self.sentences).any()):
             slots = _slots(sentences, memory)
         return OnnxState(memory, self.layers, self.parents[rows], sentences, slots)
 
@@ -138,6 +139,9 @@ class OnnxTranslator:
         self._states = [spec.name for spec in states if spec.name in names]
         self._cell = config.cell
         self._attends = config.attention != "none"
+        after = [*(["attention"] if self._attends else []), *(f"{s}_next" for s in self._states)]
+        self._best_outputs = ["top_log_probs", "top_ids", *after]
+        self._all_outputs = ["log_probs", *after]
         self._vocab_size = vocab_size
 
     def start(self, sources: Sequence[Sequence[int]]) -> OnnxState:
@@ -162,16 +166,13 @@ class OnnxTranslator:
             **state.memory.tensors,
             **state.layers,
         }
-        names = ["top_log_probs", "top_ids"] if top else ["log_probs"]
-        attention = ["attention"] if self._attends else []
-        after = [f"{name}_next" for name in self._states]
-        found = self._decoder.run([*names, *attention, *after], inputs)
-        layers = dict(zip(self._states, found[-len(after) :], strict=True))
+        found = self._decoder.run(self._best_outputs if top else self._all_outputs, inputs)
+        layers = dict(zip(self._states, found[-len(self._states) :], strict=True))
         rows = np.arange(len(tokens))
         next_state = OnnxState(state.memory, layers, rows, state.sentences, state.slots)
         weights = None
-        if attention:
-            by_slot = found[len(names)]
+        if self._attends:
+            by_slot = found[2 if top else 1]
             weights = by_slot.reshape(-1, by_slot.shape[-1])[state.slots["places"]]
         return StepOutput(found[0], found[1] if top else None, next_state, weights)
 
