@@ -54,7 +54,7 @@ $(BIN)/python:
 	'$(PYTHON)' -m venv $(VENV)
 
 $(VENV)/.installed: $(FROM) | $(BIN)/python
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e '.[train]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(FROM) | $(BIN)/python

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.errors import UsageError
+from penstock.errors import UsageError, train_extra
 from penstock.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -62,11 +62,14 @@ def train(
         UsageError: `out` holds another run and `resume` is off.
         DataError: unusable data.
         TrainingError: the loss became NaN or infinite.
+        MissingExtraError: torch is not installed.
     """
     from rich.console import Console
 
     from penstock.bundle import INDEX, load_bundle
-    from penstock.training.loop import train as run_training
+
+    with train_extra("training"):
+        from penstock.training.loop import train as run_training
 
     config, name = _configuration(data)
     path = Path(out) if out is not None else Path("runs") / name

@@ -6,7 +6,8 @@ anything else that reaches the top is a bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -60,10 +61,36 @@ class TrainingError(PenstockError):
 
 
 class MissingExtraError(PenstockError):
-    """An optional package is absent; the message names the extra that brings it."""
+    """An optional package is absent; the message names the extra that brings it.
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs an optional package: pip install 'penstock[{extra}]'")
+    Args:
+        feature: what needs it.
+        extra: of penstock's.
+        package: which it is.
+        instead: what else would do, after a semicolon.
+    """
+
+    def __init__(
+        self, feature: str, extra: str, package: str = "an optional package", instead: str = ""
+    ) -> None:
+        remedy = f"pip install 'penstock[{extra}]'"
+        super().__init__(f"{feature} needs {package}: {remedy}{instead and '; ' + instead}")
+
+
+@contextmanager
+def train_extra(feature: str) -> Generator[None]:
+    """A block that imports what only the extra `train` brings, for `feature`.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("torch", "safetensors", "pyarrow", "onnx"):
+            raise
+        raise MissingExtraError(feature, "train", package) from None
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

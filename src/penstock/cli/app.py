@@ -27,7 +27,7 @@ from penstock.cli import (
     translate,
 )
 from penstock.cli.console import note
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, train_extra
 from penstock.version import __version__
 
 
@@ -126,7 +126,8 @@ def _open_closed_streams() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result = app(arguments, prog_name="penstock", standalone_mode=False)
+        with train_extra("this command"):
+            result = app(arguments, prog_name="penstock", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except typer.Exit as stop:

@@ -33,13 +33,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Measure training speed against the limit set by the model's matrix products."""
-    import torch
-
+    from penstock.bench.thread_count import use_threads
     from penstock.bench.training_speed import measure_training
     from penstock.config import load_config, parse_config
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     default = {"model": {"tie_embeddings": "decoder", "variational_dropout": True}}
     resolved = (
         load_config(config, overrides or [])
@@ -88,16 +86,14 @@ def translate(
     as_json: AsJson = False,
 ) -> None:
     """Measure decoding speed against the limit set by the model's matrix products."""
-    import torch
-
     from penstock.bench.decoding_speed import decoding_work, measure_decoding, profile_decoding
+    from penstock.bench.thread_count import use_threads
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    count = use_threads(threads)
     network, sources = decoding_work(model, data, config, sentences)
     if not as_json:
         write_line(
-            f"{torch.get_num_threads()} threads\nsearch\tprecision\tbatch\tsentences/s\t"
+            f"{count} threads\nsearch\tprecision\tbatch\tsentences/s\t"
             "ms per batch\tof the fp32 limit\tof the bf16 limit\tms reading weights once per step\t"
             "in products %"
         )
@@ -126,7 +122,7 @@ def translate(
             )
             flush()
     if as_json:
-        write_json({"threads": torch.get_num_threads(), "rows": rows})
+        write_json({"threads": count, "rows": rows})
 
 
 @app.command()
@@ -191,12 +187,10 @@ def hmm(
     as_json: AsJson = False,
 ) -> None:
     """Measure an HMM's forward-backward pass against its matrix products alone."""
-    import torch
-
     from penstock.bench.hmm_speed import measure_hmm
+    from penstock.bench.thread_count import use_threads
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     speed = measure_hmm(states, steps, batch, precision=precision, rounds=rounds)
     if as_json:
         write_json(asdict(speed))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from penstock.text import Tokenizer
 
 
+_PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "pyarrow", "onnx")
+
+
 def info(
     model: Annotated[Path, typer.Argument(help="Run directory or bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -81,11 +84,9 @@ def doctor(
     import os
     import platform
     import sys
-
-    import torch
+    from importlib.util import find_spec
 
     from penstock.data.corpora.catalogue import cache_folder
-    from penstock.training.precision import choose_precision
 
     def version(package: str) -> str:
         try:
@@ -95,15 +96,17 @@ def doctor(
 
     cache = cache_folder()
     parent = next(p for p in (cache, *cache.parents) if p.exists())
-    cuda = torch.cuda.is_available()
+    torch_facts: dict[str, object] = {}
+    if find_spec("torch") is not None:
+        from penstock.training.precision import describe_torch
+
+        torch_facts = describe_torch()
     values = {
         "penstock": __version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "numpy", "tokenizers", "pyarrow")},
+        **{name: version(name) for name in _PACKAGES},
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "cuda": torch.cuda.get_device_name() if cuda else "none",
-        "precision": choose_precision("auto", torch.device("cuda" if cuda else "cpu")),
+        **torch_facts,
         "plots": version("matplotlib"),
         "tensorboard": version("tensorboard"),
         "transformers": version("transformers"),

@@ -53,8 +53,10 @@ def choose_engine(bundle: Bundle, engine: EngineName, device: str) -> Literal["o
             "the run that was exported"
         )
     if importlib.util.find_spec("torch") is None:
-        remedy = "" if has_graphs else "; 'penstock export' makes a model that needs no torch"
-        raise MissingExtraError(f"{bundle.place}: running a model's weights{remedy}", "train")
+        if has_graphs:
+            raise MissingExtraError("--engine torch", "train", "torch")
+        make = "make a model without it by 'penstock export', where torch is installed"
+        raise MissingExtraError(f"{bundle.place}: this model", "train", "torch", make)
     return "torch"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from penstock.config import RunConfig
 from penstock.data.one_text import one_text
 from penstock.data.pair import Pair
 from penstock.data.token_stream import TextForm, read_form
-from penstock.errors import BundleError, DataError, MissingExtraError, UsageError
+from penstock.errors import BundleError, DataError, UsageError, train_extra
 from penstock.files import atomic_write
 from penstock.json_types import is_object
 from penstock.special_tokens import BOS_ID, EOS_ID
@@ -62,11 +61,12 @@ def export_bundle(
 
     Raises:
         BundleError: it has no weights, or damaged ones.
-        MissingExtraError: the `onnx` package is not installed.
+        MissingExtraError: torch or onnx is not installed.
         UsageError: the model has a part that cannot be exported.
         DataError: there is no held-out text.
     """
-    from penstock.runtime.torch_network import load_network
+    with train_extra("exporting a model"):
+        from penstock.runtime.torch_network import load_network
 
     if "weights" not in bundle.files:
         raise BundleError(f"{bundle.place}: it is an export already; export the run it was made of")
@@ -144,17 +144,17 @@ def export_graphs(
         precision: of products and tables.
 
     Raises:
-        MissingExtraError: the `onnx` package is not installed.
+        MissingExtraError: torch or onnx is not installed.
         UsageError: the model has a part that cannot be exported.
         DataError: there is no held-out text.
     """
-    if importlib.util.find_spec("onnx") is None:
-        raise MissingExtraError("exporting a model", "train")
     graphs = TASKS[config.task].graphs
     if graphs is None:
         raise UsageError(f"a model for {config.task} has no graphs to export")
+    with train_extra("exporting a model"):
+        make = graphs()
     sample = calibration_sample(config, source, target, pairs) if precision == "int8" else []
-    return graphs()(config, network, sample, precision)
+    return make(config, network, sample, precision)
 
 
 def calibration_sample(

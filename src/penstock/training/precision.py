@@ -27,6 +27,16 @@ def choose_precision(wanted: Precision, device: torch.device) -> Precision:
     return "bf16" if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else "fp32"
 
 
+def describe_torch() -> dict[str, object]:
+    """What `penstock doctor` says of torch: its threads, its GPU, the precision of `auto`."""
+    cuda = torch.cuda.is_available()
+    return {
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if cuda else "none",
+        "precision": choose_precision("auto", torch.device("cuda" if cuda else "cpu")),
+    }
+
+
 def _product_seconds(kind: torch.dtype) -> float:
     a, b = torch.ones(512, 512, dtype=kind), torch.ones(512, 1024, dtype=kind)
     times: list[float] = []

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from penstock.errors import DataError
+from penstock.errors import DataError, train_extra
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".xz", ".zst")
@@ -154,7 +154,8 @@ def _decompressed(plain: IO[bytes], suffix: str) -> AbstractContextManager[IO[by
 
 
 def _open_zstd(path: str | Path) -> AbstractContextManager[IO[bytes]]:
-    import pyarrow
+    with train_extra(f"{path}: zstandard"):
+        import pyarrow
 
     unpacked = cast(io.RawIOBase, pyarrow.input_stream(str(path), compression="zstd"))
     return _Closing(io.BufferedReader(unpacked, _BUFFER_BYTES))

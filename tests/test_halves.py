@@ -1,0 +1,188 @@
+"""The use half of the house runs where torch is not installed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.bundle import load_bundle, save_bundle
+from penstock.tasks.model_export import export_bundle
+
+SOURCE = Path(__file__).parents[1] / "src" / "penstock"
+FIXTURES = Path(__file__).parent / "fixtures" / "format-1"
+TRAIN = {"torch", "safetensors", "pyarrow", "onnx"}  # what the extra `train` brings
+LEARN = ("nn", "training", "export", "baselines", "bench")
+LEARN_FILES = ("network.py", "learner.py", "graphs.py")  # in a task's folder
+TORCH_FILES = (
+    "decoder_step.py",
+    "device.py",
+    "engine_choice.py",  # asks torch for a GPU where there may be one
+    "network_engine.py",
+    "packed_layers.py",
+    "pretrained_encoder.py",
+)
+NEEDS_TRAIN = ("data/store.py", "data/formats/input_lines.py")  # token stores; zstandard
+
+
+def use_half() -> Iterator[Path]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        inside = path.relative_to(SOURCE)
+        is_learner = inside.parts[0] == "tasks" and path.name in LEARN_FILES
+        runs_torch = inside.parts[0] == "runtime" and (
+            path.name in TORCH_FILES or path.name.startswith("torch_")
+        )
+        if not (
+            inside.parts[0] in LEARN or is_learner or runs_torch or inside.as_posix() in NEEDS_TRAIN
+        ):
+            yield path
+
+
+def imported(path: Path) -> set[str]:
+    """The packages a module imports, inside functions too, but for type checking."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", list(use_half()), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_the_use_half_imports_no_torch(path: Path) -> None:
+    assert not imported(path) & TRAIN
+
+
+# --- a process in which what `train` brings is not installed ------------------------------------
+
+_PRELUDE = f"""
+import sys
+for package in {sorted(TRAIN)}:
+    sys.modules[package] = None  # as if it were not installed
+"""
+
+
+def without_torch(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", _PRELUDE + program, *map(str, arguments)],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+
+
+def penstock(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    program = "from penstock.__main__ import main\nmain()"
+    ran = without_torch(program, *arguments)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The fixtures of all tasks, exported."""
+    folder = tmp_path_factory.mktemp("exports")
+    found: dict[str, Path] = {}
+    for task in ("translation", "classification", "cloze", "language-model"):
+        found[task] = folder / task
+        save_bundle(export_bundle(load_bundle(FIXTURES / task), precision="fp32"), found[task])
+    return found
+
+
+def test_every_module_of_the_use_half_can_be_imported() -> None:
+    names = [
+        ".".join(("penstock", *path.relative_to(SOURCE).with_suffix("").parts))
+        for path in use_half()
+        if path.name != "__main__.py"
+    ]
+    program = "from importlib import import_module\nfor name in sys.argv[1:]: import_module(name)"
+    ran = without_torch(program, *(name.removesuffix(".__init__") for name in names))
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_every_verb_has_its_help() -> None:
+    program = """
+from penstock.cli.app import app, run
+import typer
+commands = typer.main.get_command(app).commands
+for name, command in commands.items():
+    for inner in getattr(command, "commands", None) or [None]:
+        assert run([name, *([inner] if inner else []), "--help"]) == 0
+assert not any(sys.modules.get(package) for package in ("torch", "pyarrow"))
+"""
+    ran = without_torch(program)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_text_side_of_any_bundle_loads(exports: dict[str, Path]) -> None:
+    program = """
+import penstock as ps
+bundle = ps.load_bundle(sys.argv[1])
+print(bundle.target_tokenizer.decode(bundle.target_tokenizer.encode(sys.argv[2])))
+"""
+    for path in (FIXTURES / "translation", exports["translation"]):
+        ran = without_torch(program, path, "il est ici .")
+        assert (ran.returncode, ran.stdout) == (0, "il est ici .\n"), ran.stderr
+
+
+_USE = """
+import io, json, contextlib, traceback
+from penstock.cli.app import run
+results = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    sys.stdout = out
+    code = run(arguments)
+    out.flush()
+    results.append((code, out.buffer.getvalue().decode()))
+sys.stdout = sys.__stdout__
+print(json.dumps(results))
+"""
+
+
+def test_every_verb_that_uses_a_model_runs(exports: dict[str, Path], tmp_path: Path) -> None:
+    lines = FIXTURES / "source.txt"
+    first = lines.read_text(encoding="utf-8").splitlines()[:5]
+    pairs, labels = tmp_path / "pairs.tsv", tmp_path / "labels.tsv"
+    pairs.write_text("".join(f"{line}\til est ici .\n" for line in first), encoding="utf-8")
+    labels.write_text("".join(f"{line}\tstatement\n" for line in first), encoding="utf-8")
+    models = {task: ["-m", str(path)] for task, path in exports.items()}
+    translation, text = models["translation"], str(lines)
+    commands: dict[str, list[str]] = {
+        "greedy": ["translate", *translation, "-i", text, "--search", "greedy"],
+        "beam": ["translate", *translation, "-i", text, "--format", "json"],
+        "sample": ["translate", *translation, "-i", text, "--search", "sample", "--seed", "3"],
+        "evaluate": ["evaluate", str(pairs), *translation, "--json"],
+        "report": ["evaluate", str(pairs), *translation, "--search-report"],
+        "score": ["score", str(pairs), *translation],
+        "inspect": ["inspect", *translation, first[0]],
+        "classify": ["classify", *models["classification"], "-i", text],
+        "labels": ["evaluate", str(labels), *models["classification"]],
+        "fill": ["fill", *models["cloze"], "-i", str(FIXTURES / "blanks.txt")],
+        "generate": ["generate", *models["language-model"], "--prompt", "She "],
+        "perplexity": ["evaluate", text, *models["language-model"]],
+        "embed": ["embed", *models["cloze"], "-i", text],
+        "info": ["info", str(exports["translation"])],
+        "doctor": ["doctor"],
+        "check": ["data", "check", str(pairs)],
+        "split": ["data", "split", str(pairs), "--out", str(tmp_path / "split")],
+    }
+    ran = without_torch(_USE, json.dumps(list(commands.values())))
+    assert ran.returncode == 0, ran.stderr
+    results: dict[str, Any] = dict(zip(commands, json.loads(ran.stdout), strict=True))
+    assert {name: code for name, (code, _) in results.items() if code} == {}, ran.stderr
+    expected = (FIXTURES / "greedy.txt").read_text(encoding="utf-8")
+    assert results["greedy"][1] == expected
+    assert "torch\tnot installed" in results["doctor"][1]
+    assert all(printed for name, (_, printed) in results.items() if name != "split")
