@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from penstock.bundle import load_bundle, save_bundle
 from penstock.tasks.model_export import export_bundle
+from service_process import served
 
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 FIXTURES = Path(__file__).parent / "fixtures" / "format-1"
@@ -132,8 +134,8 @@ bundle = ps.load_bundle(sys.argv[1])
 print(bundle.target_tokenizer.decode(bundle.target_tokenizer.encode(sys.argv[2])))
 """
     for path in (FIXTURES / "translation", exports["translation"]):
-        ran = without_torch(program, path, "il est ici .")
-        assert (ran.returncode, ran.stdout) == (0, "il est ici .\n"), ran.stderr
+        ran = without_torch(program, path, "il est")
+        assert (ran.returncode, ran.stdout) == (0, "il est\n"), ran.stderr
 
 
 _USE = """
@@ -155,7 +157,9 @@ def test_every_verb_that_uses_a_model_runs(exports: dict[str, Path], tmp_path: P
     lines = FIXTURES / "source.txt"
     first = lines.read_text(encoding="utf-8").splitlines()[:5]
     pairs, labels = tmp_path / "pairs.tsv", tmp_path / "labels.tsv"
-    pairs.write_text("".join(f"{line}\til est ici .\n" for line in first), encoding="utf-8")
+    pairs.write_text(
+        "".join(f"{line}\til est {i} .\n" for i, line in enumerate(first)), encoding="utf-8"
+    )
     labels.write_text("".join(f"{line}\tstatement\n" for line in first), encoding="utf-8")
     models = {task: ["-m", str(path)] for task, path in exports.items()}
     translation, text = models["translation"], str(lines)
@@ -170,7 +174,7 @@ def test_every_verb_that_uses_a_model_runs(exports: dict[str, Path], tmp_path: P
         "classify": ["classify", *models["classification"], "-i", text],
         "labels": ["evaluate", str(labels), *models["classification"]],
         "fill": ["fill", *models["cloze"], "-i", str(FIXTURES / "blanks.txt")],
-        "generate": ["generate", *models["language-model"], "--prompt", "She "],
+        "generate": ["generate", *models["language-model"], "She"],
         "perplexity": ["evaluate", text, *models["language-model"]],
         "embed": ["embed", *models["cloze"], "-i", text],
         "info": ["info", str(exports["translation"])],
@@ -186,3 +190,86 @@ def test_every_verb_that_uses_a_model_runs(exports: dict[str, Path], tmp_path: P
     assert results["greedy"][1] == expected
     assert "torch\tnot installed" in results["doctor"][1]
     assert all(printed for name, (_, printed) in results.items() if name != "split")
+
+
+def test_the_service_answers_for_every_task(exports: dict[str, Path]) -> None:
+    models = [
+        f"en-fr={exports['translation']}",
+        *(str(exports[task]) for task in ("classification", "cloze", "language-model")),
+    ]
+    main = "from penstock.__main__ import main\nmain()"
+    command = [sys.executable, "-c", _PRELUDE + main, "serve"]
+    for model in models:
+        command += ["-m", model]
+    text = "When did Marie and Lucas work?"
+    with served(command, {**os.environ, "OMP_NUM_THREADS": "1"}) as address:
+
+        def post(path: str, **asked: object) -> Any:
+            answer = httpx.post(f"{address}{path}", json=asked, timeout=30)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        translated = post("/translate", q=text, source="en", target="fr")["translatedText"]
+        assert (
+            translated == json.loads((FIXTURES / "beam.jsonl").read_text().splitlines()[1])["text"]
+        )
+        inspected = post("/v1/inspect", text=text, source="en", target="fr")
+        assert inspected["attention"]
+        assert {layer["side"] for layer in inspected["gates"]} == {"decoder"}
+        assert post("/v1/classify", texts=[text])
+        assert post("/v1/fill", texts=["When ___ Marie and Lucas work?"])
+        generated = httpx.post(f"{address}/v1/generate", json={"prompt": "She"}, timeout=30)
+        assert generated.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "pairs.tsv"],
+        ["demo"],
+        ["export", "-m", str(FIXTURES / "translation"), "--out", "export"],
+        ["bench", "train"],
+        ["bench", "translate"],
+        ["bench", "hmm"],
+    ],
+    ids=" ".join,
+)
+def test_a_verb_that_lacks_torch_says_so_in_a_line(arguments: list[str], tmp_path: Path) -> None:
+    program = f"import os\nos.chdir({str(tmp_path)!r})\nfrom penstock.__main__ import main\nmain()"
+    (tmp_path / "pairs.tsv").write_text("a b\tc d\n" * 9, encoding="utf-8")
+    ran = without_torch(program, *arguments)
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.count("\n") == 1
+    assert "needs torch: pip install 'penstock[train]'\n" in ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs.tsv"]
+
+
+def test_a_model_without_graphs_says_how_to_make_them(tmp_path: Path) -> None:
+    model = FIXTURES / "translation"
+    code, out, err = penstock("translate", "-m", model, "-i", FIXTURES / "source.txt")
+    assert (code, out) == (1, "")
+    assert err == (
+        f"penstock: {model}: this model needs torch: pip install 'penstock[train]'; make a model "
+        "without it by 'penstock export', where torch is installed\n"
+    )
+
+
+def test_training_from_python_lacks_torch_with_an_error_of_ours() -> None:
+    program = """
+import penstock as ps
+try:
+    ps.train("pairs.tsv")
+except ps.PenstockError as error:
+    print(error)
+"""
+    ran = without_torch(program)
+    assert ran.stdout == "training needs torch: pip install 'penstock[train]'\n", ran.stderr
+
+
+def test_a_compressed_text_that_needs_arrow_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "text.zst"
+    path.write_bytes(b"x")
+    code, _, err = penstock("data", "check", path)
+    assert code == 1
+    assert f"{path}: zstandard needs pyarrow: pip install 'penstock[train]'\n" in err

@@ -1,0 +1,100 @@
+"""The wheel in an environment of its own, without torch: how large it is, and that it works."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from penstock.bundle import load_bundle, save_bundle
+from penstock.tasks.model_export import export_bundle
+from penstock.tasks.translation.translator import Translator
+from service_process import served
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT / "tests" / "fixtures" / "format-1"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+MEGABYTES = 300  # with what the service needs, without pip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in `venv` with the wheel and the extra `serve`."""
+    folder = tmp_path_factory.mktemp("fresh")
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv" / "bin" / "python")]
+    options = ["--quiet", "--no-compile", "--retries", "0", "-c", str(ROOT / "constraints.txt")]
+    ran = subprocess.run(
+        [*pip, "install", *options, f"{wheel}[serve]"],
+        capture_output=True, text=True, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+    if re.search(r"No matching distribution|Failed to establish|No module named pip", ran.stderr):
+        pytest.skip("needs a package index, or its mirror, and pip")
+    assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Path:
+    """A translation model, exported."""
+    out = folder / "model"
+    save_bundle(export_bundle(load_bundle(FIXTURES / "translation"), precision="fp32"), out)
+    return out
+
+
+def command(folder: Path, arguments: Sequence[object]) -> list[str]:
+    return [str(folder / "venv" / "bin" / "penstock"), *map(str, arguments)]
+
+
+def penstock(folder: Path, *arguments: object) -> str:
+    ran = subprocess.run(
+        command(folder, arguments), capture_output=True, text=True, check=False, env=ENVIRONMENT
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def test_it_is_small_and_has_no_torch(folder: Path) -> None:
+    files = [path for path in (folder / "venv").rglob("*") if path.is_file()]
+    assert 50 < sum(path.lstat().st_size for path in files) / 1e6 <= MEGABYTES
+    facts = json.loads(penstock(folder, "doctor", "--json"))
+    assert [facts[name] for name in ("torch", "pyarrow", "onnx")] == ["not installed"] * 3
+
+
+def test_it_translates(folder: Path, model: Path) -> None:
+    source, expected = FIXTURES / "source.txt", (FIXTURES / "greedy.txt").read_text("utf-8")
+    found = penstock(folder, "translate", "-m", model, "-i", source, "--search", "greedy")
+    assert found == expected
+
+
+def test_it_evaluates(folder: Path, model: Path, tmp_path: Path) -> None:
+    source, pairs = FIXTURES / "source.txt", tmp_path / "pairs.tsv"
+    lines, outputs = (
+        path.read_text("utf-8").splitlines() for path in (source, FIXTURES / "greedy.txt")
+    )
+    rows = [f"{line}\t{output}\n" for line, output in zip(lines, outputs, strict=True) if line]
+    pairs.write_text("".join(rows), encoding="utf-8")
+    scores = json.loads(
+        penstock(folder, "evaluate", pairs, "-m", model, "--search", "greedy", "--json")
+    )
+    assert scores["bleu"] == pytest.approx(100)
+    assert "tok:" in scores["signature"]
+
+
+def test_it_serves(folder: Path, model: Path) -> None:
+    asked = {"q": "When did Marie and Lucas work?", "source": "en", "target": "fr"}
+    with served(command(folder, ["serve", "-m", f"en-fr={model}"]), ENVIRONMENT) as address:
+        answer = httpx.post(f"{address}/translate", json=asked).json()
+        page = httpx.get(address)
+    expected = Translator.load(model).translate([str(asked["q"])])[0].text
+    assert answer["translatedText"] == expected
+    assert page.status_code == 200
