@@ -59,7 +59,7 @@ def penstock(folder: Path, *arguments: object) -> str:
     ran = subprocess.run(
         command(folder, arguments), capture_output=True, text=True, check=False, env=ENVIRONMENT
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
