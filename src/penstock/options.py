@@ -27,7 +27,7 @@ Temperature = Annotated[float, Field(ge=0.001, le=1000)]
 TopK = Annotated[int, Field(ge=1, le=1_000_000)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-MOST_SERVED_SEED = 2**53 - 1  # the largest that every reader of JSON keeps exactly
+MAX_SERVED_SEED = 2**53 - 1  # the largest that every reader of JSON keeps exactly
 
 _SHOWN = 60  # characters of an invalid value that a message repeats
 

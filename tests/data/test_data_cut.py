@@ -64,7 +64,7 @@ def test_what_stands_there_stays(tmp_path: Path) -> None:
         cut_text(text, tmp_path, shares=(1, 1, 1), overwrite=True)
     text = text.rename(tmp_path / "text")
     (tmp_path / "test.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"test\.txt: stands there already; add --overwrite"):
+    with pytest.raises(UsageError, match=r"test\.txt: already exists; add --overwrite"):
         cut_text(text, tmp_path, shares=(1, 1, 1))
     assert (tmp_path / "test.txt").read_text() == "mine"
     cut_text(text, tmp_path, shares=(1, 1, 1), overwrite=True)

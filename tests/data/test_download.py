@@ -331,7 +331,7 @@ def test_second_process_does_not_touch_the_first_ones_part(
         "download(url, Path(path), checksum=Checksum('sha1', digest))"
     )
     place.parent.mkdir()
-    with atomic_replacement.claim(place) as claimed:
+    with atomic_replacement.lock_partial(place) as claimed:
         part = claimed.path
         part.write_bytes(b"half of it")
         command = [sys.executable, "-c", program, server.url, str(place), sha1(BODY).digest]

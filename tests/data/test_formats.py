@@ -380,7 +380,10 @@ def test_jsonl_target_and_targets(write: Write) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ('{"source": "a", "target"', "not valid JSON: .* at character 25; write one object a line"),
+        (
+            '{"source": "a", "target"',
+            "not valid JSON: .* at character 25; write one object per line",
+        ),
         ("", "found a blank line; remove it"),
         ('["a", "b"]', "expected a JSON object, found a list"),
         ('"a"', "expected a JSON object, found a str"),

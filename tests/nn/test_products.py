@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from penstock.nn.products import FixedLinear
+from penstock.nn.products import PackedLinear
 
 KINDS = [torch.float32, torch.bfloat16, torch.float64]
 
 
-def made(kind: torch.dtype, *, bias: bool = True) -> FixedLinear:
+def made(kind: torch.dtype, *, bias: bool = True) -> PackedLinear:
     torch.manual_seed(1)
     weight = torch.randn(96, 48, dtype=kind)
-    return FixedLinear(weight, torch.randn(96, dtype=kind) if bias else None)
+    return PackedLinear(weight, torch.randn(96, dtype=kind) if bias else None)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -44,7 +44,7 @@ def test_a_row_is_bit_for_bit_the_same_in_any_multiple_of_four(kind: torch.dtype
 
 def test_weights_are_those_of_when_it_was_made() -> None:
     layer = torch.nn.Linear(8, 4)
-    product = FixedLinear(layer.weight.clone(), layer.bias.clone())
+    product = PackedLinear(layer.weight.clone(), layer.bias.clone())
     x = torch.randn(4, 8)
     before = product(x)
     with torch.no_grad():

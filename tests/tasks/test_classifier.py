@@ -23,7 +23,7 @@ from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import score_labels
 from penstock.tasks.classification.network import Classifier
 from penstock.tasks.classification.text_classifier import TextClassifier
-from penstock.training import learnt_tokenizers
+from penstock.training import corpus_tokenizers
 from penstock.training.loop import train
 
 Capture = pytest.CaptureFixture[str]
@@ -139,7 +139,7 @@ def test_no_label_is_missed_in_a_sample_or_for_their_number(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More labels than a vocabulary has by default; the words alone come from a sample."""
-    monkeypatch.setattr(learnt_tokenizers, "TOKENIZER_PAIRS", 100)
+    monkeypatch.setattr(corpus_tokenizers, "TOKENIZER_PAIRS", 100)
     rows = [f"text {i % 50} {i}\tlabel {i // 2 % 9000}\n" for i in range(18_000)]
     (tmp_path / "labels.tsv").write_text("".join(rows), encoding="utf-8")
     config = task_config(

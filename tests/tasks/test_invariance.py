@@ -15,7 +15,7 @@ from torch import Tensor
 
 from penstock.config import ModelConfig
 from penstock.nn import Seq2Seq
-from penstock.nn.products import alike_rows
+from penstock.nn.products import batch_invariant_rows
 from penstock.runtime.decoder_step import decoding_step, start_decoding, warm_up
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.search import (
@@ -134,11 +134,11 @@ def test_with_these_kernels_it_is_so_bit_for_bit(index: int) -> None:
 
 def test_rows_are_rounded_to_fours_in_few_numbers() -> None:
     """A product is compiled for each: a service that meets them all must not grow by them."""
-    assert [alike_rows(n) for n in (0, 1, 4, 5, 64, 65, 321)] == [0, 4, 4, 8, 64, 72, 352]
-    rounded = [alike_rows(number) for number in range(1, 1025)]
+    assert [batch_invariant_rows(n) for n in (0, 1, 4, 5, 64, 65, 321)] == [0, 4, 4, 8, 64, 72, 352]
+    rounded = [batch_invariant_rows(number) for number in range(1, 1025)]
     assert all(number % 4 == 0 for number in rounded)
     assert all(n <= number <= 1.125 * n + 3 for n, number in enumerate(rounded, start=1))
-    assert rounded == [alike_rows(number) for number in rounded]  # what is rounded stays
+    assert rounded == [batch_invariant_rows(number) for number in rounded]  # what is rounded stays
     assert len(set(rounded)) == 48
 
 

@@ -122,7 +122,7 @@ def text_of(length: int) -> np.ndarray:
 def test_sequential_windows_go_on_where_they_stopped() -> None:
     sampler = WindowSampler(text_of(203), window=7, rows=4, seed=5)
     windows = list(sampler.epoch(0))
-    assert [w.begins for w in windows] == [True] + [False] * (len(windows) - 1)
+    assert [w.resets_state for w in windows] == [True] + [False] * (len(windows) - 1)
     for window in windows:
         assert torch.equal(window.targets, window.inputs + 1)
     for one, other in pairwise(windows):
@@ -134,7 +134,7 @@ def test_sequential_windows_go_on_where_they_stopped() -> None:
 def test_random_windows_cover_the_text_once_each_from_a_zero_state() -> None:
     sampler = WindowSampler(text_of(203), window=7, rows=4, sampling="random", seed=5)
     windows = list(sampler.epoch(3))
-    assert all(window.begins for window in windows)
+    assert all(window.resets_state for window in windows)
     starts = torch.cat([window.inputs[:, 0] for window in windows]).tolist()
     assert starts != sorted(starts)
     assert {b - a for a, b in pairwise(sorted(starts))} == {7}
@@ -165,15 +165,15 @@ def test_a_text_shorter_than_a_window_is_refused() -> None:
 def test_every_token_is_scored_exactly_once(length: int, window: int, rows: int, part: int) -> None:
     places = np.concatenate(
         [
-            scored.places[scored.places >= 0]
-            for scored in scoring_windows(text_of(length), window=window, most_rows=rows, part=part)
+            scored.positions[scored.positions >= 0]
+            for scored in scoring_windows(text_of(length), window=window, max_rows=rows, part=part)
         ]
     )
     assert sorted(places.tolist()) == list(range(1, length))
-    for scored in scoring_windows(text_of(length), window=window, most_rows=rows, part=part):
-        rows_of, columns = np.nonzero(scored.places >= 0)
+    for scored in scoring_windows(text_of(length), window=window, max_rows=rows, part=part):
+        rows_of, columns = np.nonzero(scored.positions >= 0)
         targets = scored.targets[rows_of, columns]
-        assert np.array_equal(targets, scored.places[rows_of, columns])
+        assert np.array_equal(targets, scored.positions[rows_of, columns])
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -464,7 +464,7 @@ def test_what_a_prompt_is_read_as(form: TextForm, kind: str, prompt: str, same: 
     expected: list[int] = []
     for number, line in enumerate(same.split("\n")):
         expected += [EOS_ID] * (number > 0) + tokenizer.encode(line)
-    assert form.encode_begun(prompt, tokenizer) == expected
+    assert form.encode_prefix(prompt, tokenizer) == expected
     assert UNK_ID not in expected
 
 

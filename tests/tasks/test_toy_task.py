@@ -21,7 +21,7 @@ from penstock.tasks import TASKS
 from penstock.tasks.evaluation import Evaluation, EvaluationData, plain_rows
 from penstock.tasks.task import Learning, Task, Use
 from penstock.training.corpus import prepare_corpus
-from penstock.training.first_network import first_network
+from penstock.training.initial_network import initial_network
 from penstock.training.learner import HeldOutScores
 
 
@@ -49,10 +49,12 @@ class Counter:
 class CountLearner:
     carried = None
 
-    def __init__(self, config: Any, folder: Path, device: Any, report: Any, *, anew: Any = True):
+    def __init__(
+        self, config: Any, folder: Path, device: Any, report: Any, *, from_scratch: Any = True
+    ):
         corpus = prepare_corpus(config, folder, report)
         text = corpus.source
-        self.network = first_network(network, config, text, text, device)
+        self.network = initial_network(network, config, text, text, device)
         self.bundle = Bundle(config, text, text)
         self.fingerprint, self.summary = corpus.fingerprint, f"{len(corpus.store)} lines"
         self._lines, (self._a,) = [pair.source for pair in corpus.valid], text.encode("a")

@@ -15,7 +15,7 @@ from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.segmentation import Segment
 from penstock.tasks.translation.translator import Translator
 from penstock.text import EOS_ID, UNK_ID
-from penstock.text.lines import in_buffers
+from penstock.text.lines import in_chunks
 
 LINES = ["She sees them.", "Do you speak French?", "I am not going to see her today.", "Yes.", "We"]
 
@@ -154,10 +154,10 @@ def test_of_several_statuses_the_gravest_is_told(
 
 
 def test_a_stream_is_cut_by_lines_and_by_characters() -> None:
-    assert list(in_buffers("abcde", most=2)) == [["a", "b"], ["c", "d"], ["e"]]
+    assert list(in_chunks("abcde", max_lines=2)) == [["a", "b"], ["c", "d"], ["e"]]
     lines = ["aa", "a", "aaaaa", "", "a"]
-    assert list(in_buffers(lines, characters=3)) == [["aa", "a"], ["aaaaa"], ["", "a"]]
-    assert list(in_buffers([])) == []
+    assert list(in_chunks(lines, max_characters=3)) == [["aa", "a"], ["aaaaa"], ["", "a"]]
+    assert list(in_chunks([])) == []
 
 
 # --- batch invariance ---------------------------------------------------------------------------

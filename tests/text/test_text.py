@@ -321,7 +321,7 @@ def test_an_error_of_the_stream_stops_training(kind: TokenizerKind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("corpus", [[], ["", ""]])
 def test_nothing_to_learn_from_is_refused(kind: TokenizerKind, corpus: list[str]) -> None:
-    with pytest.raises(DataError, match="no training text to learn a tokenizer from; check that"):
+    with pytest.raises(DataError, match="no training text for the tokenizer; check that"):
         train(kind, corpus)
 
 

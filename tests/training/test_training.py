@@ -31,7 +31,7 @@ from penstock.training import precision, progress
 from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train
 from penstock.training.progress import read_log
-from penstock.training.run_directory import sole_run
+from penstock.training.run_directory import lock_run
 from penstock.training.schedule import learning_rate
 
 UPDATES = 12
@@ -867,7 +867,7 @@ def test_events_reach_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:
     with (
-        sole_run(tmp_path),
+        lock_run(tmp_path),
         pytest.raises(UsageError, match="another process is training in it; choose another --out"),
     ):
         train(parse_config({}), tmp_path)

@@ -41,9 +41,9 @@ class _Order:
 
     Attributes:
         keys: (G,) rank of the history times the number of types, plus rank of the last token;
-            sorted. An n-gram's rank is its place here.
+            sorted. An n-gram's rank is its index here.
         log_probs: (G,) of the last token given the history, interpolated.
-        log_backoffs: (histories,) log γ; zero where nothing ever followed.
+        log_backoffs: (histories,) log γ; zero where nothing follows it.
     """
 
     keys: Ints
@@ -53,13 +53,13 @@ class _Order:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KneserNey:
-    """A fitted model; make one with `KneserNey.fit`.
+    """A fitted model, made by `KneserNey.fit`.
 
     Attributes:
         order: the longest n-grams; a token is predicted from `order` - 1 before it.
         vocab_size: V; ids are 0 to V - 1.
-        discounts: of each order from 1, for counts of 1, 2, and 3 or more. Fewer orders than
-            `order` where the training text is shorter.
+        discounts: per order from 1, for counts of 1, 2, and 3 or more; fewer than `order` where
+            the training text is shorter.
     """
 
     order: int
@@ -70,14 +70,14 @@ class KneserNey:
 
     @classmethod
     def fit(cls, ids: Ids, *, order: int, vocab_size: int) -> KneserNey:
-        """Count the n-grams of one text and estimate the discounts of each order from them.
+        """Count the n-grams of a text and estimate the discounts of each order.
 
-        The beginning of the text counts as one more token that may stand before an n-gram.
+        The beginning of the text counts as one more token that can precede an n-gram.
 
         Args:
             ids: (N,) training text.
             order: 1 is a unigram model, 2 a bigram model.
-            vocab_size: V, with what the training text lacks.
+            vocab_size: V, including ids absent from the training text.
 
         Raises:
             UsageError: an order or a vocabulary below 1, ids that are not a row of integers.
@@ -113,8 +113,8 @@ class KneserNey:
     def log_probabilities(self, ids: Ids) -> Floats:
         """Natural log of each token's probability, given the tokens before it in `ids`.
 
-        At most `order` - 1 of them are looked at. The first token has none: its probability is
-        that of the unigrams.
+        The context is at most `order` - 1 tokens; the first token has none and gets its unigram
+        probability.
 
         Args:
             ids: (N,); may be empty.
@@ -216,7 +216,7 @@ def _collect(last: Ints, order: int) -> list[_Grams]:
 
 
 def _ranks(keys: Ints, wanted: Ints) -> Ints:
-    """The place of each wanted key among the sorted `keys`, -1 where it is not among them."""
+    """The index of each wanted key in the sorted `keys`, -1 where absent."""
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[place] == wanted, place, -1)
 
@@ -239,31 +239,27 @@ def _require_ids(ids: Ids, vocab_size: int) -> Ints:
 
 
 BASELINES = {"unigram": 1, "bigram": 2, "5-gram": 5}
-MOST_TOKENS = 5_000_000  # of the training text: more moves a baseline little and costs memory
+MAX_TOKENS = 5_000_000  # more training text changes a baseline little and costs memory
 
 
 def baseline_perplexities(
     train: NDArray[np.integer], held_out: NDArray[np.integer], *, vocab_size: int
 ) -> dict[str, float]:
-    """Perplexities of n-gram models on a text, to stand beside a neural model's.
+    """Perplexities of n-gram models on a text, for comparison with a neural model.
 
     Args:
-        train: (N,) ids of the training text; of a long one the last `MOST_TOKENS`.
+        train: (N,) ids of the training text; only the last `MAX_TOKENS` are used.
         held_out: (M,) ids of which all but the first are scored, as a language model scores them.
         vocab_size: V.
 
     Returns:
         A perplexity for each of `BASELINES`.
     """
-    return {
-        name: perplexity_behind_first(train, held_out, order=order, vocab_size=vocab_size)
-        for name, order in BASELINES.items()
+    recent = np.asarray(train[-MAX_TOKENS:])
+    models = {
+        n: KneserNey.fit(recent, order=k, vocab_size=vocab_size) for n, k in BASELINES.items()
     }
-
-
-def perplexity_behind_first(
-    train: NDArray[np.integer], held_out: NDArray[np.integer], *, order: int, vocab_size: int
-) -> float:
-    """The perplexity of one order, as `baseline_perplexities` has it."""
-    model = KneserNey.fit(np.asarray(train[-MOST_TOKENS:]), order=order, vocab_size=vocab_size)
-    return math.exp(-float(model.log_probabilities(held_out)[1:].mean()))
+    return {
+        name: math.exp(-float(model.log_probabilities(held_out)[1:].mean()))
+        for name, model in models.items()
+    }

@@ -26,7 +26,7 @@ from penstock.data.formats.input_lines import read_lines
 from penstock.errors import UsageError
 from penstock.nn import Seq2Seq
 from penstock.nn.cells import Cell
-from penstock.nn.products import FixedLinear
+from penstock.nn.products import PackedLinear
 from penstock.runtime.decoder_step import decoding_step, start_decoding
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.runtime.torch_network import load_network
@@ -36,7 +36,7 @@ from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks import TRANSLATION
 
 Search = Literal["beam", "greedy"]
-_Work = tuple[Tensor, FixedLinear]  # what to multiply, and by what
+_Work = tuple[Tensor, PackedLinear]  # what to multiply, and by what
 
 _VOCABULARY = 8000
 
@@ -330,8 +330,8 @@ def _random_model(config: ModelConfig) -> Seq2Seq:
     return model.requires_grad_(requires_grad=False)
 
 
-def _product(inner: int, outer: int, kind: torch.dtype) -> FixedLinear:
-    return FixedLinear(torch.randn(outer, inner, dtype=kind), None)
+def _product(inner: int, outer: int, kind: torch.dtype) -> PackedLinear:
+    return PackedLinear(torch.randn(outer, inner, dtype=kind), None)
 
 
 def _joined(cell: torch.nn.Module) -> tuple[int, int]:

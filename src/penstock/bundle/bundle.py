@@ -171,7 +171,7 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
     source, target = tokenizers[0], tokenizers[-1]
     if TASKS[config.task].target == "label" and target.vocab_size <= len(RESERVED):
         raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
-    if source.own is not None and config.model.transformer is None:
+    if source.special_tokens is not None and config.model.transformer is None:
         raise BundleError(f"{directory}: its tokenizer is a transformer's, and it has none")
     return Bundle(config, source, target, index.get("record", {}), contents, directory)
 

@@ -56,8 +56,7 @@ class DataSelection:
         Raises:
             UsageError: several files or one of pairs, columns, or lines to skip.
         """
-        from penstock.data.formats.input_lines import read_lines
-        from penstock.data.one_text import one_text
+        from penstock.data.formats.input_lines import read_lines, text_path
 
         if self.columns is not None:
             raise UsageError("--columns: this model reads plain text, which has none; leave it out")
@@ -65,5 +64,5 @@ class DataSelection:
             raise UsageError(
                 "--on-error skip: this model reads the whole text; fix the unusable lines"
             )
-        texts = (line.text for line in read_lines(one_text(self.data)))
+        texts = (line.text for line in read_lines(text_path(self.data)))
         return islice(texts, self.after, None if self.first is None else self.after + self.first)

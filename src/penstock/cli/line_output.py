@@ -67,12 +67,12 @@ def transform_lines(
     from penstock.data.formats.input_lines import read_lines
     from penstock.errors import DataError
     from penstock.files import replacing, require_no_input
-    from penstock.text.lines import in_buffers
+    from penstock.text.lines import in_chunks
 
     require_no_input(output, (source, *also_read))
     interactive = source == "-" and sys.stdin.isatty()
     texts = (line.text for line in read_lines(source))
-    buffers = in_buffers(texts, most=1) if interactive else in_buffers(texts)
+    buffers = in_chunks(texts, max_lines=1) if interactive else in_chunks(texts)
     statuses: Counter[str] = Counter()
     with ExitStack() as stack:
         if output == "-":

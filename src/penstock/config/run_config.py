@@ -62,7 +62,7 @@ class RunConfig(Section):
         plain = super().resolve(values, place)
         name = plain.get("task", TRANSLATION.name)
         task = TASKS.get(name) if isinstance(name, str) else None
-        return _laid_over(task.defaults if task else {}, plain)
+        return _merged(task.defaults if task else {}, plain)
 
     @field_validator("task", mode="before")
     @classmethod
@@ -98,10 +98,10 @@ class RunConfig(Section):
             raise ValueError(
                 "text.shared = true: the source has the transformer's own vocabulary; leave it out"
             )
-        self._refuse_unused()
+        self._reject_unused()
         return self
 
-    def _refuse_unused(self) -> None:
+    def _reject_unused(self) -> None:
         """What the task has no use for must not be set: it would be ignored in silence."""
         task = TASKS[self.task]
         unused = dict(task.unused)
@@ -125,12 +125,12 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings as one, `above` before `below`."""
     joined = dict(below)
     for key, value in above.items():
         under = joined.get(key)
         if is_table(value) and is_table(under):
-            value = _laid_over(under, value)
+            value = _merged(under, value)
         joined[key] = value
     return joined

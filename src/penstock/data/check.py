@@ -1,7 +1,7 @@
-"""Looks through a corpus for what spoils training and scores: see `CorpusReport`.
+"""Checks of a corpus for what spoils training or scores: see `CorpusReport`.
 
-One pass; of each pair two 8-byte hashes, two lengths and a line number are kept: 32 bytes, and
-some 100 in all while they are sorted at the end.
+One pass keeps two 8-byte hashes, two lengths and a line number per pair: 32 bytes, or about 100
+while they are sorted at the end.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import re
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.data.formats.input_lines import BadLineError
-from penstock.data.formats.readers import ReadOptions, Source, read_records
+from penstock.data.formats.readers import ReadOptions, Source, read_records, source_name
 from penstock.data.formats.records import EmptySideError
 from penstock.data.pair import Pair
 from penstock.data.source_keys import fold
@@ -47,13 +46,13 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 @dataclass
 class Finding:
-    """How often something was found, on which lines first, and what it looked like there.
+    """Occurrences of one kind of problem.
 
     Args:
-        count: how often, which may be several times on a line.
+        count: occurrences; a line may have several.
         lines: the first ten lines.
-        more: there are further lines.
-        examples: what stood there, where the line number alone says little.
+        more: whether there are more lines.
+        examples: the offending texts, where line numbers alone say little.
     """
 
     count: int = 0
@@ -62,7 +61,7 @@ class Finding:
     examples: list[str] = field(default_factory=list[str])
 
     def add(self, line: int, example: str | None = None, *, times: int = 1) -> None:
-        """Count one more; the first ten are listed."""
+        """Add an occurrence; the first ten are listed."""
         self.count += times
         self.more = len(self.lines) == LISTED
         if not self.more:
@@ -73,15 +72,15 @@ class Finding:
 
 @dataclass
 class Leakage:
-    """What one held-out file shares with the training data (case and spacing aside).
+    """Overlap of a held-out file with the training data, ignoring case and spacing.
 
     Args:
         file: the held-out file.
-        sentences: distinct sources in it.
-        unusable: lines of it that cannot be read.
-        sources: how many of them are also sources of training pairs.
-        train_sources: the training pairs that have such a source.
-        train_targets: the training pairs that have a target of a held-out source.
+        sentences: its distinct sources.
+        unusable: its lines that cannot be read.
+        sources: those of its sources that are also in the training data.
+        train_sources: the training pairs with such a source.
+        train_targets: the training pairs with a target of a held-out source.
     """
 
     file: str
@@ -94,22 +93,22 @@ class Leakage:
 
 @dataclass
 class CorpusReport:
-    """What `check_corpus` found; every finding has line numbers.
+    """The result of `check_corpus`; every finding has line numbers.
 
     Args:
-        pairs: source and target texts read (a source with three targets counts three).
+        pairs: pairs read (a source with three targets counts three times).
         sources: distinct sources.
         empty: pairs with an empty side.
         unusable: other lines that cannot be read, with the reason.
-        duplicate_pairs: pairs that stood before, to the letter.
-        repeated_sources: pairs whose source stood before, with whatever target.
-        several_targets: sources that have more than one distinct target.
+        duplicate_pairs: exact repetitions of an earlier pair.
+        repeated_sources: pairs whose source occurred before, with any target.
+        several_targets: sources with more than one distinct target.
         long_sources: sources far longer than the others (in characters).
         long_targets: targets far longer than the others.
-        ratio_outliers: pairs whose lengths stand in an unusual ratio.
+        ratio_outliers: pairs with an unusual ratio of lengths.
         odd_characters: by side and character.
         mixed_scripts: words that mix Latin, Cyrillic, Greek or Armenian letters.
-        leakage: for each held-out file.
+        leakage: one for each held-out file.
     """
 
     pairs: int = 0
@@ -132,7 +131,7 @@ class CorpusReport:
 
 
 class _Columns:
-    """What is kept of every pair."""
+    """The data kept of every pair."""
 
     def __init__(self) -> None:
         self.sources = array("q")
@@ -156,12 +155,12 @@ def check_corpus(
     held_out: Sequence[Source] = (),
     options: ReadOptions | None = None,
 ) -> CorpusReport:
-    """Read a corpus once and report what is wrong with it.
+    """Read a corpus once and report its problems.
 
     Args:
         source: one file of pairs, or two line-parallel files.
-        held_out: validation and test files, compared with the corpus; read with the same options.
-        options: as for reading. With `on_error="skip"` unusable lines are findings.
+        held_out: validation and test files to compare with the corpus; read with the same options.
+        options: see `read_pairs`. With `on_error="skip"` unusable lines are findings.
     """
     options = options or ReadOptions(on_error="skip")
     report = CorpusReport()
@@ -170,7 +169,7 @@ def check_corpus(
     for pair in _usable(source, options, report):
         for target in pair.targets:
             columns.add(pair.source, target, pair.line)
-        _look_at_letters(pair, report)
+        _check_characters(pair, report)
         for leak in leaks:
             leak.compare(pair)
     report.pairs = len(columns.lines)
@@ -198,11 +197,10 @@ def _usable(source: Source, options: ReadOptions, report: CorpusReport) -> Itera
 
 
 class _HeldOut:
-    """The sentences of one held-out file, and where the training data have them."""
+    """The sentences of a held-out file, and their occurrences in the training data."""
 
     def __init__(self, file: Source, options: ReadOptions) -> None:
-        paths = [file] if isinstance(file, str | Path) else file
-        self._name = " ".join(str(path) for path in paths)
+        self._name = source_name(file)
         self._read = CorpusReport()
         self._sources: set[int] = set()
         self._targets: set[int] = set()
@@ -214,7 +212,7 @@ class _HeldOut:
             self._targets.update(hash(fold(target)) for target in pair.targets)
 
     def compare(self, pair: Pair) -> None:
-        """Look for a training pair's texts among the held-out ones."""
+        """Look up a training pair's texts among the held-out ones."""
         source = hash(fold(pair.source))
         if source in self._sources:
             self._seen.add(source)
@@ -224,7 +222,7 @@ class _HeldOut:
                 self._train_targets.add(pair.line, target)
 
     def result(self) -> Leakage:
-        """The comparison, after the whole of the training data."""
+        """The overlap, once all training data has been compared."""
         return Leakage(
             file=self._name,
             sentences=len(self._sources),
@@ -235,7 +233,7 @@ class _HeldOut:
         )
 
 
-def _look_at_letters(pair: Pair, report: CorpusReport) -> None:
+def _check_characters(pair: Pair, report: CorpusReport) -> None:
     sides = [("source", pair.source), *(("target", target) for target in pair.targets)]
     for side, text in sides:
         if text.isascii():
@@ -275,7 +273,7 @@ def _find_repetitions(columns: _Columns, report: CorpusReport) -> None:
 
 def _find_outliers(columns: _Columns, report: CorpusReport) -> None:
     lines = np.frombuffer(columns.lines, dtype=np.uint64)
-    # + 5: of very short texts a character more or less says nothing
+    # + 5: a character more or less means little in very short texts
     source = np.log(np.frombuffer(columns.source_lengths, dtype=np.uint32) + 5.0)
     target = np.log(np.frombuffer(columns.target_lengths, dtype=np.uint32) + 5.0)
     report.long_sources = _finding(lines[_deviation(source) > OUTLIER_SPREADS])
@@ -287,7 +285,7 @@ def _deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance from the median in robust standard deviations (1.4826 times the MAD)."""
     away = values - np.median(values)
     spread = 1.4826 * float(np.median(np.abs(away)))
-    return away / max(spread, 0.1)  # so that even-tempered data do not make outliers of a nuance
+    return away / max(spread, 0.1)  # uniform data would make outliers of tiny differences
 
 
 def _finding(lines: NDArray[np.uint64]) -> Finding:

@@ -1,4 +1,4 @@
-"""A text cut by position: what a language model is held to, it never reads in training."""
+"""Division of a text by position into training, validation and test files."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ NAMES = ("train.txt", "valid.txt", "test.txt")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One of the files that a text was cut into."""
+class TextPart:
+    """One of the files that a text was divided into."""
 
     file: str
     lines: int
     characters: int
 
     def to_dict(self) -> dict[str, str | int]:
-        """As JSON has it."""
+        """As plain data, for JSON."""
         return asdict(self)
 
 
 def cut_text(
     source: str | Path, folder: str | Path, *, shares: Sequence[float], overwrite: bool = False
-) -> list[Part]:
-    """Cut a text at line ends into train.txt, valid.txt and test.txt, in this order.
+) -> list[TextPart]:
+    """Divide a text at line ends into train.txt, valid.txt and test.txt, in this order.
 
     Args:
-        source: the text, plain or compressed; read twice, so no stream.
-        folder: where the files go.
-        shares: of the characters, one a file, in any unit.
-        overwrite: replace files that stand there.
+        source: the text, plain or compressed; read twice, so not a stream.
+        folder: output folder.
+        shares: of the characters, one per file, in any unit.
+        overwrite: replace existing files.
 
     Raises:
-        UsageError: shares that are not three above zero, a stream, files that stand there already,
-            or one that would be the text itself.
+        UsageError: not three positive shares, a stream, existing files, or an output that would
+            replace the text itself.
         DataError: a text too short for three parts.
     """
     if len(shares) != len(NAMES) or not all(0 < share < math.inf for share in shares):
@@ -53,7 +53,7 @@ def cut_text(
     for path in paths:
         require_no_input(path, [source])
         if path.exists() and not overwrite:
-            raise UsageError(f"{path}: stands there already; add --overwrite or another folder")
+            raise UsageError(f"{path}: already exists; add --overwrite or another folder")
     total = sum(len(line.text) + 1 for line in read_lines(source))
     ends = [total * sum(shares[: i + 1]) / sum(shares) for i in range(len(shares))]
     lines, characters = [0] * len(paths), [0] * len(paths)
@@ -76,6 +76,6 @@ def cut_text(
                 path=source,
             )
     return [
-        Part(str(path), count, size)
+        TextPart(str(path), count, size)
         for path, count, size in zip(paths, lines, characters, strict=True)
     ]

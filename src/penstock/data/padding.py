@@ -1,4 +1,4 @@
-"""Rows of ids of unequal length: padded into arrays, and cut into batches of like length."""
+"""Rows of ids of unequal length: padding into arrays, and batching by length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rows = Sequence[np.ndarray] | Sequence[list[int]]
 
 
 def padded_ids(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of ids to (B, S) padded with PAD and (B,) lengths."""
+    """Pad rows of ids to (B, S); return them with their lengths (B,)."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     padded = np.full((len(rows), int(lengths.max())), PAD_ID, dtype=np.int64)
     for i, row in enumerate(rows):
@@ -22,10 +22,10 @@ def padded_ids(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def cut_by_tokens(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Cut rows, in order of growing length, so that rows x longest ≤ budget (at least one row).
+    """Divide rows, sorted by length, into batches with rows x longest ≤ budget (at least one row).
 
-    Batches of more than 8 rows have a multiple of 8: products of few distinct shapes are faster
-    (see `penstock.nn.products`).
+    Batches of more than 8 rows have a multiple of 8: few distinct shapes are faster (see
+    `penstock.nn.products`).
     """
     batches: list[np.ndarray] = []
     start = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One example: a source text, one or more target texts, and the line it stood on (1-based)."""
+    """One example: a source text, one or more target texts, and its 1-based line number."""
 
     source: str
     targets: tuple[str, ...]

@@ -1,13 +1,12 @@
-"""Splits a corpus by source sentence into training, validation and test files.
+"""Split a corpus by source sentence into training, validation and test files.
 
-Which sentences are held out depends on their text and the seed alone, so the order of the input
-and the size of the other parts do not matter. The input is read three times and never held in
-memory: choose, gather the held-out references, write the rest in shuffled order through buckets.
+Which sentences are held out depends on their text and the seed alone, not on the order of the input
+or the sizes of other parts. The input is read three times and never kept in memory: choose, collect
+the held-out references, write the rest in shuffled order through buckets.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
 import tempfile
@@ -17,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from penstock.data.formats.input_lines import STDIN
-from penstock.data.formats.readers import ReadOptions, Source, read_pairs
+from penstock.data.formats.readers import ReadOptions, Source, ignore, read_pairs, source_name
 from penstock.data.pair import Pair
-from penstock.data.source_keys import fold, stable_hash
+from penstock.data.source_keys import fold, smallest_keys, source_key, stable_hash
 from penstock.errors import DataError, UsageError
 from penstock.files import place, require_no_input
 
 TRAIN, VALID, TEST = "train.tsv", "valid.jsonl", "test.jsonl"
 
-_USUAL = 1000  # sentences held out for each purpose, where nothing is asked for
+_DEFAULT = 1000  # sentences per held-out file by default
 _BUCKET_PAIRS = 500_000
 _MAX_BUCKETS = 200  # open files
 _BREAKS = re.compile("[\t\n\r]+")
@@ -33,15 +32,15 @@ _BREAKS = re.compile("[\t\n\r]+")
 
 @dataclass(frozen=True, kw_only=True)
 class SplitReport:
-    """What `split_corpus` wrote.
+    """The result of `split_corpus`.
 
     Args:
         train_pairs: pairs in `train.tsv`.
         valid_sources: sentences in `valid.jsonl`, each with all its references.
         test_sources: sentences in `test.jsonl`.
-        dropped_pairs: pairs of other sources left out because their target is held out.
+        dropped_pairs: pairs of other sources dropped because their target is held out.
         cleaned_texts: texts in which a tab or line break became a space.
-        files: what was written.
+        files: paths of the written files.
     """
 
     train_pairs: int
@@ -69,21 +68,21 @@ def split_corpus(
 ) -> SplitReport:
     """Write `train.tsv`, `valid.jsonl` and `test.jsonl` into a folder.
 
-    No source stands in two of them, whatever its case, spacing and Unicode form, and no training
-    pair has a target of a held-out source. A held-out source has all its targets in one object
+    No source is in two of them, ignoring case, spacing and Unicode form, and no training pair has a
+    target of a held-out source. A held-out source has all its targets in one object
     `{"source": …, "targets": […]}`. Files are complete or absent.
 
     Args:
         source: one file of pairs, or two line-parallel files; not standard input.
-        out: the folder, made if need be.
-        valid: distinct sources in the validation file; 0 for none. Default: 1,000, and of a file
-            with fewer than 10,000 one in ten.
-        test: distinct sources in the test file; as `valid`.
-        seed: another seed holds out other sentences.
-        keep_shared_targets: leave pairs in training whose target is also a held-out one; right for
+        out: the output folder.
+        valid: distinct sources in the validation file; 0 for none. Default: 1,000, but at most one
+            in ten.
+        test: distinct sources in the test file; see `valid`.
+        seed: decides which sentences are held out.
+        keep_shared_targets: keep training pairs whose target is also a held-out one; right for
             labels and pronunciations, where different sources share their targets.
         overwrite: replace the files of an earlier split.
-        options: as for reading.
+        options: see `read_pairs`.
 
     Raises:
         DataError: too few distinct sources, nothing left to train on.
@@ -94,10 +93,10 @@ def split_corpus(
     options = options or ReadOptions()
     for_valid, for_test, rows = _choose(source, options, valid, test, seed)
     chosen = [*for_valid, *for_test]
-    quiet = replace(options, report=_silent)  # what there is to tell was told in the first reading
+    quiet = replace(options, report=ignore)  # the first pass has reported everything
     held = _gather(source, quiet, chosen, seed)
     targets = {fold(target) for _, texts in held.values() for target in texts}
-    work = _Training(chosen, set() if keep_shared_targets else targets, seed)
+    work = _TrainingFile(chosen, set() if keep_shared_targets else targets, seed)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".split-", dir=out) as folder:
@@ -111,7 +110,7 @@ def split_corpus(
             for name in names:
                 place(made / name, out / name)
             for name in {VALID, TEST}.difference(names):
-                (out / name).unlink(missing_ok=True)  # an earlier split's: it may leak into this
+                (out / name).unlink(missing_ok=True)  # an earlier split's may leak into this one
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", path=out) from None
     return SplitReport(
@@ -124,10 +123,6 @@ def split_corpus(
     )
 
 
-def _silent(_: str) -> None:
-    pass
-
-
 def _check_call(
     source: Source, out: Path, valid: int | None, test: int | None, overwrite: bool
 ) -> None:
@@ -137,73 +132,59 @@ def _check_call(
     if min(valid or 0, test or 0) < 0 or (valid == 0 and test == 0):
         raise UsageError(f"valid {valid}, test {test}: at least one must be above 0, none below")
     files = [out / name for name in (TRAIN, VALID, TEST)]
-    there = [str(file) for file in files if file.exists()]
+    existing = [str(file) for file in files if file.exists()]
     for file in files:
         require_no_input(file, paths)
-    if there and not overwrite:
+    if existing and not overwrite:
         raise UsageError(
-            f"{', '.join(there)}: already there; choose another folder, or replace "
+            f"{', '.join(existing)}: already there; choose another folder, or replace "
             "them by --overwrite"
         )
-
-
-def _key(text: str, seed: int) -> int:
-    return stable_hash(fold(text), seed)
 
 
 def _choose(
     source: Source, options: ReadOptions, valid: int | None, test: int | None, seed: int
 ) -> tuple[list[int], list[int], int]:
-    """The hashes of the sources held out for each purpose, and how many pairs were read."""
-    enough = 10 * _USUAL if None in (valid, test) else 0  # to know whether one in ten is fewer
-    smallest, rows = _smallest(source, options, max(enough, (valid or 0) + (test or 0)), seed)
-    usual = max(1, min(_USUAL, len(smallest) // 10))
-    valid, test = usual if valid is None else valid, usual if test is None else test
+    """The hashes of the validation and test sources, and the number of pairs."""
+    enough = 10 * _DEFAULT if None in (valid, test) else 0  # to know whether one in ten is fewer
+    rows = 0
+
+    def counted() -> Iterator[Pair]:
+        nonlocal rows
+        for pair in read_pairs(source, options):
+            rows += len(pair.targets)
+            yield pair
+
+    smallest = smallest_keys(counted(), max(enough, (valid or 0) + (test or 0)), seed)
+    default = max(1, min(_DEFAULT, len(smallest) // 10))
+    valid, test = default if valid is None else valid, default if test is None else test
     if len(smallest) < valid + test:
         raise DataError(
             f"only {len(smallest)} distinct sources, and {valid + test} are to be held out; hold "
             "out fewer by --valid and --test",
-            path=_name(source),
+            path=source_name(source),
         )
     return smallest[:valid], smallest[valid : valid + test], rows
-
-
-def _smallest(source: Source, options: ReadOptions, count: int, seed: int) -> tuple[list[int], int]:
-    """The smallest hashes, at most `count` distinct ones, and how many pairs were read."""
-    heap: list[int] = []  # negated: its first is the largest of those kept
-    kept: set[int] = set()
-    rows = 0
-    for pair in read_pairs(source, options):
-        rows += len(pair.targets)
-        key = _key(pair.source, seed)
-        if key in kept or (len(heap) == count and key > -heap[0]):
-            continue
-        kept.add(key)
-        if len(heap) < count:
-            heapq.heappush(heap, -key)
-        else:
-            kept.discard(-heapq.heapreplace(heap, -key))
-    return sorted(kept), rows
 
 
 def _gather(
     source: Source, options: ReadOptions, chosen: list[int], seed: int
 ) -> dict[int, tuple[str, list[str]]]:
-    """Each chosen source as first spelt, with its distinct targets in order."""
+    """Each chosen source in its first spelling, with its distinct targets in order."""
     wanted = set(chosen)
     held: dict[int, tuple[str, list[str]]] = {}
     for pair in read_pairs(source, options):
-        key = _key(pair.source, seed)
+        key = source_key(pair, seed)
         if key in wanted:
             _, targets = held.setdefault(key, (pair.source, []))
             targets.extend(dict.fromkeys(text for text in pair.targets if text not in targets))
     if len(held) < len(wanted):
-        raise DataError("changed while it was being split; try again", path=_name(source))
+        raise DataError("changed while it was being split; try again", path=source_name(source))
     return held
 
 
-class _Training:
-    """The pairs that are not held out, in an order that depends on the seed alone."""
+class _TrainingFile:
+    """Writer of the pairs that are not held out, shuffled by seed."""
 
     def __init__(self, chosen: Iterable[int], targets: set[str], seed: int) -> None:
         self._chosen = set(chosen)
@@ -212,9 +193,9 @@ class _Training:
         self.written = self.dropped = self.cleaned = 0
 
     def write(self, pairs: Iterable[Pair], path: Path, buckets: int) -> None:
-        """Scatter the pairs over buckets by a random number; sort each bucket, one after another.
+        """Scatter the pairs over buckets by a random number, then sort each bucket.
 
-        That is a shuffle of the whole of which only one bucket is ever in memory.
+        This shuffles the whole file with only one bucket in memory at a time.
         """
         paths = [path.with_name(f"bucket-{number}") for number in range(buckets)]
         files = [bucket.open("w", encoding="utf-8", newline="\n") for bucket in paths]
@@ -237,7 +218,7 @@ class _Training:
 
     def _rows(self, pairs: Iterable[Pair]) -> Iterator[str]:
         for pair in pairs:
-            if _key(pair.source, self._seed) in self._chosen:
+            if source_key(pair, self._seed) in self._chosen:
                 continue
             for target in pair.targets:
                 if fold(target) in self._targets:
@@ -251,12 +232,12 @@ class _Training:
         return cleaned
 
 
-def _check_training(work: _Training, source: Source) -> None:
+def _check_training(work: _TrainingFile, source: Source) -> None:
     if not work.written:
         raise DataError(
             f"no pair is left to train on ({work.dropped} have a held-out target); hold out fewer, "
             "or pass --keep-shared-targets if targets are labels",
-            path=_name(source),
+            path=source_name(source),
         )
 
 
@@ -265,7 +246,3 @@ def _write_held_out(examples: list[tuple[str, list[str]]], path: Path) -> None:
         for text, targets in examples:
             example = {"source": text, "targets": targets}
             file.write(json.dumps(example, ensure_ascii=False) + "\n")
-
-
-def _name(source: Source) -> str:
-    return str(source) if isinstance(source, str | Path) else " ".join(map(str, source))

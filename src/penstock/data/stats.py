@@ -1,4 +1,4 @@
-"""Measures a corpus: tokens per sequence, vocabulary size, unknown rate.
+"""Statistics of a corpus: tokens per sequence, vocabulary size, unknown rate.
 
 The histogram of tokens per sequence is the chapter's
 (https://d2l.ai/chapter_recurrent-modern/machine-translation-and-dataset.html). Memory grows with
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penstock.data.formats.readers import ReadOptions, Source, read_pairs
-from penstock.data.pair import Pair
+from penstock.data.formats.readers import ReadOptions, Source, read_pairs, source_name
 from penstock.errors import DataError, MissingExtraError
 from penstock.figure import check_figure_name
 
@@ -29,12 +28,12 @@ _BEFORE_MARK = re.compile(r"(?<=[^ ])([,.!?])")
 
 @dataclass(frozen=True, kw_only=True)
 class Cutoff:
-    """What a minimum frequency does to a vocabulary.
+    """The effect of a minimum frequency on the vocabulary.
 
     Args:
-        min_frequency: a token seen less often is unknown.
+        min_frequency: rarer tokens are unknown.
         vocab_size: tokens that remain.
-        unknown_rate: share of the held-out file's running tokens that are unknown, if there is one.
+        unknown_rate: share of unknown running tokens in the held-out file, if there is one.
     """
 
     min_frequency: int
@@ -48,12 +47,12 @@ class SideStats:
 
     Args:
         tokens: running tokens.
-        mean: tokens a sequence.
-        median: half of the sequences have at most so many tokens.
-        p99: 99 in 100 have at most so many.
-        longest: the most tokens in a sequence.
-        lengths: number of sequences for each number of tokens.
-        cutoffs: for each of `MIN_FREQUENCIES`.
+        mean: tokens per sequence, as the next three.
+        median: 50th percentile.
+        p99: 99th percentile.
+        longest: maximum.
+        lengths: number of sequences by number of tokens.
+        cutoffs: one for each of `MIN_FREQUENCIES`.
     """
 
     tokens: int
@@ -80,8 +79,8 @@ class CorpusStats:
     def histogram(self) -> list[tuple[int, int, int, int]]:
         """Rows of (fewest tokens, most tokens, source sequences, target sequences).
 
-        The last row takes all that is longer than 99 in 100 sequences, so that a single outlier
-        does not press the rest into one row.
+        The last row has all sequences above the 99th percentile, so that a single outlier does not
+        squeeze the rest into one row.
         """
         usual = max(self.source.p99, self.target.p99)
         longest = max(self.source.longest, self.target.longest)
@@ -119,26 +118,20 @@ def corpus_stats(
 
     Args:
         source: one file of pairs, or two line-parallel files.
-        held_out: a file whose share of unknown tokens is asked for.
-        tokenize: what a token is, for both sides.
-        options: as for reading.
+        held_out: a file to measure the share of unknown tokens of.
+        tokenize: splits both sides into tokens.
+        options: see `read_pairs`.
 
     Raises:
         DataError: the corpus or the held-out file has no pairs.
     """
     options = options or ReadOptions()
-    pairs, sides = _count(read_pairs(source, options), tokenize, source)
-    _, unseen = (0, None)
+    pairs, sides = _count(source, options, tokenize)
+    unseen: Sequence[_Side | None] = (None, None)
     if held_out is not None:
-        held_options = ReadOptions(
-            columns=options.columns, on_error=options.on_error, report=options.report
-        )
-        _, unseen = _count(read_pairs(held_out, held_options), tokenize, held_out)
-    return CorpusStats(
-        pairs=pairs,
-        source=sides[0].measure(unseen[0] if unseen else None),
-        target=sides[1].measure(unseen[1] if unseen else None),
-    )
+        _, unseen = _count(held_out, replace(options, max_pairs=None), tokenize)
+    measured = [side.measure(other) for side, other in zip(sides, unseen, strict=True)]
+    return CorpusStats(pairs=pairs, source=measured[0], target=measured[1])
 
 
 def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
@@ -179,7 +172,7 @@ def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
 
 
 class _Side:
-    """Counts of one side of one file."""
+    """Token counts of one side of a file."""
 
     def __init__(self) -> None:
         self.tokens: Counter[str] = Counter()
@@ -214,17 +207,16 @@ class _Side:
         return Cutoff(min_frequency=min_frequency, vocab_size=size, unknown_rate=rate)
 
 
-def _count(pairs: Iterable[Pair], tokenize: Tokenize, name: Source) -> tuple[int, list[_Side]]:
+def _count(source: Source, options: ReadOptions, tokenize: Tokenize) -> tuple[int, list[_Side]]:
     sides = [_Side(), _Side()]
     count = 0
-    for pair in pairs:
+    for pair in read_pairs(source, options):
         sides[0].add(tokenize(pair.source))
         for target in pair.targets:
             count += 1
             sides[1].add(tokenize(target))
     if not count:
-        path = name if isinstance(name, str | Path) else " ".join(map(str, name))
-        raise DataError("no pairs to count", path=path)
+        raise DataError("no pairs to count", path=source_name(source))
     return count, sides
 
 
@@ -242,7 +234,7 @@ def _between(lengths: dict[int, int], start: int, end: int) -> int:
 
 
 def _round_width(least: float) -> int:
-    """The first of 1, 2, 5, 10, 20, … that is no less."""
+    """The least of 1, 2, 5, 10, 20, … that is at least this."""
     scale = 1
     while True:
         for step in (1, 2, 5):

@@ -1,16 +1,15 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (pyarrow brings no types: what leaves this module is declared)
-"""Tokenised pairs in a memory-mapped Arrow file, read a block at a time.
+"""Tokenized pairs in a memory-mapped Arrow file, read block by block.
 
-A store is written once, streaming, and cached by the content it was made from. It is mapped
-afresh for each window of blocks, so that neither the heap nor the resident pages of the map grow
-with the corpus.
+A store is written once, streaming, and cached by content. It is mapped anew for each window of
+blocks, so that neither the heap nor the map's resident pages grow with the corpus.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,7 +30,7 @@ _SCHEMA = [("source", _IDS), ("target", _IDS)]
 
 @dataclass(frozen=True)
 class StoreCounts:
-    """What a store holds, and what was lost on the way in (nothing is lost silently)."""
+    """Size of a store, and how much was truncated or unknown."""
 
     pairs: int = 0
     source_tokens: int = 0
@@ -44,7 +43,7 @@ class StoreCounts:
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Rows of ids of unequal length, end to end: row i is `values[offsets[i]:offsets[i + 1]]`."""
+    """Concatenated rows of ids of unequal length: row i is `values[offsets[i]:offsets[i + 1]]`."""
 
     offsets: np.ndarray
     values: np.ndarray
@@ -60,7 +59,7 @@ class Ragged:
 
     @classmethod
     def join(cls, parts: list[Ragged]) -> Ragged:
-        """One after the other."""
+        """Concatenate."""
         lengths = np.concatenate([part.lengths for part in parts])
         values = np.concatenate([p.values[p.offsets[0] : p.offsets[-1]] for p in parts])
         return cls(np.concatenate([[0], np.cumsum(lengths)]), values)
@@ -80,7 +79,7 @@ class PairStore:
         return self.counts.pairs
 
     def read(self, blocks: Iterable[int]) -> tuple[Ragged, Ragged]:
-        """Copy sources and targets of the given blocks out of the map, in that order."""
+        """Copy the sources and targets of blocks, in that order."""
         sources: list[Ragged] = []
         targets: list[Ragged] = []
         with pa.memory_map(str(self.path)) as file:
@@ -105,41 +104,37 @@ def write_store(
     max_source_tokens: int,
     max_target_tokens: int,
 ) -> PairStore:
-    """Tokenise `pairs`, a pair for each of its targets, and write them at `path`.
+    """Tokenize `pairs`, one row per target, and write them to `path`.
 
     Sequences longer than the limits (EOS included) are cut before EOS and counted.
 
     Raises:
-        DataError: there is no pair at all.
+        DataError: there are no pairs.
     """
     path = Path(path)
     schema = pa.schema(_SCHEMA)
     totals: dict[str, int] = dict.fromkeys(asdict(StoreCounts()), 0)
+    sides = (("source", source, max_source_tokens), ("target", target, max_target_tokens))
     with replacing(path) as partial:
         with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
             for block in _blocks(pairs):
                 totals["pairs"] += len(block)
-                sources = _encode(
-                    source, [s for s, _ in block], max_source_tokens, totals, "source"
-                )
-                targets = _encode(
-                    target, [t for _, t in block], max_target_tokens, totals, "target"
-                )
-                out.write_batch(
-                    pa.record_batch(
-                        [pa.array(sources, _IDS), pa.array(targets, _IDS)], schema=schema
-                    )
-                )
+                texts = zip(*block, strict=True)
+                columns = [
+                    pa.array(_encode(tokenizer, column, limit, totals, side), _IDS)
+                    for (side, tokenizer, limit), column in zip(sides, texts, strict=True)
+                ]
+                out.write_batch(pa.record_batch(columns, schema=schema))
         if not totals["pairs"]:
             raise DataError("no training pairs: the data is empty; give a file with pairs")
-        _counts_path(path).unlink(missing_ok=True)  # they describe what stood here before
+        _counts_path(path).unlink(missing_ok=True)  # they describe the previous file
     # the counts come last: a store without them was never finished
     atomic_write(_counts_path(path), json.dumps(totals))
     return PairStore(path)
 
 
 def store_exists(path: str | Path) -> bool:
-    """Whether a finished store stands at `path`; a damaged one is none."""
+    """Whether there is a complete, undamaged store at `path`."""
     try:
         PairStore(path)
     except (OSError, ValueError, TypeError):  # Arrow's error of a damaged file is a ValueError
@@ -158,7 +153,7 @@ def _blocks(pairs: Iterable[Pair]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _encode(
-    tokenizer: Tokenizer, texts: list[str], limit: int, totals: dict[str, int], side: str
+    tokenizer: Tokenizer, texts: Sequence[str], limit: int, totals: dict[str, int], side: str
 ) -> list[list[int]]:
     rows = tokenizer.encode_batch(texts)
     for i, row in enumerate(rows):

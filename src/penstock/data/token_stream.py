@@ -1,8 +1,7 @@
-"""A text as one long row of tokens: read in parts by position, tokenised once, mapped from disk.
+"""A text as one stream of tokens: divided by position, tokenized once, memory-mapped.
 
 A language model reads running text, not examples. Lines end with EOS, so that the text can be
-written again as it was; or, in running prose whose lines were broken to fit a page, they are
-joined by spaces.
+restored; lines of prose that were broken to fit a page can be joined by spaces instead.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ class TextForm:
     """How the lines of a file become text.
 
     Attributes:
-        letters: only a to z (see `letters_only`); blank lines go.
-        joined: line ends are spaces; blank lines go.
+        letters: only a to z (see `letters_only`); blank lines are dropped.
+        joined: line ends become spaces; blank lines are dropped.
     """
 
     letters: bool = False
@@ -45,27 +44,27 @@ class TextForm:
                 yield line
 
     def encode(self, lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[int]]:
-        """The ids of each line; with EOS at its end, or with the space that joins it."""
+        """The ids of each line, ending with EOS or beginning with the joining space."""
         remaining = iter(lines)
         first = True
         while block := list(islice(remaining, _BLOCK_LINES)):
-            if self.joined and tokenizer.kind == "char":  # of other kinds the space is implied
+            if self.joined and tokenizer.kind == "char":  # implied for other kinds
                 block = [line if first and i == 0 else f" {line}" for i, line in enumerate(block)]
             first = False
             for ids in tokenizer.encode_batch(block):
                 yield ids if self.joined else [*ids, EOS_ID]
 
-    def encode_begun(self, text: str, tokenizer: Tokenizer) -> list[int]:
-        """The ids of a text whose last line goes on.
+    def encode_prefix(self, text: str, tokenizer: Tokenizer) -> list[int]:
+        """The ids of a text whose last line continues.
 
-        White space at its end is kept where the tokenizer has a token for it.
+        White space at its end is kept if the tokenizer has a token for it.
         """
         *ended, last = text.split("\n")
         ended = list(self.lines(ended))
         if self.letters and last:
-            goes_on = letters_only(last[-1]) != ""
+            ends_in_letter = letters_only(last[-1]) != ""
             last = letters_only(last)
-            last = last if goes_on or not last else f"{last} "
+            last = last if ends_in_letter or not last else f"{last} "
         if self.joined:
             joiner = tokenizer.separator if tokenizer.kind == "separator" else " "
             last, ended = joiner.join([*ended, last]), []
@@ -74,7 +73,7 @@ class TextForm:
         return [i for row in self.encode(ended, tokenizer) for i in row] + tokenizer.encode(last)
 
     def decode(self, ids: list[int], tokenizer: Tokenizer) -> str:
-        """The text of ids; EOS is a line end."""
+        """Decode ids; EOS becomes a line end."""
         lines: list[list[int]] = [[]]
         for token in ids:
             if token == EOS_ID:
@@ -90,12 +89,12 @@ def read_form(path: str | Path, form: TextForm) -> Iterator[str]:
 
 
 def characters(lines: Iterable[str]) -> int:
-    """How many characters the lines have, a line end counted as one."""
+    """The number of characters of the lines, line ends included."""
     return sum(len(line) + 1 for line in lines)
 
 
 def between(lines: Iterable[str], begin: int, end: int | None = None) -> Iterator[str]:
-    """The characters `begin` to `end` of the lines, as lines; not a line end alone at the begin."""
+    """The characters `begin` to `end` of the lines, as lines, without a leading line end alone."""
     position = 0
     for line in lines:
         first, last = position, position + len(line) + 1
@@ -111,7 +110,7 @@ def between(lines: Iterable[str], begin: int, end: int | None = None) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class StreamCounts:
-    """What a stream holds; unknown tokens are counted and said."""
+    """Size of a stream, and how many of its tokens are unknown."""
 
     tokens: int = 0
     characters: int = 0
@@ -119,10 +118,10 @@ class StreamCounts:
 
 
 class TokenStream:
-    """Read access to a tokenised text, (N,) ids; the first is EOS, as if a line ended before.
+    """Read access to a tokenized text, (N,) ids; the first is EOS, as if a line ended before.
 
     Attributes:
-        counts: of the tokens behind that first one.
+        counts: of the tokens after the first.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -133,17 +132,17 @@ class TokenStream:
         return self.counts.tokens + 1
 
     def ids(self) -> np.ndarray:
-        """The ids, (N,) int32, mapped from the file."""
+        """The ids, (N,) int32, memory-mapped."""
         return np.memmap(self.path, dtype="<i4", mode="r")
 
 
 def write_stream(
     path: str | Path, lines: Iterable[str], tokenizer: Tokenizer, form: TextForm
 ) -> TokenStream:
-    """Tokenise lines and write them at `path`, streaming.
+    """Tokenize lines and write them to `path`, streaming.
 
     Raises:
-        DataError: there is no token at all.
+        DataError: there are no tokens.
     """
     path = Path(path)
     counts = {"tokens": 0, "characters": 0, "unknown": 0}
@@ -172,7 +171,7 @@ def write_stream(
 
 
 def stream_exists(path: str | Path) -> bool:
-    """Whether a finished stream stands at `path`; a damaged one is none."""
+    """Whether there is a complete, undamaged stream at `path`."""
     try:
         return Path(path).stat().st_size == _ID_BYTES * len(TokenStream(path))
     except (OSError, ValueError, TypeError):

@@ -27,7 +27,7 @@ def rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return linear(pad_rows(rows), weight, bias)[: rows.shape[0]].view(*x.shape[:-1], -1)
 
 
-def alike_rows(rows: int) -> int:
+def batch_invariant_rows(rows: int) -> int:
     """The number of rows to compute so that each row comes out the same in any batch.
 
     Kernels treat the last rows of a product otherwise than blocks of four, and round otherwise. In
@@ -41,7 +41,7 @@ def alike_rows(rows: int) -> int:
     return -(-rows // step) * step
 
 
-class FixedLinear:
+class PackedLinear:
     """`linear(x, weight, bias)` by weights that change no more, laid out once for the processor.
 
     The usual product lays the weights out anew each time, which takes longer than a product of few
@@ -56,14 +56,14 @@ class FixedLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.weight = weight.detach()
         self.bias = None if bias is None else bias.detach()
-        self._packed = _lay_out(self.weight)
+        self._packed = _prepack(self.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (N, I) to (N, O)."""
         if self._packed is None:
             return linear(x, self.weight, self.bias)
         rows = x.shape[0]
-        missing = alike_rows(rows) - rows
+        missing = batch_invariant_rows(rows) - rows
         x = pad(x, (0, 0, 0, missing)) if missing else x
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")[:rows]
 
@@ -77,7 +77,7 @@ class FixedLinear:
 _USUAL_ROWS = 64  # what the layout is best for; it is good for any
 
 
-def _lay_out(weight: Tensor) -> Tensor | None:
+def _prepack(weight: Tensor) -> Tensor | None:
     """The weights as oneDNN wants them; None where it has no use for them."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return None

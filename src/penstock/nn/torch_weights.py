@@ -30,7 +30,7 @@ def to_torch(recurrent: Recurrent) -> TorchRecurrent:
         ValueError: torch's modules cannot compute what this network computes.
     """
     cell = _first_cell(recurrent)
-    _refuse_ours(recurrent, cell)
+    _require_torch_equivalent(recurrent, cell)
     assert cell.spec.kernel is not None
     module = cell.spec.kernel.module(
         cell.input_size,
@@ -58,7 +58,7 @@ def from_torch(
         ValueError: our cells cannot compute what this module computes.
     """
     name = _cell_name(module)
-    _refuse_torchs(module)
+    _require_supported_module(module)
     recurrent = Recurrent(
         module.input_size,
         module.hidden_size,
@@ -72,7 +72,7 @@ def from_torch(
     return recurrent.train(module.training)
 
 
-def _refuse_ours(recurrent: Recurrent, cell: Cell) -> None:
+def _require_torch_equivalent(recurrent: Recurrent, cell: Cell) -> None:
     if recurrent.residual:
         raise ValueError(
             "residual = True: torch's modules do not add a layer's input to its output; exchange a "
@@ -103,7 +103,7 @@ def _refuse_ours(recurrent: Recurrent, cell: Cell) -> None:
         )
 
 
-def _refuse_torchs(module: TorchRecurrent) -> None:
+def _require_supported_module(module: TorchRecurrent) -> None:
     if isinstance(module, nn.RNN) and module.nonlinearity != "tanh":
         raise ValueError(
             f"nonlinearity = {module.nonlinearity!r}: our RNN cell is Elman's, with tanh; exchange "

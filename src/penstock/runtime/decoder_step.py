@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from penstock.nn import Memory, Seq2Seq, State
-from penstock.nn.products import alike_rows
+from penstock.nn.products import batch_invariant_rows
 from penstock.runtime.torch_engine import InferenceModel, Places
 from penstock.runtime.torch_top import top_tokens
 from penstock.search.step import Ints, Step, StepOutput
@@ -39,7 +39,7 @@ class DecodingState:
     def select(self, rows: Ints) -> DecodingState:
         """The given rows; memory that no row needs is dropped when it is half of it or more."""
         chosen = torch.from_numpy(rows).to(self.sentences.device)
-        padded = pad(chosen, (0, alike_rows(len(rows)) - len(rows)))
+        padded = pad(chosen, (0, batch_invariant_rows(len(rows)) - len(rows)))
         layers = tuple(state.select(padded) for state in self.layers)
         sentences, memory = self.sentences.index_select(0, chosen), self.memory
         if len(memory.mask) > 1 and len(rows):
@@ -56,7 +56,7 @@ class DecodingState:
         every = [self, *others]
         assert all(state.memory is self.memory for state in others)
         count = sum(len(state.sentences) for state in every)
-        rounding = alike_rows(count) - count
+        rounding = batch_invariant_rows(count) - count
         layers: list[State] = []
         for index in range(len(self.layers)):
             real = [state.layers[index].first(len(state.sentences)) for state in every]
@@ -74,7 +74,7 @@ def start_decoding(
     prepared = model if isinstance(model, InferenceModel) else InferenceModel(model)
     memory, layers = prepared.encode(src, src_lengths)
     sentences = torch.arange(len(src), device=src.device)
-    wanted = pad(sentences, (0, alike_rows(len(src)) - len(src)))
+    wanted = pad(sentences, (0, batch_invariant_rows(len(src)) - len(src)))
     layers = tuple(state.select(wanted) for state in layers)
     return DecodingState(memory, layers, sentences, _places(sentences, len(src)), src.shape[1])
 
@@ -87,7 +87,7 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
     def step(last: Ints, before: DecodingState, /, *, top: int) -> StepOutput[DecodingState]:
         count = len(last)
         tokens = torch.from_numpy(last).to(before.sentences.device)
-        tokens = pad(tokens, (0, alike_rows(count) - count))
+        tokens = pad(tokens, (0, batch_invariant_rows(count) - count))
         context = None
         if before.memory.keys is None:
             context = before.memory.context.index_select(0, before.sentences)
@@ -112,11 +112,11 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
 def warm_up(model: InferenceModel, rows: int) -> None:
     """Take a step with every number of rows that a batch of at most `rows` can come to.
 
-    A CPU's products are compiled when their number of rows is first met (`alike_rows`): what is
-    compiled now delays no later batch, and takes its memory now.
+    A CPU compiles a product when its number of rows (`batch_invariant_rows`) is first met;
+    compiling now delays no later batch and allocates the memory now.
     """
     step = decoding_step(model)
-    for count in sorted({alike_rows(number) for number in range(1, rows + 1)}):
+    for count in sorted({batch_invariant_rows(number) for number in range(1, rows + 1)}):
         sources = torch.full((count, 1), UNK_ID, device=model.device)
         state = start_decoding(model, sources, torch.ones(count, dtype=torch.long))
         step(np.full(count, BOS_ID), state, top=1)
@@ -126,9 +126,9 @@ def _places(sentences: Tensor, count: int) -> Places:
     """Rows side by side with those of their sentence, in a number that rounds alike."""
     rows = len(sentences)
     if count == 1:
-        return Places(1, alike_rows(rows), None, None)
+        return Places(1, batch_invariant_rows(rows), None, None)
     held = torch.bincount(sentences, minlength=count)
-    width = alike_rows(int(held.max())) if rows else 4
+    width = batch_invariant_rows(int(held.max())) if rows else 4
     order = torch.argsort(sentences, stable=True)
     ordered = sentences.index_select(0, order)
     firsts = torch.cumsum(held, 0) - held
@@ -138,4 +138,4 @@ def _places(sentences: Tensor, count: int) -> Places:
     at[place] = order
     places = torch.empty_like(place)
     places[order] = place
-    return Places(count, width, at, pad(places, (0, alike_rows(rows) - rows)))
+    return Places(count, width, at, pad(places, (0, batch_invariant_rows(rows) - rows)))

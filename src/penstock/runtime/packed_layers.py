@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from penstock.nn.cells import Cell, PackedForm
-from penstock.nn.products import FixedLinear, alike_rows
+from penstock.nn.products import PackedLinear, batch_invariant_rows
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
 
@@ -42,8 +42,8 @@ class PackedStep:
         if weight_hh is not None and self._joined:
             weight_ih = torch.cat([weight_ih, weight_hh], 1)
         elif weight_hh is not None:
-            self._of_state = FixedLinear(weight_hh, bias_hh)
-        self._of_input = FixedLinear(weight_ih, bias_ih)
+            self._of_state = PackedLinear(weight_hh, bias_hh)
+        self._of_input = PackedLinear(weight_ih, bias_ih)
 
     def __call__(self, inputs: Sequence[Tensor], before: State) -> State:
         """One step: inputs, joined (N, I), and the state before, to the state after (1, N, H).
@@ -74,8 +74,8 @@ class PackedRun:
         self.dtype, self._form, self._spec = dtype, form, cells[0].spec
         self.size = cells[0].hidden_size
         weights = [_weights(cell, form, dtype) for cell in cells]
-        self._of_inputs = [FixedLinear(weight, bias) for weight, bias, _, _ in weights]
-        self._of_states = [FixedLinear(w, bias) for _, _, w, bias in weights if w is not None]
+        self._of_inputs = [PackedLinear(weight, bias) for weight, bias, _, _ in weights]
+        self._of_states = [PackedLinear(w, bias) for _, _, w, bias in weights if w is not None]
 
     def __call__(
         self, x: Tensor, alive: Sequence[int], turned: Tensor
@@ -105,7 +105,7 @@ class PackedRun:
         c = torch.zeros_like(h)
         outputs = x.new_zeros(directions, steps, batch, self.size, dtype=wide)
         for t, rows in enumerate(alive):
-            n = alike_rows(rows)
+            n = batch_invariant_rows(rows)
             after, cell = self._step(gates[:, t, :n], h[:, :n], c[:, :n])
             outputs[:, t, :rows] = h[:, :rows] = after[:, :rows]
             if cell is not None:

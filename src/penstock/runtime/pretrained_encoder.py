@@ -35,10 +35,10 @@ def read_transformer(
         ConfigError: the encoder takes shorter rows only.
     """
     tokenizer = Tokenizer.pretrained(directory)
-    assert tokenizer.own is not None
-    own = tokenizer.own
+    assert tokenizer.special_tokens is not None
+    special = tokenizer.special_tokens
     transformer = FrozenTransformer.read(
-        directory, first=own.first, last=own.last, unknown=own.unknown
+        directory, first=special.first, last=special.last, unknown=special.unknown
     )
     try:
         _require_rows(transformer, tokenizer)
@@ -68,8 +68,8 @@ def transformer_from_files(
         MissingExtraError: `transformers` is not installed.
         ValueError: damaged files, or another tokenizer.
     """
-    own = tokenizer.own
-    if own is None:
+    special = tokenizer.special_tokens
+    if special is None:
         raise ValueError("the source tokenizer is not the transformer's")
     try:
         config = json.loads(files[CONFIG_ROLE])
@@ -77,7 +77,7 @@ def transformer_from_files(
     except (ValueError, RecursionError, SafetensorError) as error:
         raise ValueError(f"the transformer's files are damaged: {error}") from None
     transformer = FrozenTransformer.from_parts(
-        config, tensors, first=own.first, last=own.last, unknown=own.unknown
+        config, tensors, first=special.first, last=special.last, unknown=special.unknown
     )
     _require_rows(transformer, tokenizer)
     if transformer.max_tokens is not None and max_tokens > transformer.max_tokens:

@@ -2,7 +2,7 @@
 
 The function is that of `Seq2Seq` in evaluation mode. What differs is how it is computed: no graph,
 few large products, the beginnings of a sentence attend together so that its memory is never
-copied, and rows come in numbers that make each the same in any batch (`alike_rows`).
+copied, and rows come in numbers that make each the same in any batch (`batch_invariant_rows`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from penstock.nn.products import FixedLinear, alike_rows
+from penstock.nn.products import PackedLinear, batch_invariant_rows
 from penstock.nn.seq2seq import Seq2Seq
 from penstock.nn.state import Memory, State
 from penstock.runtime.packed_layers import PackedStep, packed_layers
@@ -168,20 +168,20 @@ class InferenceModel:
             x = self._readout(x.to(self.kind)).tanh_()
         return self._output(x.to(self.kind))
 
-    def _linear(self, layer: nn.Linear) -> FixedLinear:
-        return FixedLinear(layer.weight.to(self.kind), layer.bias.to(self.kind))
+    def _linear(self, layer: nn.Linear) -> PackedLinear:
+        return PackedLinear(layer.weight.to(self.kind), layer.bias.to(self.kind))
 
     def _encode(self, src: Tensor, src_lengths: Tensor) -> tuple[Memory, State]:
         assert self._encoder is not None
         batch, width = src.shape
         order = torch.argsort(src_lengths, descending=True, stable=True)
-        lengths = pad(src_lengths[order], (0, alike_rows(batch) - batch))
+        lengths = pad(src_lengths[order], (0, batch_invariant_rows(batch) - batch))
         positions = torch.arange(width)[:, None]
         alive = (positions < lengths).sum(1).tolist()
         turned = torch.where(positions < lengths, lengths - 1 - positions, positions)  # (S, B)
         turned = turned.to(src.device)
         real = (positions < lengths).to(src.device)[:, :, None]
-        rows = pad(order, (0, alike_rows(batch) - batch)).to(src.device)
+        rows = pad(order, (0, batch_invariant_rows(batch) - batch)).to(src.device)
         x = self.model.encoder.embedding(src.index_select(0, rows))  # (B, S, E)
         x = x.transpose(0, 1).contiguous()  # (S, B, E)
         states: list[State] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig
-from penstock.data.one_text import one_text
+from penstock.data.formats.input_lines import text_path
 from penstock.data.pair import Pair
 from penstock.data.token_stream import TextForm, read_form
 from penstock.errors import BundleError, DataError, UsageError, train_extra
@@ -91,7 +91,7 @@ def held_out_pairs(config: RunConfig) -> list[Pair]:
     if config.task == LANGUAGE_MODEL.name:  # its held-out part is the end of one text
         text = data.train if data.valid in (None, REST) else data.valid
         form = TextForm(letters=data.normalize == "letters", joined=data.join_lines)
-        lines = (line for line in read_form(one_text(text), form) if not is_blank(line))
+        lines = (line for line in read_form(text_path(text), form) if not is_blank(line))
         return [Pair(line, ("",)) for line in deque(lines, maxlen=SAMPLE_SIZE)]
     return open_data(config, lambda _: None)[1]
 

@@ -53,7 +53,7 @@ class LearnerMaker(Protocol):
         device: torch.device,
         report: Callable[[str], None],
         *,
-        anew: bool = True,
+        from_scratch: bool = True,
     ) -> Learner[Any]:
         """Prepare the learner."""
         ...
@@ -71,7 +71,7 @@ class Learning:
             engine runs by name; `states(ids, lengths)` gives the top states (B, S, H), of which
             row t of sentence b has read its token t.
         learner: prepares the data in a folder and gives the learner; `report` is told what is worth
-            knowing of the data; without `anew` a checkpoint brings the weights.
+            knowing of the data; without `from_scratch` a checkpoint brings the weights.
     """
 
     network: NetworkBuilder

@@ -43,16 +43,16 @@ _NAMES = {
 
 
 def language_name(code: str) -> str:
-    """The English name of a language; of one without a name here its code."""
+    """The English name of a language, or its code if it is not listed here."""
     return _NAMES.get(code.lower(), code)
 
 
 def is_language(text: str) -> bool:
-    """Whether a text is the code of a language or its English name."""
+    """Whether a text is a language code or the English name of a language."""
     text = text.lower().replace("_", "-")
     return text in _NAMES or text in {name.lower() for name in _NAMES.values()}
 
 
 def base_language(code: str) -> str:
-    """A code without its region or script: `pt` of `pt-BR`."""
+    """A code without region and script: `pt` for `pt-BR`."""
     return code.lower().replace("_", "-").partition("-")[0]

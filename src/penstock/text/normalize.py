@@ -1,20 +1,20 @@
-r"""The book's preprocessing of raw sentence pairs, with its defects mended.
+r"""The book's preprocessing of raw sentence pairs, with its defects fixed.
 
 The chapter replaces U+202F and U+00A0 by a space, lowers the case and puts a space before each of
-`,.!?` (d2l.ai, 'Machine Translation and the Dataset', `preprocess_nmt`). We differ from it so:
+`,.!?` (d2l.ai, 'Machine Translation and the Dataset', `preprocess_nmt`). The differences:
 
 | the book | here |
 |---|---|
 | `3.14` and `1,000` become `3 .14` and `1 ,000` | a `.` or `,` between two digits stays |
-| `U.S.A.` becomes `u .s .a .` | letters each followed by a dot, two or more, stay one word |
+| `U.S.A.` becomes `u .s .a .` | two or more letters, each followed by a dot, stay one word |
 | U+2009 and U+2007 survive and glue words | every space separator (Unicode Zs) is a space |
 | U+200B, U+FEFF, U+2060, U+00AD survive inside words | removed: they are invisible |
 | `’` survives beside `'` | `’` becomes `'` |
 | composed and decomposed accents differ | canonical composition (NFC) |
-| any character but U+0020 before `,.!?` gets a space, a tab too | any white space counts |
+| `,.!?` get a space unless U+0020 precedes, even after a tab | any white space suffices |
 
-Kept as the book has it: a mark followed by a letter stays with it (`a,b` becomes `a ,b`), and
-the last dot of `U.S.A.` is not told apart from a full stop.
+As in the book, a mark followed by a letter stays with it (`a,b` becomes `a ,b`), and the last dot
+of `U.S.A.` is not distinguished from a full stop.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _CHARACTERS = str.maketrans(
     | {"’": "'"}
 )
 
-# the first two alternatives only consume what must stay whole
+# the first two alternatives consume what must stay whole
 _MARK = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}|(?<=\d)[.,](?=\d)|(?<=\S)([,.!?])")
 # but not where the two sides would read as a number or an abbreviation: `3 .14`, `u .s .`
 _SPACE_BEFORE_MARK = re.compile(r" (?=[,.!?])(?!(?<=\d )[.,]\d)(?!(?<=\b[^\W\d_] )\.[^\W\d_])")
 
 
 def preprocess(text: str) -> str:
-    """Lower the case, unify spaces, and set `,.!?` apart by a space.
+    """Lower-case, unify spaces, and put a space before `,.!?`.
 
     >>> preprocess("Il dit\u202f: «\u00a03.14, U.S.A.\u00a0!\u00a0»")
     'il dit : « 3.14 , u.s.a. ! »'
@@ -50,10 +50,10 @@ def preprocess(text: str) -> str:
 
 
 def rejoin(text: str) -> str:
-    """Take back the spaces that `preprocess` puts before `,.!?`; the case stays lowered.
+    """Remove the spaces that `preprocess` puts before `,.!?`; text stays lower-case.
 
-    A space that stood there before preprocessing (`va ?`) goes too: the two look alike.
-    Preprocessing the result gives the same words.
+    A space that was there before preprocessing (`va ?`) is removed too. Preprocessing the
+    result gives the same words.
 
     >>> rejoin("salut , ça va ?")
     'salut, ça va?'
@@ -62,10 +62,10 @@ def rejoin(text: str) -> str:
 
 
 def letters_only(text: str) -> str:
-    """Only a to z in lower case, any run of other characters a space, none at the ends.
+    """Keep a to z in lower case; any run of other characters becomes one space, none at the ends.
 
-    What the chapter's language models read The Time Machine as (d2l.ai, 'Converting Raw Text into
-    Sequence Data').
+    The chapter preprocesses The Time Machine this way (d2l.ai, 'Converting Raw Text into Sequence
+    Data').
 
     >>> letters_only("It's 12 o'clock, he said--")
     'it s o clock he said'

@@ -1,4 +1,4 @@
-"""What all tokenizers agree on: pre-tokenization, the byte alphabet, sound text."""
+"""Shared by all tokenizers: pre-tokenization, the byte alphabet, the check for valid text."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from penstock.config import TokenizerKind
 from penstock.errors import DataError
 
-AnyKind = (
-    TokenizerKind | Literal["pretrained"]
-)  # what a tokenizer may be, what one may be learnt as
+# `TokenizerKind` are the kinds that can be trained
+AnyKind = TokenizerKind | Literal["pretrained"]
 BYTE_LEVEL = ("bpe", "unigram")  # the kinds whose tokens are runs of bytes
 
-# A word with the space before it, up to and with an elision's apostrophe (` l'`, `homme`); each
-# digit alone; a run of anything else that is not space; a run of space but for its last, which
-# belongs to the next word. Every character falls in exactly one piece. Saved tokenizers rely on it:
-# a change needs a new format number in `stored.py`, and this one kept for the old format.
+# A word with the space before it, up to and including an elision's apostrophe (` l'`, `homme`);
+# each digit alone; a run of other non-spaces; a run of spaces except its last, which belongs to the
+# next word. Every character falls in exactly one piece. Saved tokenizers rely on it: a change needs
+# a new format number in `serialization.py`, with this pattern kept for the old format.
 PIECE_PATTERN = (
     r" ?\p{L}[\p{L}\p{M}]*(?:['’](?=\p{L}))?"
     r"| ?\p{N}"
@@ -28,7 +27,7 @@ PIECE_PATTERN = (
 
 
 def byte_alphabet() -> list[str]:
-    """The printable character that byte-level models write for each byte 0..255 (as GPT-2)."""
+    """The printable character for each byte 0..255 in byte-level models, as in GPT-2."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     symbols = {byte: chr(byte) for byte in printable}
     others = (byte for byte in range(256) if byte not in symbols)
@@ -37,7 +36,7 @@ def byte_alphabet() -> list[str]:
 
 
 def on_bytes(model: models.Model) -> Tokenizer:
-    """A library tokenizer that cuts text by `PIECE_PATTERN` and works on bytes."""
+    """A library tokenizer that splits text by `PIECE_PATTERN` and works on bytes."""
     library = Tokenizer(model)
     library.pre_tokenizer = pre_tokenizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
         [
@@ -68,12 +67,12 @@ def require_characters(text: str) -> str:
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 
 
-def _quieten_forks() -> None:
+def _silence_fork_warning() -> None:
     """Let forked children (data workers) tokenize on one thread, without the library's warning.
 
-    The library's thread pool does not survive a fork. It says so on stderr unless its variable
-    is set, and setting it for good would slow the parent; so it is set only around the fork.
-    A value set by the user stands.
+    The library's thread pool does not survive a fork, which it reports on stderr unless its
+    variable is set. Setting it permanently would slow down the parent, so it is set only around
+    the fork. A value set by the user is kept.
     """
     if not hasattr(os, "register_at_fork"):
         return
@@ -92,4 +91,4 @@ def _quieten_forks() -> None:
     os.register_at_fork(before=before, after_in_parent=after_in_parent)
 
 
-_quieten_forks()
+_silence_fork_warning()

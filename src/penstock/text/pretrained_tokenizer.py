@@ -1,17 +1,15 @@
-"""The tokenizer of a pretrained Transformer encoder (its `tokenizer.json`), behind our ids.
+"""The tokenizer of a pretrained Transformer encoder (its `tokenizer.json`) with our ids.
 
 | our id | theirs |
 |---|---|
-| 0 to 3, the reserved ones | see `OwnTokens` |
-| 4 and above | ours less 4 |
+| 0 to 3, reserved | see `SpecialTokens` |
+| 4 and above | ours minus 4 |
 
-So a row of ours begins and ends as every row does, and the encoder's own marks are set by the
-network. A user who types `[SEP]` gets what the tokenizer makes of it as ordinary text, and the
-unknown token where it insists on the mark.
+Rows keep our BOS and EOS; the network adds the encoder's special tokens. If a user types `[SEP]`,
+it is tokenized as ordinary text, or as unknown where the tokenizer insists on the special token.
 
-The file may come from anyone, and the library may abort the whole process on what it does not
-expect, or let a few rules blow a line up to gigabytes. So it is read by a list of what encoders
-use, and anything else is refused.
+The file is untrusted: the library may abort the whole process on unexpected content, or a few rules
+can expand a line to gigabytes. So only components that encoders use are accepted.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -44,20 +42,20 @@ _DECODERS = (
     "BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece",
 )  # fmt: skip
 _LISTS = {"normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "decoder": "decoders"}
-_SAFE_PATTERNS = (" {2,}",)  # a regular expression of a stranger can take for ever
-_MOST_PARTS = 16
-_KNOWN_UNKNOWNS = ("[UNK]", "<unk>")
+_SAFE_PATTERNS = (" {2,}",)  # an untrusted regular expression may never end
+_MAX_STEPS = 16
+_UNKNOWN_TOKENS = ("[UNK]", "<unk>")
 _PROBE = "a"
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTokens:
-    """The encoder's own marks, by its ids.
+class SpecialTokens:
+    """The encoder's special tokens, as its ids.
 
     Attributes:
-        first: begins every input of it ([CLS], <s>).
-        last: ends it ([SEP], </s>); our EOS.
-        unknown: our UNK; where the tokenizer has no such token, `last`.
+        first: begins every input ([CLS], <s>).
+        last: ends every input ([SEP], </s>); our EOS.
+        unknown: our UNK; `last` if the tokenizer has no unknown token.
     """
 
     first: int
@@ -67,21 +65,21 @@ class OwnTokens:
 
 @final
 class PretrainedTokens:
-    """A library tokenizer with its marks: text to our ids and back.
+    """A library tokenizer and its special tokens: text to our ids and back.
 
     Attributes:
-        library: the tokenizer; it sets no marks itself.
-        own: the encoder's marks.
-        size: number of our ids, the reserved ones included.
+        library: the tokenizer; it adds no special tokens.
+        special_tokens: of the encoder.
+        size: number of our ids, including the reserved ones.
     """
 
-    def __init__(self, library: LibraryTokenizer, own: OwnTokens) -> None:
+    def __init__(self, library: LibraryTokenizer, special_tokens: SpecialTokens) -> None:
         self.library = library
-        self.own = own
+        self.special_tokens = special_tokens
         vocabulary = library.get_vocab(with_added_tokens=True)
         self.size = len(RESERVED) + max(vocabulary.values()) + 1
-        marks = {i for i, t in library.get_added_tokens_decoder().items() if t.special}
-        self._unreachable = marks | {own.first, own.last, own.unknown}
+        special = {i for i, t in library.get_added_tokens_decoder().items() if t.special}
+        self._unreachable = special | set(astuple(special_tokens))
 
     @classmethod
     def read(cls, directory: str | Path) -> Self:
@@ -104,14 +102,14 @@ class PretrainedTokens:
         try:
             if not is_object(content):
                 raise ValueError("not a tokenizer")
-            own = _own_tokens(content)
-            return cls(build(content), own)
+            special_tokens = _special_tokens(content)
+            return cls(build(content), special_tokens)
         except ValueError as error:
             raise DataError(f"{error}; choose another encoder", path=path) from None
 
     @classmethod
     def from_parts(cls, content: Any, own: Any) -> Self:
-        """What was stored: the library's JSON and the marks.
+        """Deserialize from the library's JSON and the special tokens.
 
         Raises:
             ValueError: damaged, or not an encoder's tokenizer.
@@ -124,10 +122,10 @@ class PretrainedTokens:
             if type(index) is not int or index not in known:
                 raise ValueError(f"damaged tokenizer: its {name} token is {index!r}")
             ids.append(index)
-        return cls(library, OwnTokens(*ids))
+        return cls(library, SpecialTokens(*ids))
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Our ids of each text, without marks."""
+        """Encode each text to our ids, without special tokens."""
         with _library_errors("the encoder's tokenizer failed on a text", DataError):
             encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
         return [
@@ -136,22 +134,22 @@ class PretrainedTokens:
         ]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text as near to the original as the tokenizer's own decoder comes."""
+        """Decode with the tokenizer's own decoder."""
         kept = [i - len(RESERVED) for i in ids if i >= len(RESERVED)]
         with _library_errors("the encoder's tokenizer failed on its ids", DataError):
             return self.library.decode(kept)
 
     def symbols(self) -> list[str]:
-        """Every id's token as the tokenizer writes it; empty for an id that it does not use."""
+        """The token of every id in the tokenizer's notation; empty for unused ids."""
         own = [self.library.id_to_token(i) or "" for i in range(self.size - len(RESERVED))]
         return [*RESERVED, *own]
 
 
 def build(content: Any) -> LibraryTokenizer:
-    """The library's tokenizer of a `tokenizer.json`, without the parts that set marks, cut or pad.
+    """Build the tokenizer of a `tokenizer.json`, without special tokens, truncation and padding.
 
     Raises:
-        ValueError: a part that no encoder needs, or damage.
+        ValueError: a component that no encoder needs, or damage.
     """
     checked = _checked(content)
     library = _load(checked)
@@ -172,18 +170,18 @@ def _load(content: dict[str, Any]) -> LibraryTokenizer:
 
 
 @contextmanager
-def _library_errors(what: str, kind: type[Exception] = ValueError) -> Generator[None]:
-    """The library raises bare exceptions, and its panics are no `Exception` at all."""
+def _library_errors(what: str, error_type: type[Exception] = ValueError) -> Generator[None]:
+    """Translate the library's bare exceptions, and its panics, which are not even `Exception`s."""
     try:
         yield
     except BaseException as error:
         if type(error) is Exception or type(error).__name__ == "PanicException":
-            raise kind(f"{what}: {error}") from None
+            raise error_type(f"{what}: {error}") from None
         raise
 
 
-def _own_tokens(content: dict[str, Any]) -> OwnTokens:
-    """The marks, from what the file's own post-processor does with texts."""
+def _special_tokens(content: dict[str, Any]) -> SpecialTokens:
+    """Find the special tokens by running the file's post-processor."""
     library = _load(_checked(content) | {"post_processor": content.get("post_processor")})
     with _library_errors("damaged tokenizer"):
         plain = library.encode(_PROBE, add_special_tokens=False).ids
@@ -194,9 +192,9 @@ def _own_tokens(content: dict[str, Any]) -> OwnTokens:
             f"it: {_PROBE!r} becomes {library.encode(_PROBE).tokens}"
         )
     unknown = _unknown_token(content["model"])
-    candidates = (unknown, *_KNOWN_UNKNOWNS) if unknown else _KNOWN_UNKNOWNS
+    candidates = (unknown, *_UNKNOWN_TOKENS) if unknown else _UNKNOWN_TOKENS
     ids = [i for token in candidates if (i := library.token_to_id(token)) is not None]
-    return OwnTokens(marked[0], marked[-1], ids[0] if ids else marked[-1])
+    return SpecialTokens(marked[0], marked[-1], ids[0] if ids else marked[-1])
 
 
 def _unknown_token(model: dict[str, Any]) -> str | None:
@@ -227,7 +225,7 @@ def _checked(content: Any) -> dict[str, Any]:
 
 
 def _checked_added(added: Any) -> list[dict[str, Any]]:
-    """Tokens that the tokenizer has beside its model's."""
+    """The tokens outside the model's vocabulary."""
     if added is None:
         return []
     if not is_array(added) or not all(
@@ -248,8 +246,8 @@ def _checked_part(content: dict[str, Any], name: str, known: tuple[str, ...]) ->
     steps = [part]
     if is_object(part) and part.get("type") == "Sequence":
         steps = part.get(_LISTS[name])
-        if not is_array(steps) or len(steps) > _MOST_PARTS:
-            raise ValueError(f"its {name} is not a list of at most {_MOST_PARTS} steps")
+        if not is_array(steps) or len(steps) > _MAX_STEPS:
+            raise ValueError(f"its {name} is not a list of at most {_MAX_STEPS} steps")
     kinds = [step.get("type") if is_object(step) else None for step in steps]
     if kinds.count("Precompiled") > 1:
         raise ValueError(f"its {name} has several tables of characters")
@@ -257,14 +255,14 @@ def _checked_part(content: dict[str, Any], name: str, known: tuple[str, ...]) ->
         if kind not in known:
             raise ValueError(f"its {name} {kind!r} is not one that encoders use")
         if kind in ("Replace", "Prepend") and name != "decoder":
-            _refuse_growth(step, name)
+            _reject_growth(step, name)
         if kind == "Replace":
-            _refuse_strange_pattern(step, name)
+            _reject_unsafe_pattern(step, name)
     return part
 
 
-def _refuse_growth(step: dict[str, Any], name: str) -> None:
-    """A few rules that each make a text longer make it endless together."""
+def _reject_growth(step: dict[str, Any], name: str) -> None:
+    """A few rules that each lengthen a text can together expand it without bound."""
     new = step.get("prepend") if step["type"] == "Prepend" else step.get("content")
     pattern = step.get("pattern")
     old = pattern.get("String", " ") if is_object(pattern) else " "
@@ -272,7 +270,7 @@ def _refuse_growth(step: dict[str, Any], name: str) -> None:
         raise ValueError(f"its {name} {step['type']!r} makes texts longer")
 
 
-def _refuse_strange_pattern(step: dict[str, Any], name: str) -> None:
+def _reject_unsafe_pattern(step: dict[str, Any], name: str) -> None:
     pattern = step.get("pattern")
     regex = pattern.get("Regex") if is_object(pattern) else None
     if regex is not None and regex not in _SAFE_PATTERNS:
@@ -290,7 +288,7 @@ def _checked_model(model: Any) -> dict[str, Any]:
     if not is_object(vocabulary) or not vocabulary:
         raise ValueError("damaged tokenizer: its vocabulary is not tokens with ids")
     ids = list(vocabulary.values())
-    highest = 2 * len(ids) + 1024  # some vocabularies have gaps; a table has a row for each id
+    highest = 2 * len(ids) + 1024  # vocabularies may have gaps, but a table has a row per id
     if not all(type(i) is int and 0 <= i < highest for i in ids) or len(set(ids)) < len(ids):
         raise ValueError("damaged tokenizer: its ids are not different small numbers")
     unknown = model.get("unk_token")
@@ -300,7 +298,7 @@ def _checked_model(model: Any) -> dict[str, Any]:
         if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
             raise ValueError("its BPE model marks parts of words, which encoders do not")
         _check_merges(model.get("merges"), vocabulary)
-        return model | {"dropout": None}  # at random, a text would have other tokens each time
+        return model | {"dropout": None}  # tokenization must be deterministic
     return model
 
 

@@ -1,4 +1,4 @@
-"""Outputs that go round in circles."""
+"""Detection of repetition loops in model outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TIMES = 3
 
 
 def has_loop(tokens: Sequence[str]) -> bool:
-    """Whether some run of up to 12 tokens comes three times in a row.
+    """Whether a run of up to 12 tokens occurs three times in a row.
 
     >>> has_loop("a very very very old man".split()), has_loop("a very very old man".split())
     (True, False)

@@ -1,11 +1,11 @@
-"""The JSON of a tokenizer: our description beside the library's own.
+"""Serialization of a tokenizer as JSON: our description beside the library's own.
 
     {"penstock": {"format": 1, "kind": "bpe", "separator": " "}, "tokenizer": {...}}
 
-A file may come from anyone, and the library may abort the whole process on a model that it does not
-expect. So only the vocabulary and the merges are taken from a file, checked first; all else is
-fixed by the kind and the format. Of kind `pretrained`, which keeps a stranger's tokenizer whole,
-`pretrained.py` checks the rest; its description has the encoder's marks as `own`.
+Files are untrusted, and the library may abort the whole process on an unexpected model. So only the
+vocabulary and the merges are read from a file and validated; all else is fixed by kind and format.
+Kind `pretrained` keeps a foreign tokenizer whole, which `pretrained_tokenizer.py` validates; its
+description has the encoder's special tokens as `own`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _MODELS: dict[TokenizerKind, str] = {
 _FOREIGN = ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
 
 
-class Stored(NamedTuple):
-    """What a tokenizer is made of; `pretrained` only of that kind."""
+class TokenizerParts(NamedTuple):
+    """The parts of a tokenizer; `pretrained` is None for every other kind."""
 
     library: LibraryTokenizer
     kind: AnyKind
@@ -45,19 +45,19 @@ class Stored(NamedTuple):
     pretrained: PretrainedTokens | None = None
 
 
-def write_json(stored: Stored) -> str:
-    """One line of JSON that `read_json` reads."""
+def write_json(stored: TokenizerParts) -> str:
+    """Serialize to one line of JSON that `read_json` reads."""
     about: dict[str, Any] = {
         "format": FORMAT, "kind": stored.kind, "separator": stored.separator
     }  # fmt: skip
     if stored.pretrained is not None:
-        about["own"] = asdict(stored.pretrained.own)
+        about["own"] = asdict(stored.pretrained.special_tokens)
     content = {"penstock": about, "tokenizer": json.loads(stored.library.to_str())}
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 
-def read_json(text: str, place: str) -> Stored:
-    """The parts that `write_json` wrote.
+def read_json(text: str, place: str) -> TokenizerParts:
+    """Deserialize what `write_json` wrote.
 
     Raises:
         BundleError: not a tokenizer of ours, damaged, or of a newer format.
@@ -67,11 +67,11 @@ def read_json(text: str, place: str) -> Stored:
         kind, separator = _description(about)
         if kind == "pretrained":
             tokens = PretrainedTokens.from_parts(content, about.get("own"))
-            return Stored(tokens.library, kind, separator, tokens)
+            return TokenizerParts(tokens.library, kind, separator, tokens)
         foreign = [part for part in _FOREIGN if content.get(part)]
         if foreign:
             raise ValueError(f"the tokenizer has a foreign part {foreign[0]!r}")
-        return Stored(build(content.get("model"), kind), kind, separator)
+        return TokenizerParts(build(content.get("model"), kind), kind, separator)
     except (ValueError, RecursionError) as error:
         raise BundleError(
             f"{place}: {error}; restore the file from its source or train again"
@@ -79,13 +79,13 @@ def read_json(text: str, place: str) -> Stored:
 
 
 def build(model: Any, kind: TokenizerKind) -> LibraryTokenizer:
-    """A library tokenizer around a model as the library's JSON has it.
+    """Build a library tokenizer from a model in the format of the library's JSON.
 
-    Reserved tokens are in the model's vocabulary only, not among 'added tokens', which the library
-    would look for in user text.
+    Reserved tokens are only in the model's vocabulary, not among the 'added tokens', which the
+    library would match in user text.
 
     Raises:
-        ValueError: the model is not one that `kind` can have.
+        ValueError: the model does not fit `kind`, or is damaged.
     """
     found = model.get("type") if is_object(model) else None
     if not is_object(model) or found != _MODELS[kind]:
@@ -135,7 +135,7 @@ def _vocabulary(content: Any) -> dict[str, int]:
 
 
 def _is_row(entry: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    """A file has arrays, the learner tuples."""
+    """Files have arrays, trainers tuples."""
     return isinstance(entry, list | tuple)
 
 

@@ -1,15 +1,16 @@
-"""Text to token ids and back, in six kinds, each saved as one JSON file.
+"""Text to token ids and back: six kinds of tokenizer, each saved as one JSON file.
 
 | kind | a token is | text -> ids -> text |
 |---|---|---|
 | `word` | a word of the book's preprocessing | lower case, spaces unified, rare words `<unk>` |
 | `char` | a character | exact for known characters |
-| `separator` | what stands between separators | exact for known tokens |
+| `separator` | the text between separators | exact for known tokens |
 | `bpe` | a run of bytes from byte-pair merges | exact for every string |
 | `unigram` | a run of bytes from a unigram model | exact for every string |
-| `pretrained` | a token of a Transformer encoder | as near as that tokenizer comes |
+| `pretrained` | a token of a Transformer encoder | as exact as that tokenizer |
 
-Reserved ids are reached only by the program: a user who types `<eos>` gets ordinary tokens.
+Text never encodes to a reserved id other than `<unk>`: a user who types `<eos>` gets ordinary
+tokens.
 """
 
 from __future__ import annotations
@@ -31,24 +32,22 @@ from penstock.text.pieces import (
     require_characters,
 )
 from penstock.text.pretrained_tokenizer import PretrainedTokens
-from penstock.text.serialization import Stored, build, read_json, write_json
-from penstock.text.trainers import learn_bpe, learn_symbols, learn_unigram
+from penstock.text.serialization import TokenizerParts, build, read_json, write_json
+from penstock.text.trainers import train_bpe, train_symbols, train_unigram
 
-# ends every stored symbol that came from text: none can equal a reserved token, none is empty
+# ends every stored symbol of the text, so none is empty or equals a reserved token
 _SYMBOL_END = " "
 
 
 @final
 class Tokenizer:
-    """A trained tokenizer; make one by `train`, `pretrained`, `load` or `from_json`.
-
-    It never changes.
+    """A trained, immutable tokenizer, made by `train`, `pretrained`, `load` or `from_json`.
 
     Attributes:
         kind: one of `word`, `char`, `separator`, `bpe`, `unigram`, `pretrained`.
-        separator: what divides tokens of kind `separator`; unused by other kinds.
+        separator: text between tokens of kind `separator`; unused by other kinds.
         vocab_size: number of ids, the reserved ones (0 to 3) included.
-        own: the marks of a `pretrained` one; None for the others.
+        special_tokens: of a `pretrained` encoder; None for other kinds.
     """
 
     def __init__(
@@ -67,11 +66,11 @@ class Tokenizer:
         else:
             self._contents = [symbol.encode() for symbol in pretrained.symbols()]
         self.vocab_size = len(self._contents)
-        self.own = None if pretrained is None else pretrained.own
+        self.special_tokens = None if pretrained is None else pretrained.special_tokens
 
     @classmethod
     def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
-        """Learn a vocabulary from a stream of training texts (never from held-out ones).
+        """Train on a stream of texts (never on held-out ones).
 
         Deterministic: the same texts in the same order give the same `to_json()`.
 
@@ -79,27 +78,27 @@ class Tokenizer:
             ConfigError: `vocab_size` below 260 for `bpe` or `unigram`.
             DataError: no text, or no token as frequent as `min_frequency`.
         """
-        sound = (require_characters(text) for text in texts)
+        valid = (require_characters(text) for text in texts)
         if config.kind in BYTE_LEVEL:
-            learn = learn_bpe if config.kind == "bpe" else learn_unigram
-            model = learn((_lead(text) for text in sound), config)
+            train = train_bpe if config.kind == "bpe" else train_unigram
+            model = train((_lead(text) for text in valid), config)
         else:
-            symbols = (_symbols(text, config.kind, config.separator) for text in sound)
-            model = learn_symbols(symbols, config)
+            symbols = (_symbols(text, config.kind, config.separator) for text in valid)
+            model = train_symbols(symbols, config)
         return cls(build(model, config.kind), config.kind, config.separator)
 
     @classmethod
     def pretrained(cls, directory: str | Path) -> Tokenizer:
-        """The tokenizer of a Transformer encoder, from its directory.
+        """Read the tokenizer of a Transformer encoder from its directory.
 
         Raises:
-            DataError: the directory has none, or one that is not an encoder's.
+            DataError: the directory has no tokenizer, or not one of an encoder.
         """
         tokens = PretrainedTokens.read(directory)
         return cls(tokens.library, "pretrained", " ", tokens)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of one text, without `<bos>` and `<eos>`; no ids for an empty text.
+        """Encode one text, without `<bos>` and `<eos>`; an empty text has no ids.
 
         Raises:
             DataError: the text has a lone surrogate.
@@ -107,15 +106,15 @@ class Tokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of many texts, as `encode` gives them, on all cores."""
-        sound = map(require_characters, texts)
+        """Encode many texts on all cores; see `encode`."""
+        valid = map(require_characters, texts)
         if self._pretrained is not None:
-            return self._pretrained.encode_batch(list(sound))
+            return self._pretrained.encode_batch(list(valid))
         byte_level = self.kind in BYTE_LEVEL
         inputs = (
-            [_lead(text) for text in sound]
+            [_lead(text) for text in valid]
             if byte_level
-            else [_symbols(text, self.kind, self.separator) for text in sound]
+            else [_symbols(text, self.kind, self.separator) for text in valid]
         )
         encodings = self._library.encode_batch_fast(
             inputs,  # pyright: ignore[reportArgumentType]
@@ -125,13 +124,13 @@ class Tokenizer:
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int], *, skip_unknown: bool = False) -> str:
-        """The text of ids; reserved ids are left out, except that unknowns show as `<unk>`.
+        """Decode ids to text without reserved tokens other than `<unk>`.
 
-        Bytes that form no character (a model may write such) show as U+FFFD.
+        Bytes that form no character, which a model may generate, become U+FFFD.
 
         Args:
             ids: token ids below `vocab_size`.
-            skip_unknown: leave unknowns out too.
+            skip_unknown: omit `<unk>` too.
         """
         if self._pretrained is not None:
             return self._pretrained.decode(ids)
@@ -143,7 +142,7 @@ class Tokenizer:
         return self._text(kept)
 
     def decode_with(self, ids: Sequence[int], unknown: Sequence[str]) -> str:
-        """`decode` with a text in place of each `<unk>`, in their order."""
+        """Decode with a replacement for each `<unk>`, in order."""
         replacements = iter(unknown)
         kept = [
             next(replacements).encode() if index == UNK_ID else self._contents[index]
@@ -153,17 +152,17 @@ class Tokenizer:
         return self._text(kept)
 
     def surfaces(self, text: str) -> list[str]:
-        """What each id of `encode(text)` stands for in the text, also where the id is `<unk>`."""
+        """The surface form of each id of `encode(text)`, also where the id is `<unk>`."""
         if self.kind in BYTE_LEVEL:
             return self.tokens(self.encode(text))
         symbols = _symbols(text, self.kind, self.separator)
         return [symbol.removesuffix(_SYMBOL_END) for symbol in symbols]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """Readable pieces for display, one an id.
+        """Readable tokens for display, one per id.
 
-        A space shows as `▁`, a byte that is only part of a character as `\\xe2`; tokens of kind
-        `word`, `separator` and `pretrained` are shown as they are.
+        A space is shown as `▁`, a byte of an incomplete character as `\\xe2`; tokens of kind
+        `word`, `separator` and `pretrained` are shown unchanged.
         """
         shown = [self._contents[index].decode("utf-8", "backslashreplace") for index in ids]
         if self.kind in ("word", "separator", "pretrained"):
@@ -171,14 +170,14 @@ class Tokenizer:
         return [token.replace(" ", "▁") for token in shown]
 
     def vocabulary(self) -> list[str]:
-        """All tokens by id, readable as `tokens` has them (for display: two may look alike)."""
+        """All tokens by id, formatted for display as by `tokens` (two may look alike)."""
         return self.tokens(range(self.vocab_size))
 
     def words(self) -> list[str | None]:
-        """The word that each id stands for, to look it up in a dictionary; None for no word.
+        """The word to look up for each id, None where the token is not a whole word.
 
-        Of the byte-level kinds a token is a word when a space begins it, or when it is no part of
-        one: punctuation and digits. A pretrained encoder's tokens bring their own vectors.
+        A byte-level token is a word if it begins with a space or has no letters (punctuation,
+        digits). Tokens of a pretrained encoder have their own vectors.
         """
         if self._pretrained is not None:
             return [None] * self.vocab_size
@@ -187,16 +186,18 @@ class Tokenizer:
         ]
 
     def to_json(self) -> str:
-        """Everything needed to load it again: our description and the library's own JSON."""
-        return write_json(Stored(self._library, self.kind, self.separator, self._pretrained))
+        """Serialize to JSON: our description and the library's own JSON."""
+        return write_json(
+            TokenizerParts(self._library, self.kind, self.separator, self._pretrained)
+        )
 
     @classmethod
     def from_json(cls, text: str, *, place: str = "tokenizer") -> Tokenizer:
-        """Read what `to_json` wrote.
+        """Deserialize the result of `to_json`.
 
         Args:
             text: the JSON.
-            place: where it came from, for messages.
+            place: its origin, for messages.
 
         Raises:
             BundleError: not a tokenizer of ours, damaged, or of a newer format.
@@ -237,7 +238,7 @@ class Tokenizer:
 
 
 def _lead(text: str) -> str:
-    """A byte-level input: the space in front makes the first word like any other."""
+    """Add the leading space that makes the first word like any other."""
     return f" {text}" if text else ""
 
 
@@ -255,7 +256,7 @@ def _word(content: bytes, kind: AnyKind) -> str | None:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        return None  # some bytes of a character
+        return None  # part of a character
     word = text.strip()
     inside = kind in BYTE_LEVEL and text[:1] != " " and any(c.isalpha() for c in text)
     return None if inside else word or None

@@ -1,7 +1,7 @@
-"""Learning a vocabulary from training text, one function a family of tokenizers.
+"""Tokenizer training, one function per family.
 
-Each takes texts as a stream, keeps only counts in memory, and is deterministic: the same texts
-give the same vocabulary, ties included. Each returns the model as the library's JSON has it.
+Each reads a stream of texts, keeps only counts in memory, and is deterministic, ties included.
+Each returns the model in the format of the library's JSON.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from penstock.text.pieces import byte_alphabet, on_bytes
 BYTE_LEVEL_MINIMUM = 256 + len(RESERVED)
 
 
-def learn_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> dict[str, Any]:
-    """The most frequent symbols, those below `min_frequency` left out; ties in code point order.
+def train_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> dict[str, Any]:
+    """Keep the most frequent symbols that occur `min_frequency` times; ties in code point order.
 
     Raises:
         DataError: no symbol is frequent enough.
@@ -45,12 +45,12 @@ def learn_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> di
     return {"type": "WordLevel", "vocab": vocabulary}
 
 
-def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
+def train_bpe(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
     """Byte-pair merges (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) over bytes.
 
     Raises:
         ConfigError: `vocab_size` cannot hold the bytes.
-        DataError: nothing to learn from.
+        DataError: no training text.
     """
     _require_room(config)
     library = on_bytes(models.BPE())
@@ -65,15 +65,15 @@ def learn_bpe(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
     return json.loads(library.to_str())["model"]
 
 
-def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
+def train_unigram(texts: Iterable[str], config: TokenizerConfig) -> dict[str, Any]:
     """A unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959) over bytes.
 
-    `min_frequency` has no part in it; the model may have fewer than `vocab_size` tokens, since
-    it only keeps pieces that make the text more probable.
+    `min_frequency` is ignored. The model may have fewer than `vocab_size` tokens: it keeps only
+    pieces that make the text more probable.
 
     Raises:
         ConfigError: `vocab_size` cannot hold the bytes.
-        DataError: nothing to learn from.
+        DataError: no training text.
     """
     _require_room(config)
     library = on_bytes(models.Unigram())
@@ -85,33 +85,33 @@ def learn_unigram(texts: Iterable[str], config: TokenizerConfig) -> dict[str, An
         show_progress=False,
     )
     library.train_from_iterator(_require_some(texts), trainer)
-    return _settle(json.loads(library.to_str())["model"], config.vocab_size)
+    return _make_deterministic(json.loads(library.to_str())["model"], config.vocab_size)
 
 
-def _settle(model: dict[str, Any], vocab_size: int) -> dict[str, Any]:
-    """Make a trained unigram model the same at every training on the same texts.
+def _make_deterministic(model: dict[str, Any], vocab_size: int) -> dict[str, Any]:
+    """Remove the randomness from a trained unigram model.
 
-    The library sums in the order of a randomly seeded hash map, so that scores (log-probabilities)
-    differ in their last digits and equal ones change places; and it hands out 0.0000, 0.0001, ...
-    above the lowest score in that order to the bytes which no text used. We round the first, give
-    the second one score, and sort by score and piece. For small vocabularies it also returns more
-    pieces than it was asked for; the least probable that are not bytes go.
+    The library sums in the order of a randomly seeded hash map, so scores (log-probabilities)
+    differ in their last digits and ties in order; in that order it also assigns 0.0000, 0.0001, …
+    above the lowest score to unused bytes. Scores are rounded, unused bytes get one score, and
+    pieces are sorted by score and text. For small vocabularies the library returns too many
+    pieces; the least probable multi-byte ones are dropped.
     """
     reserved, pieces = model["vocab"][: len(RESERVED)], model["vocab"][len(RESERVED) :]
     lowest = min(score for _, score in pieces)
     unused_below = lowest + (256 + 0.5) * 1e-4
-    settled = [
+    rounded = [
         (piece, round(lowest if len(piece) == 1 and score < unused_below else score, 4))
         for piece, score in pieces
     ]
-    settled.sort(key=lambda entry: (-entry[1], entry[0]))
-    runs = [piece for piece, _ in settled if len(piece) > 1]
+    rounded.sort(key=lambda entry: (-entry[1], entry[0]))
+    runs = [piece for piece, _ in rounded if len(piece) > 1]
     dropped = set(runs[max(vocab_size - BYTE_LEVEL_MINIMUM, 0) :])
-    kept = [entry for entry in settled if entry[0] not in dropped]
+    kept = [entry for entry in rounded if entry[0] not in dropped]
     return model | {"vocab": [*reserved, *kept]}
 
 
-_NOTHING = "no training text to learn a tokenizer from; check that the training data is not empty"
+_NOTHING = "no training text for the tokenizer; check that the training data is not empty"
 
 
 def _require_room(config: TokenizerConfig) -> None:

@@ -1,4 +1,4 @@
-"""Batches: the chapter's X, X_valid_len, Y, Y_valid_len, and how an epoch is cut into them."""
+"""Batches: the chapter's X, X_valid_len, Y, Y_valid_len, and their order in an epoch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Batch:
     tgt_lengths: Tensor
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device; lengths stay on the CPU, where packing wants them."""
+        """The same batch on another device; lengths stay on the CPU, where packing needs them."""
         move = [x.to(device, non_blocking=True) for x in (self.src, self.tgt_in, self.tgt_out)]
         return Batch(move[0], self.src_lengths, move[1], move[2], self.tgt_lengths)
 
@@ -60,16 +60,16 @@ def pad(rows: Rows) -> tuple[Tensor, Tensor]:
 
 
 class EpochSampler:
-    """All batches of an epoch, shuffled by seed and epoch alone, so that any can be had again.
+    """The batches of an epoch; the order depends on seed and epoch alone, so runs can resume.
 
-    Pairs of like length share a batch. Blocks are read in random order, a window at a time; in
-    a window pairs are sorted by target then source length with random ties, cut into batches,
-    and the batches shuffled.
+    Pairs of similar length share a batch. Blocks are read in random order, one window at a time;
+    within a window, pairs are sorted by target then source length with random ties, divided into
+    batches, and the batches shuffled.
 
     Args:
         store: the tokenised corpus.
-        batch_tokens: positions a batch, padding included, of the side that `budget` names.
-        batch_sentences: a fixed number of pairs a batch instead, in purely random order.
+        batch_tokens: positions per batch, padding included, on the side that `budget` names.
+        batch_sentences: a fixed number of pairs per batch instead, in purely random order.
         seed: of the shuffling.
         budget: `target`, or `source` where the target is a label or nothing.
     """

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped, in safetensors and JSON."""
+"""Checkpoints in safetensors and JSON, from which a run resumes as if never interrupted."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ INDEX = "checkpoint.json"
 
 @dataclass
 class Progress:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
         update: updates made.
-        epoch: the epoch now running, from 0.
+        epoch: the current epoch, from 0.
         batch: batches of it already used.
         tokens: target tokens seen.
         seconds: of training, evaluations included.
         best: the best held-out score so far, by the run's metric.
-        best_update: the update that had it.
+        best_update: the update with that score.
         worse: evaluations since.
-        plateau_scale: what the plateau schedule has made of the learning rate.
+        plateau_scale: the plateau schedule's factor on the learning rate.
         loss_sum, loss_tokens: since the last evaluation.
-        owes_evaluation: the run was interrupted where an evaluation was due.
+        owes_evaluation: whether the run was interrupted when an evaluation was due.
         data: fingerprint of the training data.
-        transformer: of the frozen encoder, which checkpoints do not hold; empty without one.
+        transformer: fingerprint of the frozen encoder, which is not in checkpoints; may be empty.
     """
 
     update: int = 0
@@ -65,9 +65,9 @@ def save_checkpoint(
     average: list[Tensor] | None,
     carried: State | None = None,
 ) -> None:
-    """Write a checkpoint; the one before stays whole until this one is.
+    """Write a checkpoint; the previous one stays intact until this one is complete.
 
-    `carried` is the recurrent state that the next batch goes on from.
+    `carried` is the recurrent state that the next batch continues from.
     """
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     for i, (name, parameter) in enumerate(model.named_parameters()):
@@ -90,7 +90,7 @@ def save_checkpoint(
         atomic_write(folder / name, content)
         atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
     except BaseException:
-        if name not in _named(folder):
+        if name not in _index_text(folder):
             remove(folder / name)
         raise
     for path in folder.glob("state-*.safetensors"):
@@ -98,22 +98,22 @@ def save_checkpoint(
             remove(path)
 
 
-def _named(folder: Path) -> str:
-    """The index as text, empty when there is none."""
+def _index_text(folder: Path) -> str:
+    """The index as text, empty if there is none."""
     index = folder / INDEX
     return index.read_text(encoding="utf-8", errors="replace") if index.is_file() else ""
 
 
 def checkpoint_exists(folder: Path) -> bool:
-    """Whether there is a checkpoint to go on from."""
+    """Whether there is a checkpoint to resume from."""
     return (folder / INDEX).exists()
 
 
 def require_same_transformer(saved: Progress, found: Progress, config: RunConfig) -> None:
-    """Refuse to go on with another encoder than the run began with.
+    """Check that the frozen encoder is the one that the run started with.
 
     Raises:
-        ConfigError: its fingerprint is another.
+        ConfigError: the fingerprints differ.
     """
     if saved.transformer != found.transformer:
         raise ConfigError(
@@ -128,7 +128,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: list[Tensor] | None,
 ) -> tuple[Progress, State | None] | None:
-    """Put a checkpoint's contents in place; the progress and the carried state, None without one.
+    """Restore a checkpoint; return the progress and the carried state, None if there is none.
 
     Raises:
         BundleError: the checkpoint is damaged or of another model.
@@ -152,7 +152,7 @@ def load_checkpoint(
             if saved is None or saved.shape != parameter.shape:
                 raise BundleError(f"{folder}: the checkpoint is of another model; {remedy}")
             parameter.copy_(saved)
-            if average is not None:  # an average asked for only now starts here
+            if average is not None:  # an average that was just enabled starts here
                 average[i].copy_(tensors.get(f"average.{name}", saved))
             state = {
                 key.split(".")[1]: value.to(parameter.device)

@@ -1,4 +1,4 @@
-"""Tokenised training pairs and held-out ones: what a learner needs of the data."""
+"""Tokenized training pairs and held-out pairs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from penstock.data.store import PairStore, store_exists, write_store
 from penstock.files import content_key
 from penstock.text import Tokenizer
 from penstock.training.batches import EpochSampler
+from penstock.training.corpus_tokenizers import train_tokenizers
 from penstock.training.examples import Examples, Report, read_examples
-from penstock.training.learnt_tokenizers import learn_tokenizers
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What training needs of the data.
+    """The data of a run.
 
     Attributes:
-        source, target: tokenizers, one object twice when shared.
-        store: tokenised training pairs.
+        source, target: tokenizers, the same object when shared.
+        store: tokenized training pairs.
         valid: held-out pairs with all their references, in memory.
         fingerprint: hash of the training pairs' text.
     """
@@ -36,7 +36,7 @@ class Corpus:
     def sampler(
         self, config: RunConfig, *, budget: Literal["target", "source"] = "target"
     ) -> EpochSampler:
-        """The training pairs in batches, as the configuration has them (see `EpochSampler`)."""
+        """The training pairs in batches, as configured (see `EpochSampler`)."""
         return EpochSampler(
             self.store,
             batch_tokens=config.training.batch_tokens,
@@ -49,20 +49,19 @@ class Corpus:
 def prepare_corpus(
     config: RunConfig, folder: Path, report: Report, *, source: Tokenizer | None = None
 ) -> Corpus:
-    """Read, hold out, learn tokenizers, tokenise; all but the held-out pairs streaming.
+    """Read, hold out, train tokenizers, tokenize; only the held-out pairs are kept in memory.
 
-    Results are cached in `folder` by the content they were made from. A `source` tokenizer that is
-    given is not learnt.
+    Results are cached in `folder` by content. A `source` tokenizer replaces the trained one.
 
     Raises:
         DataError: unreadable or unusable data.
     """
     examples = read_examples(config, report)
-    tokenizers = learn_tokenizers(config, examples, folder, report, source)
-    return tokenise(config.data, examples, *tokenizers, folder, report)
+    tokenizers = train_tokenizers(config, examples, folder, report, source)
+    return tokenize(config.data, examples, *tokenizers, folder, report)
 
 
-def tokenise(
+def tokenize(
     data: DataConfig,
     examples: Examples,
     source: Tokenizer,
@@ -70,7 +69,7 @@ def tokenise(
     folder: Path,
     report: Report,
 ) -> Corpus:
-    """The examples with a store of their ids, which is cached in `folder`."""
+    """Tokenize the examples into a store that is cached in `folder`."""
     limits = (data.max_source_tokens, data.max_target_tokens)
     key = content_key(examples.fingerprint, source.to_json(), target.to_json(), str(limits))
     path = folder / f"tokens-{key}.arrow"
@@ -85,12 +84,12 @@ def tokenise(
             max_source_tokens=data.max_source_tokens,
             max_target_tokens=data.max_target_tokens,
         )
-    report_losses(store, data, report)
+    report_truncation(store, data, report)
     return Corpus(source, target, store, examples.valid, examples.fingerprint)
 
 
-def report_losses(store: PairStore, data: DataConfig, report: Report) -> None:
-    """Say what tokenising cut and did not know."""
+def report_truncation(store: PairStore, data: DataConfig, report: Report) -> None:
+    """Report how much of the training text was truncated or unknown."""
     counts = store.counts
     for side, cut, limit in (
         ("source", counts.truncated_sources, data.max_source_tokens),
@@ -112,8 +111,8 @@ def report_losses(store: PairStore, data: DataConfig, report: Report) -> None:
             )
 
 
-def report_held_out_losses(corpus: Corpus, data: DataConfig, report: Report) -> None:
-    """Say which held-out pairs are cut for their loss."""
+def report_held_out_truncation(corpus: Corpus, data: DataConfig, report: Report) -> None:
+    """Report how many held-out pairs are truncated for the held-out loss."""
     for side, tokenizer, texts, limit in (
         ("source", corpus.source, [pair.source for pair in corpus.valid], data.max_source_tokens),
         ("target", corpus.target, [pair.target for pair in corpus.valid], data.max_target_tokens),

@@ -1,7 +1,7 @@
-"""The pairs of a run's data section: read anew at every pass, some held out, checked once.
+"""The examples of a run's data section: streamed on every pass, some held out, checked once.
 
-Every example is a pair. Of a translation its target is the translation, of a classification the
-label; a line of a task with one text has an empty one.
+Every example is a pair. The target is the translation, or the label of a classification; it is
+empty for tasks with one text.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from penstock.config import RunConfig
-from penstock.data.formats.input_lines import read_lines
+from penstock.data.formats.input_lines import read_lines, text_path
 from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.data.grammar import Split, builtin_split
-from penstock.data.hold_out import hold_out, merge_references, rest_after
-from penstock.data.one_text import one_text
+from penstock.data.held_out_pairs import hold_out, merge_references, pairs_after
 from penstock.data.pair import Pair
 from penstock.data.source_keys import fold
 from penstock.errors import ConfigError, DataError
@@ -31,12 +30,12 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Examples:
-    """What a run learns from and is scored on.
+    """Training and held-out examples.
 
     Attributes:
-        training: reads the training pairs anew.
+        training: streams the training pairs, from the start at every call.
         valid: held-out pairs with all their references, in memory.
-        count: of training pairs.
+        count: number of training pairs.
         fingerprint: hash of the training pairs' text.
     """
 
@@ -47,10 +46,10 @@ class Examples:
 
 
 def read_examples(config: RunConfig, report: Report) -> Examples:
-    """Open the data, hold some out and read everything once: errors come before any work.
+    """Open the data, hold some out and read everything once, so that errors come early.
 
     Raises:
-        DataError: unreadable data, or nothing to learn from or to hold out.
+        DataError: unreadable data, or too little to train on or to hold out.
     """
     training, valid = open_data(config, report)
     count, fingerprint = _survey(training, valid, report)
@@ -59,12 +58,12 @@ def read_examples(config: RunConfig, report: Report) -> Examples:
 
 
 def file_names(data: str | list[str]) -> str:
-    """Files as messages name them."""
+    """The names of the data files, for messages."""
     return data if isinstance(data, str) else ", ".join(data)
 
 
 def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair]], list[Pair]]:
-    """A function that reads the training pairs anew, and the held-out pairs."""
+    """A function that streams the training pairs, and the held-out pairs."""
     data = config.data
     if data.train == BUILTIN:
         if data.valid is not None:
@@ -72,20 +71,20 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
         split: Split = builtin_split(train=data.max_pairs or 30_000)
         return lambda: iter(split.train), split.valid
     has_one_text = TASKS[config.task].has_one_text
-    said: set[str] = set()
+    reported: set[str] = set()
 
-    def once(text: str) -> None:  # the file is read several times, its faults are told once
-        if text not in said:
-            said.add(text)
+    def once(text: str) -> None:  # the file is read several times, its faults reported once
+        if text not in reported:
+            reported.add(text)
             report(text)
 
-    def read_all(name: str | list[str], most: int | None = None) -> Iterator[Pair]:
+    def read_all(name: str | list[str], max_pairs: int | None = None) -> Iterator[Pair]:
         if has_one_text:
-            pairs = islice(_lines_as_pairs(name), most)
+            pairs = islice(_lines_as_pairs(name), max_pairs)
         else:
             columns = None if data.columns is None else (data.columns[0], data.columns[1])
             options = ReadOptions(
-                columns=columns, on_error=data.on_error, max_pairs=most, report=once
+                columns=columns, on_error=data.on_error, max_pairs=max_pairs, report=once
             )
             pairs = read_pairs(name, options)
         return pairs if data.normalize == "none" else _letters_only(pairs, file_names(name), once)
@@ -96,7 +95,7 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
     if data.valid == REST:
         if data.max_pairs is None:
             raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
-        return read, rest_after(read_all(data.train), data.max_pairs, data.valid_pairs)
+        return read, pairs_after(read_all(data.train), data.max_pairs, data.valid_pairs)
     if data.valid is not None:
         return read, merge_references(read_all(data.valid))
     valid = hold_out(read, data.valid_pairs, config.seed)
@@ -105,21 +104,21 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
 
 
 def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[Pair]:
-    """The pairs with the letters of their sources; those without any are left out and counted."""
-    left_out = 0
+    """Reduce sources to letters; omit pairs without any and report their number."""
+    omitted = 0
     for pair in pairs:
         source = letters_only(pair.source)
         if source:
             yield replace(pair, source=source)
         else:
-            left_out += 1
-    if left_out:
-        report(f"{name}: {left_out:,} texts without a letter were left out (data.normalize)")
+            omitted += 1
+    if omitted:
+        report(f"{name}: {omitted:,} texts without a letter were left out (data.normalize)")
 
 
 def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:
-    """The lines of a text that are not blank, each with an empty target."""
-    path = one_text(name)
+    """The non-blank lines of a text, each with an empty target."""
+    path = text_path(name)
     return (
         Pair(line.text, ("",), line.number) for line in read_lines(path) if not is_blank(line.text)
     )
@@ -128,7 +127,7 @@ def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:
 def _survey(
     training: Callable[[], Iterator[Pair]], valid: list[Pair], report: Report
 ) -> tuple[int, str]:
-    """The number of training pairs and their hash; leakage is counted and said."""
+    """The number of training pairs and their hash; leakage is reported."""
     held_out = {fold(pair.source) for pair in valid}
     digest = hashlib.blake2b(digest_size=16)
     count = 0

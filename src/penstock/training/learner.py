@@ -1,4 +1,4 @@
-"""What a task gives the loop: batches, a loss, held-out scores; and what such scores are."""
+"""The interface between a task and the training loop: batches, loss, held-out scores."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class HeldOutScores:
     """Scores on held-out data.
 
     Attributes:
-        loss: mean cross-entropy a token or sentence, in nats, without smoothing.
-        metrics: what else is measured, in percent.
-        recipe: how it was measured: signature, search, baselines.
-        samples: examples to look at, always of the same inputs.
-        unit: what the loss is a mean over.
+        loss: mean cross-entropy per token or sentence, in nats, without smoothing.
+        metrics: other scores, in percent.
+        recipe: how they were computed: signature, search, baselines.
+        samples: example outputs, always for the same inputs.
+        unit: the unit that the loss is averaged over.
     """
 
     loss: float
@@ -47,7 +47,7 @@ class HeldOutScores:
         return math.exp(min(self.loss, 700.0))
 
     def value(self, metric: Metric) -> float:
-        """The score that the run's metric names."""
+        """The score of a metric."""
         return self.loss if metric == "loss" else self.metrics[metric]
 
 
@@ -55,14 +55,14 @@ B = TypeVar("B")
 
 
 class Learner(Protocol[B]):
-    """A task with its data and its network, as the loop sees it.
+    """A task with its data and network, as seen by the loop.
 
     Attributes:
-        bundle: its tokenizers and configuration; no files yet.
+        bundle: tokenizers and configuration; no files yet.
         fingerprint: hash of the training data.
-        summary: the data in a few words.
-        carried: the recurrent state that the next batch goes on from, detached; None where
-            batches do not follow each other. Checkpoints keep it.
+        summary: a short description of the data.
+        carried: the recurrent state that the next batch continues from, detached; None where
+            batches are independent. Saved in checkpoints.
     """
 
     bundle: Bundle
@@ -72,7 +72,7 @@ class Learner(Protocol[B]):
 
     @property
     def network(self) -> nn.Module:
-        """What is trained."""
+        """The network in training."""
         ...
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[B]:
@@ -80,9 +80,9 @@ class Learner(Protocol[B]):
         ...
 
     def loss(self, batch: B, *, label_smoothing: float) -> tuple[Tensor, int]:
-        """The summed loss of a batch and what it is a sum over."""
+        """The summed loss of a batch and the number of units summed over."""
         ...
 
     def evaluate(self) -> HeldOutScores:
-        """Score the network as it is now; draws none of the loop's random numbers."""
+        """Score the current network without consuming the loop's random numbers."""
         ...

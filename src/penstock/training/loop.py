@@ -33,21 +33,26 @@ from penstock.training.checkpoint import (
 from penstock.training.learner import HeldOutScores, Learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
-from penstock.training.run_directory import claim_run, sole_run, write_config
+from penstock.training.run_directory import lock_run, prepare_run, write_config
 from penstock.training.schedule import learning_rate
-from penstock.training.stop_criteria import evaluation_is_due, give_up, limit_reached, note_scores
+from penstock.training.stop_criteria import (
+    evaluation_is_due,
+    limit_reached,
+    patience_exhausted,
+    update_best,
+)
 from penstock.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
         reason: why it stopped.
-        interrupted: by Ctrl-C or SIGTERM; `resume=True` goes on.
+        interrupted: by Ctrl-C or SIGTERM; continue with `resume=True`.
         best: the best held-out score by the run's metric.
-        progress: how far it came.
+        progress: counters at the end.
     """
 
     reason: str
@@ -63,15 +68,15 @@ def train(
 
     The directory gets `config.toml` (as resolved), `log.jsonl`, TensorBoard events, `data/`
     (tokenizers and token store), `checkpoints/` (for resuming) and `model/` (the best bundle).
-    A run that is interrupted at any instant and resumed gives the same model, bit for bit, as
-    one that was not, on the same machine with the same number of threads; only a limit in
+    A run that is interrupted at any moment and resumed gives the same model, bit for bit, as an
+    uninterrupted one, on the same machine with the same number of threads; only a limit in
     minutes depends on the clock.
 
     Args:
         config: the run's configuration.
         run: its directory.
-        resume: go on from the last checkpoint, if there is one.
-        console: where to report; stderr by default.
+        resume: continue from the last checkpoint, if there is one.
+        console: for progress; stderr by default.
 
     Raises:
         UsageError: the directory holds another run and `resume` is off, or another process is
@@ -80,14 +85,14 @@ def train(
         TrainingError: the loss became NaN or infinite.
     """
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-    with sole_run(Path(run)):
+    with lock_run(Path(run)):
         return _train(config, Path(run), resume=resume, console=console)
 
 
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
-    config, device = claim_run(config, run, resume=resume)
+    config, device = prepare_run(config, run, resume=resume)
     if not resume:
-        write_config(config, run)  # at once: what is interrupted here can be resumed
+        write_config(config, run)  # now, so that an early interruption can be resumed
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
@@ -97,7 +102,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         folder,
         device,
         lambda text: console.print(text, markup=False),
-        anew=not (resume and checkpoint_exists(checkpoints)),
+        from_scratch=not (resume and checkpoint_exists(checkpoints)),
     )
     model = learner.network
     optimizer = _optimizer(model, settings)
@@ -109,12 +114,12 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         require_same_transformer(done[0], progress, config)
         progress, learner.carried = done
     if resume:
-        write_config(config, run)  # not before: settings that do not fit replace none that do
+        write_config(config, run)  # only now: the settings fit the checkpoint
     log = RunLog(run, until_update=progress.update if done else None)
     display = Display(console, settings.max_updates)
     parameters = sum(p.numel() for p in model.parameters())
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-    display.say(
+    display.print(
         f"{learner.summary}, {parameters / 1e6:.1f} M parameters"
         + (f" ({frozen / 1e6:.1f} M frozen)" if frozen else "")
         + f", {settings.precision} on {device}"
@@ -122,30 +127,32 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         + ("; no checkpoint to go on from: starting at update 0" if resume and not done else "")
     )
     if progress.data != learner.fingerprint:
-        display.say("warning: the training data is not what it was when the run was interrupted")
+        display.print("warning: the training data is not what it was when the run was interrupted")
         progress.data = learner.fingerprint
     started = time.monotonic() - progress.seconds
     last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
     def evaluate() -> str:
-        """Score, keep the model if it is the best, tell; the reason to give up, if any."""
+        """Score, save the model if it is the best, report; return a reason to stop, if any."""
         with average.in_place(model) if average else nullcontext():
             model.eval()
             scores = learner.evaluate()
             model.train()
             _require_finite("held-out loss", scores.loss, progress, run)
-            better = note_scores(settings, progress, scores)
+            better = update_best(settings, progress, scores)
             if better or settings.keep == "last":
                 _save_model(learner, progress, scores, run)
         _report(display, log, settings, progress, scores, better, started)
         progress.owes_evaluation = False
-        return give_up(settings, progress)
+        return patience_exhausted(settings, progress)
 
     model.train()
     with closing(display), closing(log), _stop_signal() as stop:
         reason = ""
         if done:  # the run may have ended, or been interrupted just before an evaluation
-            given_up = evaluate() if progress.owes_evaluation else give_up(settings, progress)
+            given_up = (
+                evaluate() if progress.owes_evaluation else patience_exhausted(settings, progress)
+            )
             reason = limit_reached(settings, progress) or given_up
         batches = learner.batches(progress.epoch, skip=progress.batch)
         while not reason:
@@ -194,14 +201,14 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             elif must_evaluate:
                 reason = evaluate() or reason
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
-            # from the first model on there is a checkpoint too: a run that is killed can go on
+            # a saved model always has a checkpoint, so that a killed run can resume
             if reason or due or (must_evaluate and not has_checkpoint):
                 progress.seconds = time.monotonic() - started
                 save_checkpoint(checkpoints, progress, model, optimizer, averaged, learner.carried)
                 last_checkpoint, has_checkpoint = time.monotonic(), True
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
-    display.say(
+    display.print(
         f"stopped at update {progress.update:,} after {progress.seconds / 60:.1f} min: {reason}"
     )
     return TrainingResult(reason, interrupted, progress.best, progress)
@@ -212,8 +219,8 @@ def _optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimi
         return torch.optim.SGD(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(
+    adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return adam(
         model.parameters(),
         lr=settings.learning_rate,
         betas=(0.9, settings.beta2),
@@ -273,13 +280,13 @@ def _report(
         **scores.metrics,
         best=better,
     )
-    display.evaluated(progress.update, progress.seconds, train_loss, scores, best=better)
+    display.show_scores(progress.update, progress.seconds, train_loss, scores, best=better)
     progress.loss_sum, progress.loss_tokens = 0.0, 0
 
 
 @contextmanager
 def _stop_signal() -> Generator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts at once."""
+    """An event set by Ctrl-C and SIGTERM; a second Ctrl-C interrupts immediately."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event  # only the main thread may handle signals

@@ -1,4 +1,4 @@
-"""What a network begins with that is not random: word vectors from files."""
+"""Initialization of embeddings from files of word vectors."""
 
 from __future__ import annotations
 
@@ -28,17 +28,16 @@ def prepare_embeddings(
     *,
     source: tuple[nn.Module, Tokenizer],
     target: tuple[nn.Module, Tokenizer] | None = None,
-    anew: bool,
+    from_scratch: bool,
 ) -> None:
-    """Put the configured files' vectors into the embeddings, and freeze those if configured so.
+    """Initialize embeddings from the configured files, and freeze them if configured.
 
     Args:
         config: names the files.
-        data: the tokenised training text: pairs, or one row of ids.
-        report: told how much of the text has vectors.
-        source, target: the embedding and the tokenizer of a side; the only text is the source.
-        anew: training begins here; a checkpoint brings the weights otherwise, and the files need
-            not be there any more.
+        data: the tokenized training text: pairs, or one row of ids.
+        report: called with how much of the text has vectors.
+        source, target: embedding and tokenizer of a side; a single text is the source.
+        from_scratch: False if a checkpoint has the weights; the files are then not read.
 
     Raises:
         DataError: a file is unusable (see `read_vectors`).
@@ -51,14 +50,14 @@ def prepare_embeddings(
             continue
         table, tokenizer = embedding
         assert isinstance(table, TokenEmbedding)
-        if anew:
+        if from_scratch:
             sides = both if model.tie_embeddings == "all" else (side,)
-            _begin(table, path, tokenizer, _count(data, tokenizer, sides), report)
+            _initialize(table, path, tokenizer, _count(data, tokenizer, sides), report)
         if model.freeze_vectors:
             table.weight.requires_grad = False
 
 
-def _begin(
+def _initialize(
     table: TokenEmbedding,
     path: str,
     tokenizer: Tokenizer,
@@ -75,7 +74,7 @@ def _begin(
 def _count(
     data: PairStore | Ids, tokenizer: Tokenizer, sides: tuple[Side, ...]
 ) -> NDArray[np.int64]:
-    """How often each id stands in the training text."""
+    """The frequency of each id in the training text."""
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     for ids in _texts(data, sides):
         counts += np.bincount(ids, minlength=tokenizer.vocab_size)

@@ -1,4 +1,4 @@
-"""What the user sees and keeps of a run: the bar, the evaluation lines, the JSONL log."""
+"""Progress of a run: the bar, the evaluation lines, the JSONL log."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _METRICS = {
 
 
 class RunLog:
-    """`log.jsonl`, a line an event, and TensorBoard events where the extra is installed."""
+    """`log.jsonl`, one line per event, and TensorBoard events if the extra is installed."""
 
     def __init__(self, run: Path, *, until_update: int | None = None) -> None:
         self.path = run / LOG
         if until_update is None:
             self.path.write_text("", encoding="utf-8")
         else:
-            self._forget_after(until_update)
+            self._truncate(until_update)
         self._board = _tensorboard(run)
 
     def write(self, event: str, update: int, **values: Any) -> None:
-        """Append one event; flushed at once, so that a killed run keeps it."""
+        """Append one event and flush it, so that a killed run keeps it."""
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             record = {"event": event, "update": update, **values}
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -56,8 +56,8 @@ class RunLog:
         if self._board is not None:
             self._board.close()
 
-    def _forget_after(self, update: int) -> None:
-        """Drop what was logged after the checkpoint that the run goes on from."""
+    def _truncate(self, update: int) -> None:
+        """Drop events logged after the checkpoint that the run resumes from."""
         if not self.path.exists():
             return
         kept = [event for event in read_log(self.path.parent) if event["update"] <= update]
@@ -66,9 +66,9 @@ class RunLog:
 
 
 def read_log(run: str | Path) -> list[dict[str, Any]]:
-    """The events of a run, oldest first; empty when there is no log.
+    """The events of a run, oldest first; empty if there is no log.
 
-    A line that was cut short when the power went is left out.
+    A line cut short by a power failure is skipped.
     """
     path = Path(run) / LOG
     if not path.exists():
@@ -87,13 +87,13 @@ def read_log(run: str | Path) -> list[dict[str, Any]]:
 def _tensorboard(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # the extra is not installed: the JSONL log holds everything
+    except ImportError:  # the extra is not installed; the JSONL log has everything
         return None
     return SummaryWriter(str(run / "tensorboard"))
 
 
 class Display:
-    """Progress on stderr: a bar where it is a terminal, plain lines for evaluations always."""
+    """Progress on stderr: a bar on a terminal, and a line per evaluation."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
@@ -116,10 +116,10 @@ class Display:
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=update, loss=loss, speed=speed)
 
-    def evaluated(
+    def show_scores(
         self, update: int, seconds: float, train_loss: float, scores: HeldOutScores, *, best: bool
     ) -> None:
-        """One line of scores, and examples of what the model does."""
+        """Print one line of scores, and example outputs."""
         parts = [
             f"update {update:,}",
             f"{seconds / 60:.1f} min",
@@ -129,12 +129,12 @@ class Display:
             *(_METRICS[name].format(value) for name, value in scores.metrics.items()),
             *(["best so far"] if best else []),
         ]
-        self.say("  ".join(parts))
+        self.print("  ".join(parts))
         for sample in scores.samples:
-            self.say("\n".join(f"    {line}" for line in sample.split("\n")))
+            self.print("\n".join(f"    {line}" for line in sample.split("\n")))
 
-    def say(self, text: str) -> None:
-        """A line of plain text above the bar."""
+    def print(self, text: str) -> None:
+        """Print plain text above the bar."""
         self._console.print(text, markup=False)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A run directory becomes this run's: its configuration, settled for the machine, is in it."""
+"""Run directories: locking, the resolved configuration, data from standard input."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
-from penstock.config import DataConfig, ModelConfig, RunConfig, dump_toml, load_config
+from penstock.config import Precision, RunConfig, dump_toml, load_config
 from penstock.data.formats.input_lines import STDIN
 from penstock.errors import PenstockError, UsageError
 from penstock.files import atomic_write, replacing, try_lock
@@ -23,11 +24,11 @@ CONFIG = "config.toml"
 
 
 @contextmanager
-def sole_run(run: Path) -> Generator[None]:
-    """Keep other processes from training in the same directory.
+def lock_run(run: Path) -> Generator[None]:
+    """Lock a run directory against other training processes.
 
     Raises:
-        UsageError: one is doing so now.
+        UsageError: another process holds the lock.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -42,24 +43,21 @@ def sole_run(run: Path) -> Generator[None]:
         yield
 
 
-def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
-    """Refuse a directory that holds another run, and resolve what depends on the machine.
+def prepare_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
+    """Check that the directory is free for this run, and resolve machine-dependent settings.
 
     Raises:
         UsageError: the directory holds a run already and `resume` is off, or no such device.
     """
     existing = run / CONFIG
-    # the log begins with training: what failed before it, for want of data, may be tried again
+    # without a log, the earlier attempt failed before training and may be repeated
     if (run / LOG).exists() and not resume:
         raise UsageError(
             f"{run}: holds a run already; add --resume to go on with it, or choose another --out"
         )
     if resume and existing.exists() and config.training.precision == "auto":
-        # what the machine decided at the start stays decided
-        settled = load_config(existing).training.precision
-        config = config.model_copy(
-            update={"training": config.training.model_copy(update={"precision": settled})}
-        )
+        # the precision resolved at the start is kept
+        config = _with_precision(config, load_config(existing).training.precision)
     for name in named_files(config.data.train, config.data.valid):
         if Path(name).is_fifo():
             raise UsageError(
@@ -73,51 +71,40 @@ def claim_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig,
         torch.set_num_threads(config.threads)
     device = choose_device(config.device)
     precision = choose_precision(config.training.precision, device)
-    config = config.model_copy(
-        update={"training": config.training.model_copy(update={"precision": precision})}
-    )
-    return config, device
+    return _with_precision(config, precision), device
+
+
+def _with_precision(config: RunConfig, precision: Precision) -> RunConfig:
+    training = config.training.model_copy(update={"precision": precision})
+    return config.model_copy(update={"training": training})
 
 
 def named_files(*data: str | list[str] | None) -> list[str]:
-    """The names in keys that may have one, several or none."""
+    """The file names in keys that have one, several or none."""
     return [n for names in data for n in ([names] if isinstance(names, str) else names or ())]
 
 
 def write_config(config: RunConfig, run: Path) -> None:
-    """Keep the settings in the run directory, as `--resume` reads them."""
-    # where the data lies from anywhere, so that the run can be resumed from any directory
-    found_anywhere = {"data": _absolute(config.data), "model": _absolute_model(config.model)}
-    atomic_write(run / CONFIG, dump_toml(config.model_copy(update=found_anywhere)))
-
-
-def _absolute(data: DataConfig) -> DataConfig:
-    def resolve(name: str) -> str:
-        return name if name in (BUILTIN, REST) else str(Path(name).absolute())
-
-    def resolve_all(names: str | list[str] | None) -> str | list[str] | None:
-        if names is None or isinstance(names, str):
-            return names and resolve(names)
-        return [resolve(name) for name in names]
-
-    return data.model_copy(
-        update={"train": resolve_all(data.train), "valid": resolve_all(data.valid)}
-    )
-
-
-def _absolute_model(model: ModelConfig) -> ModelConfig:
-    names = {
-        "source_vectors": model.source_vectors,
-        "target_vectors": model.target_vectors,
-        "transformer": model.transformer,
+    """Write the settings, with absolute paths so that a run resumes from any directory."""
+    data, model = config.data, config.model
+    reserved, files = (BUILTIN, REST), ("source_vectors", "target_vectors", "transformer")
+    absolute = {
+        "data": data.model_copy(
+            update={k: _absolute(getattr(data, k), reserved) for k in ("train", "valid")}
+        ),
+        "model": model.model_copy(update={k: _absolute(getattr(model, k)) for k in files}),
     }
-    return model.model_copy(
-        update={key: name and str(Path(name).absolute()) for key, name in names.items()}
-    )
+    atomic_write(run / CONFIG, dump_toml(config.model_copy(update=absolute)))
+
+
+def _absolute(names: Any, reserved: tuple[str, ...] = ()) -> Any:
+    if isinstance(names, list):
+        return [_absolute(name, reserved) for name in cast(list[str], names)]
+    return str(Path(names).absolute()) if names and names not in reserved else names
 
 
 def _keep_standard_input(run: Path, *, resume: bool) -> str:
-    """Training data is read more than once, also when resuming: a stream is kept in the run."""
+    """Save standard input in the run: training data is read repeatedly, also when resuming."""
     kept = run / "data" / "stdin.tsv"
     if not (resume and kept.exists()):
         with replacing(kept) as partial, partial.open("wb") as file:

@@ -1,4 +1,4 @@
-"""When a run evaluates, what counts as better, and when it stops."""
+"""When to evaluate, which score is better, and when to stop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from penstock.training.learner import HIGHER_IS_BETTER, HeldOutScores
 
 
 def limit_reached(settings: TrainingConfig, progress: Progress) -> str:
-    """The limit of the configuration that stops the run, empty for none."""
+    """The configured limit that stops the run, empty if none."""
     if progress.update >= settings.max_updates:
         return f"training.max_updates = {settings.max_updates:,} reached"
     if settings.max_epochs is not None and progress.epoch >= settings.max_epochs:
@@ -22,7 +22,7 @@ def evaluation_is_due(
     settings: TrainingConfig, progress: Progress, epoch_ended: bool, reason: str
 ) -> bool:
     """Whether to evaluate now; always before stopping for `reason`."""
-    if not progress.loss_tokens:  # nothing was learnt since the last one
+    if not progress.loss_tokens:  # no updates since the last evaluation
         return False
     if reason:
         return True
@@ -31,8 +31,8 @@ def evaluation_is_due(
     return progress.update % settings.evaluate_every == 0
 
 
-def note_scores(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
-    """Update best, patience and plateau; whether this is the best so far."""
+def update_best(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
+    """Update best score, patience and plateau; return whether this is the best so far."""
     value = scores.value(settings.metric)
     sign = 1 if HIGHER_IS_BETTER[settings.metric] else -1
     better = progress.best is None or sign * value > sign * progress.best
@@ -45,8 +45,8 @@ def note_scores(settings: TrainingConfig, progress: Progress, scores: HeldOutSco
     return False
 
 
-def give_up(settings: TrainingConfig, progress: Progress) -> str:
-    """Why patience is at an end, empty while it is not."""
+def patience_exhausted(settings: TrainingConfig, progress: Progress) -> str:
+    """The reason to stop early, empty while there is patience left."""
     if settings.patience is not None and progress.worse >= settings.patience:
         return (
             f"no better {settings.metric} in {settings.patience} evaluations "

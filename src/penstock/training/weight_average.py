@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: what annealing would give, at any moment."""
+"""An exponential moving average of the weights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Averages of all parameters, to evaluate and to keep instead of the last weights.
+    """Moving averages of all parameters, evaluated and saved instead of the current weights.
 
     Args:
-        model: whose parameters start the average.
-        decay: weight of the past at each update; less in the beginning, so that the average is
-            soon free of the random start.
+        model: its parameters initialize the average.
+        decay: weight of the past per update; lower in the beginning, so that the average soon
+            forgets the random initialization.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -24,7 +24,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, number: int) -> None:
-        """Take in the parameters after update `number` (from 1)."""
+        """Update with the parameters after update `number` (from 1)."""
         decay = min(self.decay, number / (number + 10))
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
             self.values, list(model.parameters()), 1 - decay
@@ -32,7 +32,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Generator[None]:
-        """Lend the averages to the model; its own weights come back at the end."""
+        """Swap the averages into the model; its own weights return at the end."""
         self._swap(model)
         try:
             yield

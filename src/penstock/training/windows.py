@@ -1,4 +1,4 @@
-"""Windows of a token stream: in order with the state carried, or at random."""
+"""Windows of a token stream: sequential with carried state, or random."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from penstock.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A piece of the stream in each row, and the same piece one token on.
+    """A window of the stream in each row, and the same window shifted by one token.
 
     Attributes:
         inputs: (B, T) ids.
         targets: (B, T), `targets[:, t]` follows `inputs[:, t]` in the text.
-        begins: whether the state before it is zero; else it is the one after the last window.
+        resets_state: whether it starts from a zero state, not from the last window's state.
     """
 
     inputs: Tensor
     targets: Tensor
-    begins: bool
+    resets_state: bool
 
     def to(self, device: torch.device | str) -> Window:
         """The same window on another device."""
-        return Window(self.inputs.to(device), self.targets.to(device), self.begins)
+        return Window(self.inputs.to(device), self.targets.to(device), self.resets_state)
 
 
 class WindowSampler:
-    """All windows of an epoch, by seed and epoch alone, so that any can be had again.
+    """The windows of an epoch; they depend on seed and epoch alone, so runs can resume.
 
-    Each epoch begins at a random offset below one window, so that windows are cut elsewhere each
-    time (the chapter, 'Partitioning Sequences').
+    Each epoch starts at a random offset below one window, so that windows differ between epochs
+    (the chapter, 'Partitioning Sequences').
 
     Args:
         ids: (N,) the stream.
-        window: T, tokens that the gradient flows back; the last window of an epoch may be shorter.
-        rows: B; fewer when the stream is too short for so many.
-        sampling: `sequential`: each row goes on where it stopped, so that the state may be
-            carried; the stream is read in B equal parts side by side. `random`: windows in
-            shuffled order, each from a zero state.
+        window: T, the length of truncated backpropagation; the last window may be shorter.
+        rows: B; fewer if the stream is too short.
+        sampling: `sequential`: each row continues where it stopped, so that the state can be
+            carried; the stream is divided into B equal parts. `random`: windows in shuffled
+            order, each from a zero state.
         seed: of offsets and order.
 
     Raises:
@@ -81,15 +81,17 @@ class WindowSampler:
             starts = np.arange(offset, pairs - self.window + 1, self.window)
             random.shuffle(starts)
             for first in range(skip * self.rows, len(starts), self.rows):
-                yield self._window(starts[first : first + self.rows], self.window, begins=True)
+                yield self._window(
+                    starts[first : first + self.rows], self.window, resets_state=True
+                )
             return
         length = (pairs - offset) // self.rows
         starts = offset + length * np.arange(self.rows)
         for first in range(skip * self.window, length, self.window):
             width = min(self.window, length - first)
-            yield self._window(starts + first, width, begins=first == 0)
+            yield self._window(starts + first, width, resets_state=first == 0)
 
-    def _window(self, starts: np.ndarray, width: int, *, begins: bool) -> Window:
-        places = starts[:, None] + np.arange(width + 1)  # (B, T + 1)
-        both = torch.from_numpy(self.ids[places].astype(np.int64))
-        return Window(both[:, :-1], both[:, 1:], begins)
+    def _window(self, starts: np.ndarray, width: int, *, resets_state: bool) -> Window:
+        positions = starts[:, None] + np.arange(width + 1)  # (B, T + 1)
+        both = torch.from_numpy(self.ids[positions].astype(np.int64))
+        return Window(both[:, :-1], both[:, 1:], resets_state)

@@ -1,4 +1,4 @@
-"""What the methods are given, checked: probabilities, log-likelihoods, lengths."""
+"""Argument checks: probabilities, log-likelihoods, lengths."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TOLERANCE = 1e-5  # of a row's sum; a softmax in float32 over 50,000 ids keeps t
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a method was given, checked and time-major.
+class Inputs:
+    """Validated arguments of a method, time-major.
 
     Attributes:
         scores: (T, B, K) log-likelihoods, zero after a sequence's end.
@@ -43,15 +43,15 @@ class Given:
 
     @classmethod
     def check(
-        cls, log_likelihoods: Tensor, lengths: Tensor | None, *, states: int, kind: torch.dtype
-    ) -> Given:
-        """Check what a method was given and bring it into the order that the messages run in.
+        cls, log_likelihoods: Tensor, lengths: Tensor | None, *, states: int, dtype: torch.dtype
+    ) -> Inputs:
+        """Validate the arguments and transpose them to time-major.
 
         Args:
             log_likelihoods: (B, T, K).
             lengths: (B,), or None where all are T.
             states: K.
-            kind: at least of this precision.
+            dtype: the least precision of the result.
 
         Raises:
             UsageError: a wrong shape or type.
@@ -65,11 +65,11 @@ class Given:
             )
         require_float("log_likelihoods", log_likelihoods)
         mask = real_positions(shape[0], shape[1], lengths, log_likelihoods.device)
-        kind = torch.promote_types(kind, log_likelihoods.dtype)
+        dtype = torch.promote_types(dtype, log_likelihoods.dtype)
         scores = (
-            log_likelihoods.to(kind).transpose(0, 1).clone(memory_format=torch.contiguous_format)
+            log_likelihoods.to(dtype).transpose(0, 1).clone(memory_format=torch.contiguous_format)
         )
-        if lengths is not None:  # whatever stands after the end is never read
+        if lengths is not None:  # positions after the end are never read
             scores = scores.masked_fill_(~mask.t()[..., None], 0.0)
         if not scores.detach().max() < INF:
             t, b, k = map(int, (~(scores < INF)).nonzero()[0])
@@ -99,18 +99,18 @@ def real_positions(rows: int, steps: int, lengths: Tensor | None, device: torch.
 
 
 def as_float(x: Tensor) -> Tensor:
-    """Whole numbers as torch's default type; floats as they are."""
+    """Convert integers to torch's default dtype; floats pass unchanged."""
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 def require_float(name: str, x: Tensor) -> None:
-    """Refuse other types than float32 and float64 with a UsageError."""
+    """Raise a UsageError unless the dtype is float32 or float64."""
     if x.dtype not in (torch.float32, torch.float64):
         raise UsageError(f"{name} of type {x.dtype}; give float32 or float64")
 
 
 def require_shapes(logs: dict[str, Tensor]) -> None:
-    """Refuse parameters, by name, whose shapes do not fit together, with a UsageError."""
+    """Raise a UsageError if the parameters' shapes do not fit together."""
     shapes = {name: tuple(log_probs.shape) for name, log_probs in logs.items()}
     states = shapes["initial"][0] if len(shapes["initial"]) == 1 else 0
     emission = shapes.get("emission", (states, 1))
@@ -124,7 +124,7 @@ def require_shapes(logs: dict[str, Tensor]) -> None:
 
 
 def require_sums(name: str, log_probs: Tensor) -> None:
-    """Refuse rows whose probabilities do not sum to one, with a UsageError."""
+    """Raise a UsageError unless each row's probabilities sum to one."""
     require_float(name, log_probs)
     sums = log_probs.detach().double().exp().sum(-1).reshape(-1)
     wrong = (~((sums - 1).abs() <= TOLERANCE)).nonzero()

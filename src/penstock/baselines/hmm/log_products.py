@@ -1,4 +1,4 @@
-"""Products of matrices of logarithms: as fast as matrix products, exact where those underflow."""
+"""Matrix products in log space: at the speed of `mm`, exact where it underflows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class LogProduct:
 
     Each row of x is shifted to a maximum of zero. A term that is too small for a float is then lost
     beside one near 1, as it should be; but where all terms of a sum are that small, the sum has no
-    precision left. Those sums, few or none, are made again from the logarithms: at worst, all of
-    them, at the price of (B, K, J).
+    precision left. Those sums, few or none, are recomputed from the logarithms; at worst all of
+    them, at the cost of (B, K, J).
     """
 
     def __init__(self, log_matrix: Tensor) -> None:
         self.log_matrix = log_matrix
         self.matrix = log_matrix.detach().exp()
-        kind = torch.finfo(log_matrix.dtype)
-        self.lowest = kind.min  # instead of a maximum of -inf: x - top is then no NaN
+        limits = torch.finfo(log_matrix.dtype)
+        self.lowest = limits.min  # instead of a maximum of -inf: x - top is then no NaN
         # a term errs by at most 3 tiny through underflow; from here on that is below rounding
-        self.least = 4 * len(log_matrix) * kind.tiny / kind.eps
+        self.least = 4 * len(log_matrix) * limits.tiny / limits.eps
         # one term of each sum has a factor of 1: no sum is below the least entry
         self.may_lose = bool(self.matrix.min() < self.least)
         self.possible = (log_matrix.detach() > -INF).to(log_matrix.dtype)
@@ -68,7 +68,7 @@ class LogProduct:
 
 
 def _lines(lost: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows and the columns that have a lost sum: all sums where they cross are made again."""
+    """Rows and columns with a lost sum; every sum where they cross is recomputed."""
     return lost.any(1).nonzero().squeeze(1), lost.any(0).nonzero().squeeze(1)
 
 

@@ -1,4 +1,4 @@
-"""A message along the chain, and sums of logarithms that may be -inf."""
+"""Message passing along the chain, and log-sums that may be -inf."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def run_messages(
         waiting: (T, B, 1), where the message is zero instead.
 
     Returns:
-        Messages (T, B, K) and shifts (T, B, 1) in float64, of which they are the sum. A message
-        alone stays near zero at any length, where floats are finest; the shift has what it grows.
+        Messages (T, B, K), normalized to stay near zero at any length, and the shifts (T, B, 1),
+        in float64, to add to them.
     """
     product = LogProduct(log_matrix)
     way = slice(None, None, -1 if reverse else 1)

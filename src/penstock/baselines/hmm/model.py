@@ -1,4 +1,4 @@
-"""The model: probabilities as a value, and what can be asked of it."""
+"""A hidden Markov model as a value, with its inference, decoding, sampling and fitting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from penstock.baselines.hmm.hmm_checks import (
     TOLERANCE,
-    Given,
+    Inputs,
     as_float,
     real_positions,
     require_shapes,
@@ -25,28 +25,28 @@ Probabilities = Tensor | Sequence[float] | Sequence[Sequence[float]]
 
 
 class Forward(NamedTuple):
-    """What `HiddenMarkov.forward` finds: log α (B, T, K) and log P(x) (B,)."""
+    """Result of `HiddenMarkov.forward`: log α (B, T, K) and log P(x) (B,)."""
 
     log_alpha: Tensor
     log_likelihood: Tensor
 
 
 class Decoded(NamedTuple):
-    """What `HiddenMarkov.viterbi` finds: states (B, T), -1 after the end, and log P(x, h) (B,)."""
+    """Result of `HiddenMarkov.viterbi`: states (B, T), -1 after the end, and log P(x, h) (B,)."""
 
     states: Tensor
     log_prob: Tensor
 
 
 class Sampled(NamedTuple):
-    """What `HiddenMarkov.sample` draws: states and observations, (B, T) each."""
+    """Result of `HiddenMarkov.sample`: states and observations, (B, T) each."""
 
     states: Tensor
     observations: Tensor
 
 
 class Fitted(NamedTuple):
-    """What `HiddenMarkov.fit` finds: the model, and the mean log P(x) before each iteration."""
+    """Result of `HiddenMarkov.fit`: the model, and the mean log P(x) before each iteration."""
 
     model: HiddenMarkov
     log_likelihoods: list[float]
@@ -63,7 +63,7 @@ class HiddenMarkov:
 
     Attributes:
         log_initial: (K,) log P(h_1).
-        log_transition: (K, K) log P(h_t+1 | h_t), a row a state h_t.
+        log_transition: (K, K) log P(h_t+1 | h_t), one row per h_t.
         log_emission: (K, V) log P(x_t | h_t); None where observations are not ids.
     """
 
@@ -83,9 +83,9 @@ class HiddenMarkov:
             UsageError: shapes that do not fit, a number that is no probability, or a row that
                 does not sum to one.
         """
-        given = {"initial": initial, "transition": transition, "emission": emission}
+        inputs = {"initial": initial, "transition": transition, "emission": emission}
         tensors = {
-            name: torch.as_tensor(value) for name, value in given.items() if value is not None
+            name: torch.as_tensor(value) for name, value in inputs.items() if value is not None
         }
         for name, tensor in tensors.items():
             wrong = ~((tensor >= 0) & (tensor <= 1 + TOLERANCE))
@@ -101,24 +101,24 @@ class HiddenMarkov:
     def from_log(
         cls, log_initial: Tensor, log_transition: Tensor, log_emission: Tensor | None = None
     ) -> HiddenMarkov:
-        """A model from log-probabilities, which may be far below what a float can hold as such.
+        """Make a model from log-probabilities, which may be too small for `exp` to represent.
 
         Raises:
             UsageError: shapes that do not fit, or a row whose probabilities do not sum to one.
         """
         model = object.__new__(cls)
-        given = {"initial": log_initial, "transition": log_transition, "emission": log_emission}
-        model._keep({name: as_float(x) for name, x in given.items() if x is not None})
+        inputs = {"initial": log_initial, "transition": log_transition, "emission": log_emission}
+        model._keep({name: as_float(x) for name, x in inputs.items() if x is not None})
         return model
 
     def _keep(self, logs: dict[str, Tensor]) -> None:
         require_shapes(logs)
-        kind = torch.float32
+        dtype = torch.float32
         for name, log_probs in logs.items():
             require_sums(name, log_probs)
-            kind = torch.promote_types(kind, log_probs.dtype)
+            dtype = torch.promote_types(dtype, log_probs.dtype)
         for name in ("initial", "transition", "emission"):
-            kept = logs[name].to(kind) if name in logs else None
+            kept = logs[name].to(dtype) if name in logs else None
             object.__setattr__(self, f"log_{name}", kept)
 
     @property
@@ -130,7 +130,7 @@ class HiddenMarkov:
         """log P(x_t | h_t) of categorical observations.
 
         Args:
-            observations: (B, T) ids below V; what stands after a sequence's end does not matter.
+            observations: (B, T) ids below V; positions after a sequence's end are ignored.
             lengths: (B,), by default all T.
 
         Returns:
@@ -161,50 +161,50 @@ class HiddenMarkov:
 
     def forward(self, log_likelihoods: Tensor, lengths: Tensor | None = None) -> Forward:
         """log α_t = log P(x_1 … x_t, h_t), and the log-likelihood log P(x_1 … x_T)."""
-        given = self._given(log_likelihoods, lengths)
-        before, shift = self._before(given)
-        log_alpha = before.add_(given.scores)  # but for the shift
-        rows = torch.arange(len(given.lengths), device=shift.device)
-        ends = given.lengths - 1
+        inputs = self._inputs(log_likelihoods, lengths)
+        before, shift = self._before(inputs)
+        log_alpha = before.add_(inputs.scores)  # but for the shift
+        rows = torch.arange(len(inputs.lengths), device=shift.device)
+        ends = inputs.lengths - 1
         total = log_sum(log_alpha[ends, rows]).double() + shift[ends, rows]  # (B, 1)
         absolute = log_alpha + shift.to(log_alpha.dtype)
-        return Forward(given.finish(absolute), total.squeeze(1).to(log_alpha.dtype))
+        return Forward(inputs.finish(absolute), total.squeeze(1).to(log_alpha.dtype))
 
     def backward(self, log_likelihoods: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log β_t = log ρ_t = log P(x_t+1 … x_T | h_t), (B, T, K); zero at each sequence's end."""
-        given = self._given(log_likelihoods, lengths)
-        after, shift = self._after(given)
-        return given.finish(after.add_(shift.to(after.dtype)))
+        inputs = self._inputs(log_likelihoods, lengths)
+        after, shift = self._after(inputs)
+        return inputs.finish(after.add_(shift.to(after.dtype)))
 
     def log_posterior(self, log_likelihoods: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log P(h_t | x_1 … x_T), (B, T, K); all -inf where the sequence is impossible."""
-        given = self._given(log_likelihoods, lengths)
-        before, after = self._before(given)[0], self._after(given)[0]
-        return given.finish(normalize(before.add_(given.scores).add_(after)))
+        inputs = self._inputs(log_likelihoods, lengths)
+        before, after = self._before(inputs)[0], self._after(inputs)[0]
+        return inputs.finish(normalize(before.add_(inputs.scores).add_(after)))
 
     def log_pairwise(self, log_likelihoods: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log P(h_t, h_t+1 | x_1 … x_T), (B, T - 1, K, K); all -inf where impossible.
 
         `fit` has the sum over t without making this, which may be large.
         """
-        given = self._given(log_likelihoods, lengths)
-        left = self._before(given)[0] + given.scores
-        right = self._after(given)[0] + given.scores
+        inputs = self._inputs(log_likelihoods, lengths)
+        left = self._before(inputs)[0] + inputs.scores
+        right = self._after(inputs)[0] + inputs.scores
         joint = left[:-1, :, :, None] + self.log_transition.to(left.dtype) + right[1:, :, None, :]
         joint = normalize(joint.flatten(2)).view_as(joint).transpose(0, 1)
-        return torch.where(given.mask[:, 1:, None, None], joint, -INF)
+        return torch.where(inputs.mask[:, 1:, None, None], joint, -INF)
 
     def log_state_given_others(
         self, log_likelihoods: Tensor, lengths: Tensor | None = None
     ) -> Tensor:
         """log P(h_t | all observations but the t-th) ∝ π_t ρ_t, (B, T, K).
 
-        What stands at t does not count: it may be unknown. All -inf where the others are
+        The observation at t is ignored and may be unknown. All -inf where the others are
         impossible.
         """
-        given = self._given(log_likelihoods, lengths)
-        before, after = self._before(given)[0], self._after(given)[0]
-        return given.finish(normalize(before.add_(after)))
+        inputs = self._inputs(log_likelihoods, lengths)
+        before, after = self._before(inputs)[0], self._after(inputs)[0]
+        return inputs.finish(normalize(before.add_(after)))
 
     def log_observation_given_others(
         self, log_likelihoods: Tensor, lengths: Tensor | None = None
@@ -223,31 +223,33 @@ class HiddenMarkov:
     def log_joint(
         self, states: Tensor, log_likelihoods: Tensor, lengths: Tensor | None = None
     ) -> Tensor:
-        """log P(x, h) of given hidden states (B, T), a number for each sequence: (B,)."""
-        given = self._given(log_likelihoods, lengths)
-        real = given.mask.t()  # (T, B)
+        """log P(x, h) of the hidden states (B, T), one value per sequence: (B,)."""
+        inputs = self._inputs(log_likelihoods, lengths)
+        real = inputs.mask.t()  # (T, B)
         path = torch.where(real, states.t(), 0)
-        seen = given.scores.gather(2, path[..., None]).squeeze(2)
+        seen = inputs.scores.gather(2, path[..., None]).squeeze(2)
         moves = torch.where(real[1:], self.log_transition[path[:-1], path[1:]], 0.0)
         total = self.log_initial[path[0]].double() + seen.double().sum(0) + moves.double().sum(0)
         return total.to(seen.dtype)
 
     def viterbi(self, log_likelihoods: Tensor, lengths: Tensor | None = None) -> Decoded:
-        """The likeliest states of each sequence, together, and their log P(x, h).
+        """The most likely state path of each sequence and its log P(x, h).
 
-        Of equally likely paths it is the one with the lowest last state, of these the one with the
-        lowest state before it, and so on. Of an impossible sequence the path means nothing.
+        Ties are broken towards the lowest last state, then the lowest state before it, and so
+        on. The path of an impossible sequence is meaningless.
         """
-        given = self._given(log_likelihoods, lengths)
+        inputs = self._inputs(log_likelihoods, lengths)
         with torch.no_grad():
-            into = self.log_transition.t().to(given.scores.dtype).contiguous()  # a row a next state
-            bests = [self.log_initial + given.scores[0]]
-            for scores in given.scores[1:].unbind(0):
+            into = (
+                self.log_transition.t().to(inputs.scores.dtype).contiguous()
+            )  # one row per next state
+            bests = [self.log_initial + inputs.scores[0]]
+            for scores in inputs.scores[1:].unbind(0):
                 best = bests[-1] - _top(bests[-1])  # near zero, where floats are finest
                 bests.append((best[:, None, :] + into).amax(2) + scores)  # (B, K), over before
-            states = _trace(bests, into, given.lengths)
+            states = _trace(bests, into, inputs.lengths)
         log_prob = self.log_joint(states, log_likelihoods, lengths)
-        return Decoded(torch.where(given.mask, states, -1), log_prob)
+        return Decoded(torch.where(inputs.mask, states, -1), log_prob)
 
     @torch.no_grad()
     def sample(self, count: int, length: int, *, generator: torch.Generator) -> Sampled:
@@ -284,21 +286,21 @@ class HiddenMarkov:
         iterations: int = 100,
         tolerance: float = 1e-5,
     ) -> Fitted:
-        """Baum-Welch from this model's parameters: each iteration makes the sequences likelier.
+        """Fit by Baum-Welch, starting from this model's parameters.
 
         The expected numbers of starts, moves and emissions are the derivatives of log P(x) by the
         log-probabilities (Eisner 2016, https://aclanthology.org/W16-5901). A state that is never
-        reached keeps its rows. The result depends on the beginning; a symmetric one stays so.
+        reached keeps its rows. The result depends on the initialization; symmetry is kept.
 
         Args:
             observations: (B, T) ids.
             lengths: (B,), by default all T.
-            iterations: at most so many.
-            tolerance: stop when an iteration gains less log P(x) than this, a sequence.
+            iterations: the maximum.
+            tolerance: stop when an iteration gains less log P(x) per sequence than this.
 
         Raises:
             UsageError: as the others, or a model without emissions.
-            DataError: an id outside the emissions, or a sequence that the model deems impossible.
+            DataError: an id outside the emissions, or a sequence of probability zero.
         """
         if iterations < 1:
             raise UsageError(f"iterations {iterations}: give 1 or more")
@@ -327,7 +329,7 @@ class HiddenMarkov:
         return float(found.detach().double().mean()), list(counts)
 
     def _reestimate(self, counts: list[Tensor]) -> HiddenMarkov:
-        """The model under which what was counted is likeliest; rows without counts as they were."""
+        """The maximum-likelihood model of the counts; rows without counts are kept."""
         logs: list[Tensor] = []
         for log, count in zip(self._logs(), counts, strict=True):
             total = count.sum(-1, keepdim=True)
@@ -344,20 +346,21 @@ class HiddenMarkov:
             )
         return self.log_emission
 
-    def _given(self, log_likelihoods: Tensor, lengths: Tensor | None) -> Given:
-        kind = self.log_initial.dtype
-        return Given.check(log_likelihoods, lengths, states=self.num_states, kind=kind)
+    def _inputs(self, log_likelihoods: Tensor, lengths: Tensor | None) -> Inputs:
+        return Inputs.check(
+            log_likelihoods, lengths, states=self.num_states, dtype=self.log_initial.dtype
+        )
 
-    def _before(self, given: Given) -> tuple[Tensor, Tensor]:
+    def _before(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """log π (T, B, K), but for a shift (T, B, 1)."""
-        start = self.log_initial.to(given.scores.dtype).expand(given.scores.shape[1], -1)
-        return run_messages(start, given.scores, self.log_transition.to(given.scores.dtype))
+        start = self.log_initial.to(inputs.scores.dtype).expand(inputs.scores.shape[1], -1)
+        return run_messages(start, inputs.scores, self.log_transition.to(inputs.scores.dtype))
 
-    def _after(self, given: Given) -> tuple[Tensor, Tensor]:
+    def _after(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """log ρ (T, B, K), but for a shift (T, B, 1)."""
-        start = torch.zeros_like(given.scores[0])
-        backwards = self.log_transition.to(given.scores.dtype).t()
-        return run_messages(start, given.scores, backwards, reverse=True, waiting=given.waiting())
+        start = torch.zeros_like(inputs.scores[0])
+        backwards = self.log_transition.to(inputs.scores.dtype).t()
+        return run_messages(start, inputs.scores, backwards, reverse=True, waiting=inputs.waiting())
 
 
 def _trace(bests: list[Tensor], into: Tensor, lengths: Tensor) -> Tensor:
@@ -365,7 +368,7 @@ def _trace(bests: list[Tensor], into: Tensor, lengths: Tensor) -> Tensor:
 
     Args:
         bests: of each position (B, K), the best paths that end in each state.
-        into: (K, K) log-probability of the moves, a row a next state.
+        into: (K, K) log-probability of the moves, one row per next state.
         lengths: (B,).
     """
     state = bests[-1].argmax(1)

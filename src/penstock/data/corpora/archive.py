@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from penstock.data.corpora.atomic_replacement import place, private_file, writing
+from penstock.data.corpora.atomic_replacement import place, temporary_path, writing
 from penstock.errors import DownloadError
 
 SIZE_LIMIT = 256 * 2**20  # bytes of the unpacked member
@@ -57,11 +57,13 @@ def unpack_member(
                 _copy_out(archive, contents, entry, destination, size_limit)
     except _BAD_ZIP as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _refusal(archive, f"cannot be unpacked: {reason or type(error).__name__}") from None
+        raise _archive_error(
+            archive, f"cannot be unpacked: {reason or type(error).__name__}"
+        ) from None
     return destination
 
 
-def _refusal(archive: Path, what: str) -> DownloadError:
+def _archive_error(archive: Path, what: str) -> DownloadError:
     return DownloadError(
         f"{archive}: {what}; fetch the archive again (--force) or give a sound one by --from FILE"
     )
@@ -75,26 +77,28 @@ def _check_directory(archive: Path, file: IO[bytes]) -> None:
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < 22:
         what = "is empty" if not size else "is not a zip archive, or its end is cut off"
-        raise _refusal(archive, what)
+        raise _archive_error(archive, what)
     if tail[max(0, at - 20) : at].startswith(b"PK\6\7"):
-        raise _refusal(archive, "is a zip64 archive, which no corpus of this size needs")
+        raise _archive_error(archive, "is a zip64 archive, which no corpus of this size needs")
     (length,) = struct.unpack_from("<I", tail, at + 12)
     if length > ENTRY_LIMIT * _DIRECTORY_BYTES:
-        raise _refusal(archive, f"holds too many entries (at most {ENTRY_LIMIT})")
+        raise _archive_error(archive, f"holds too many entries (at most {ENTRY_LIMIT})")
 
 
 def _wanted(archive: Path, contents: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
     """The entry called `member`, once the whole table of contents is found sound."""
     entries = contents.infolist()
     if len(entries) > ENTRY_LIMIT:
-        raise _refusal(archive, f"holds too many entries ({len(entries)}, at most {ENTRY_LIMIT})")
+        raise _archive_error(
+            archive, f"holds too many entries ({len(entries)}, at most {ENTRY_LIMIT})"
+        )
     for entry in entries:
         _check_entry(archive, entry)
     _check_overlap(archive, contents, entries)
     found = [entry for entry in entries if entry.orig_filename == member]
     if len(found) != 1:
         what = "does not hold" if not found else f"holds {len(found)} entries called"
-        raise _refusal(archive, f"{what} {member!r}")
+        raise _archive_error(archive, f"{what} {member!r}")
     return found[0]
 
 
@@ -102,13 +106,13 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
     name = entry.orig_filename
     parts = re.split(r"[/\\]", name)
     if parts[0] == "" or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
-        raise _refusal(archive, f"holds {name!r}, a path that leads out of the archive")
+        raise _archive_error(archive, f"holds {name!r}, a path that leads out of the archive")
     if entry.create_system == 3 and stat.S_ISLNK(entry.external_attr >> 16):
-        raise _refusal(archive, f"holds {name!r}, a symbolic link")
+        raise _archive_error(archive, f"holds {name!r}, a symbolic link")
     if entry.flag_bits & 0x1:
-        raise _refusal(archive, f"holds {name!r}, which is encrypted")
+        raise _archive_error(archive, f"holds {name!r}, which is encrypted")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise _refusal(
+        raise _archive_error(
             archive, f"holds {name!r}, packed by method {entry.compress_type}, not deflate"
         )
 
@@ -123,7 +127,7 @@ def _check_overlap(
     spans.append((contents.start_dir, contents.start_dir))
     for (_, end), (begin, _) in itertools.pairwise(spans):
         if end > begin:
-            raise _refusal(archive, "holds entries that overlap")
+            raise _archive_error(archive, "holds entries that overlap")
 
 
 def _copy_out(
@@ -142,7 +146,7 @@ def _copy_out(
     entry = copy.copy(entry)
     entry.file_size = limit + 2 * _CHUNK
     done = 0
-    with contents.open(entry) as source, private_file(destination) as path:
+    with contents.open(entry) as source, temporary_path(destination) as path:
         with writing(path) as write:
             while chunk := source.read(_CHUNK):
                 done += len(chunk)
@@ -150,11 +154,17 @@ def _copy_out(
                     raise _too_large(archive, name, done, size_limit)
                 write(chunk)
         if done != declared:
-            raise _refusal(archive, f"declares {declared} bytes for {name!r} but holds {done}")
+            raise _archive_error(
+                archive, f"declares {declared} bytes for {name!r} but holds {done}"
+            )
         place(path, destination)
 
 
 def _too_large(archive: Path, name: str, size: int, size_limit: int) -> DownloadError:
     if size > size_limit:
-        return _refusal(archive, f"unpacks {name!r} to {size} bytes or more (at most {size_limit})")
-    return _refusal(archive, f"packs {name!r} more than {RATIO_LIMIT} times: a bomb, not text")
+        return _archive_error(
+            archive, f"unpacks {name!r} to {size} bytes or more (at most {size_limit})"
+        )
+    return _archive_error(
+        archive, f"packs {name!r} more than {RATIO_LIMIT} times: a bomb, not text"
+    )

@@ -28,7 +28,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def private_file(destination: Path) -> Generator[Path]:
+def temporary_path(destination: Path) -> Generator[Path]:
     """A path beside `destination` that no other process uses; gone at the end unless placed."""
     make_folder(destination.parent)
     path = destination.with_name(f"{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -88,7 +88,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartialFile:
     """A partial file and the note beside it that says where its bytes came from."""
 
     path: Path
@@ -123,7 +123,7 @@ class Part:
 
 
 @contextmanager
-def claim(destination: Path) -> Generator[Part]:
+def lock_partial(destination: Path) -> Generator[PartialFile]:
     """The shared partial file, or a private one while another process is writing the shared."""
     lock = destination.with_name(destination.name + ".lock")
     try:
@@ -132,10 +132,10 @@ def claim(destination: Path) -> Generator[Part]:
         raise disk_error(lock, error) from None
     with file:
         if files.try_lock(file.fileno()):
-            yield Part(destination.with_name(destination.name + ".part"))
+            yield PartialFile(destination.with_name(destination.name + ".part"))
         else:
-            with private_file(destination) as path:
-                part = Part(path)
+            with temporary_path(destination) as path:
+                part = PartialFile(path)
                 try:
                     yield part
                 finally:

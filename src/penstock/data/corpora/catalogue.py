@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from penstock.data.corpora.archive import unpack_member
-from penstock.data.corpora.atomic_replacement import place, private_file, writing
+from penstock.data.corpora.atomic_replacement import place, temporary_path, writing
 from penstock.data.corpora.download import SIZE_LIMIT, Checksum, Limits, Progress, download
 from penstock.errors import DownloadError, UsageError
 
@@ -150,7 +150,7 @@ def place_local(name: str, file: Path) -> Path:
     """
     remote = _remote(name)
     path = corpus_path(name)
-    with private_file(path) as copied:
+    with temporary_path(path) as copied:
         # the copy is what is verified: the original may change meanwhile
         _copy(file, copied)
         found = remote.checksum.of(copied)

@@ -25,8 +25,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from penstock.data.corpora.atomic_replacement import (
     Origin,
-    Part,
-    claim,
+    PartialFile,
+    lock_partial,
     make_folder,
     place,
     writing,
@@ -104,7 +104,7 @@ def download(
     limits = limits or Limits()
     report = progress or _unseen
     make_folder(destination.parent)
-    with claim(destination) as part:
+    with lock_partial(destination) as part:
         stitched = _fetch(url, part, limits, report)
         found = checksum.of(part.path)
         if found != checksum and stitched:
@@ -136,7 +136,7 @@ def _is_web(url: str) -> bool:
     return sound and re.fullmatch(r"[!-~]+", url) is not None
 
 
-def _fetch(url: str, part: Part, limits: Limits, report: Progress) -> bool:
+def _fetch(url: str, part: PartialFile, limits: Limits, report: Progress) -> bool:
     """Bring the whole of `url` into `part`; True if some bytes are from an earlier request."""
     for attempt in itertools.count(1):
         try:
@@ -151,7 +151,7 @@ def _fetch(url: str, part: Part, limits: Limits, report: Progress) -> bool:
     raise AssertionError("unreachable")
 
 
-def _transfer(url: str, part: Part, limits: Limits, report: Progress) -> bool:
+def _transfer(url: str, part: PartialFile, limits: Limits, report: Progress) -> bool:
     """One request, from where `part` ends."""
     offset, origin = part.resumable(url)
     if origin and origin.total == offset:
@@ -178,7 +178,7 @@ def _transfer(url: str, part: Part, limits: Limits, report: Progress) -> bool:
 
 def _receive(
     response: http.client.HTTPResponse,
-    part: Part,
+    part: PartialFile,
     start: int,
     total: int | None,
     limits: Limits,
@@ -212,7 +212,7 @@ def _receive(
 
 
 def _open(
-    url: str, headers: dict[str, str], part: Part, limits: Limits
+    url: str, headers: dict[str, str], part: PartialFile, limits: Limits
 ) -> http.client.HTTPResponse:
     """The answer to a GET, after redirects from one web address to another."""
     target = url

@@ -1,8 +1,7 @@
-"""Text lines from a plain or compressed file or from standard input, in bounded memory.
+"""Lines of text from a plain or compressed file or from standard input, in bounded memory.
 
-Only `\\n` and `\\r\\n` end a line: NEL, U+2028, vertical tab and form feed are ordinary characters,
-which is why nothing here calls `str.splitlines`. Text is strict UTF-8; a byte order mark is
-dropped.
+Only `\\n` and `\\r\\n` end a line. NEL, U+2028, vertical tab and form feed are ordinary characters,
+so nothing here calls `str.splitlines`. Text is strict UTF-8; a byte order mark is dropped.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ import os
 import sys
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from penstock.errors import DataError, train_extra
+from penstock.errors import ConfigError, DataError, train_extra
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".xz", ".zst")
-MAX_LINE_BYTES = 16 * 2**20  # what bounds the memory when a "text" has no line ends
+MAX_LINE_BYTES = 16 * 2**20  # bounds the memory for a "text" without line ends
 
 _BUFFER_BYTES = 2**18
 _DAMAGE = (EOFError, lzma.LZMAError, zlib.error, OSError)
@@ -39,21 +38,21 @@ _FOREIGN_STARTS = {
 
 
 class Line(NamedTuple):
-    """A line's 1-based number and its text, without the line end."""
+    """A 1-based line number and the text without the line end."""
 
     number: int
     text: str
 
 
 class BadLineError(DataError):
-    """One line is unusable; whoever reads may leave it out and go on after it."""
+    """One line is unusable; the reader may skip it and continue."""
 
 
 def open_bytes(path: str | Path) -> AbstractContextManager[IO[bytes]]:
     """Open a file for reading bytes, decompressed by its suffix; `-` is standard input.
 
     Raises:
-        DataError: no such file, a directory, no permission, an archive we do not read.
+        DataError: no such file, a directory, no permission, an unsupported archive.
     """
     if str(path) == STDIN:
         return nullcontext(sys.stdin.buffer)
@@ -73,14 +72,14 @@ def open_bytes(path: str | Path) -> AbstractContextManager[IO[bytes]]:
         plain.close()
         raise DataError("the file has 0 bytes, cut short; fetch or make it again", path=path)
     if suffix == ".zst":
-        plain.close()  # Arrow opens by name; a missing file was told in Python's words
+        plain.close()  # Arrow opens by name; Python has reported a missing file
         return _open_zstd(path)
     return _decompressed(plain, suffix)
 
 
 @contextmanager
 def reading(path: str | Path) -> Generator[IO[bytes]]:
-    """`open_bytes` for a block that reads; damage that shows only then is told like the rest.
+    """`open_bytes` for a block, which also reports damage found while reading.
 
     Raises:
         DataError: as `open_bytes`, or the compressed data are damaged or cut short.
@@ -93,7 +92,7 @@ def reading(path: str | Path) -> Generator[IO[bytes]]:
 
 
 def scan_lines(path: str | Path) -> Iterator[Line | BadLineError]:
-    """Go through a text line by line; an unusable line comes as an error *value*, in its place.
+    """Iterate over the lines of a text; an unusable line is yielded as an error *value*.
 
     Raises:
         DataError: the file cannot be opened, is damaged or cut short, or has no line ends.
@@ -116,7 +115,7 @@ def scan_lines(path: str | Path) -> Iterator[Line | BadLineError]:
 
 
 def read_lines(path: str | Path) -> Iterator[Line]:
-    """Go through a text line by line.
+    """Iterate over the lines of a text.
 
     Raises:
         DataError: as `scan_lines`, and for undecodable bytes or a NUL byte.
@@ -125,6 +124,22 @@ def read_lines(path: str | Path) -> Iterator[Line]:
         if isinstance(line, BadLineError):
             raise line
         yield line
+
+
+def text_path(name: str | list[str]) -> str:
+    """The file of a task that reads one plain text.
+
+    Raises:
+        ConfigError: several files, or a file of pairs.
+    """
+    names = [name] if isinstance(name, str) else name
+    if len(names) != 1:
+        raise ConfigError(
+            f"{len(names)} files ({', '.join(names)}): this task reads one file of text; join them"
+        )
+    if ".jsonl" in Path(names[0]).suffixes[-2:]:
+        raise ConfigError(f"{names[0]}: this task reads plain text, and this is a file of pairs")
+    return names[0]
 
 
 def _decode(raw: bytes, path: str | Path, number: int) -> Line | BadLineError:
@@ -150,7 +165,7 @@ def _decode(raw: bytes, path: str | Path, number: int) -> Line | BadLineError:
 
 def _decompressed(plain: IO[bytes], suffix: str) -> AbstractContextManager[IO[bytes]]:
     unpacked = gzip.GzipFile(fileobj=plain) if suffix == ".gz" else lzma.LZMAFile(plain)  # noqa: SIM115
-    return _Closing(io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER_BYTES), plain)
+    return _closing(io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER_BYTES), plain)
 
 
 def _open_zstd(path: str | Path) -> AbstractContextManager[IO[bytes]]:
@@ -158,23 +173,16 @@ def _open_zstd(path: str | Path) -> AbstractContextManager[IO[bytes]]:
         import pyarrow
 
     unpacked = cast(io.RawIOBase, pyarrow.input_stream(str(path), compression="zstd"))
-    return _Closing(io.BufferedReader(unpacked, _BUFFER_BYTES))
+    return _closing(io.BufferedReader(unpacked, _BUFFER_BYTES))
 
 
-class _Closing(AbstractContextManager[IO[bytes]]):
-    """Closes the buffer and, because gzip and lzma leave it open, the file beneath."""
-
-    def __init__(self, stream: IO[bytes], *beneath: IO[bytes]) -> None:
-        self._stream = stream
-        self._beneath = beneath
-
-    def __enter__(self) -> IO[bytes]:
-        return self._stream
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-        for file in self._beneath:
-            file.close()
+@contextmanager
+def _closing(stream: IO[bytes], *underlying: IO[bytes]) -> Generator[IO[bytes]]:
+    """Close the buffer and the underlying file, which gzip and lzma leave open."""
+    with ExitStack() as stack:
+        for file in (*underlying, stream):
+            stack.enter_context(file)
+        yield stream
 
 
 def _unreadable(error: OSError, path: str | Path) -> DataError:

@@ -27,8 +27,13 @@ Source = str | Path | Sequence[str | Path]
 _LISTED = 10
 
 
-def _silent(_: str) -> None:
-    pass
+def ignore(_: str) -> None:
+    """Report nothing."""
+
+
+def source_name(source: Source) -> str:
+    """The names of the files, for messages."""
+    return str(source) if isinstance(source, str | Path) else " ".join(map(str, source))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +45,13 @@ class ReadOptions:
             row a header; in JSONL it is the key. Default: the first two, `source` and `target`.
         on_error: `stop` at the first unusable line, or `skip` such lines and report them.
         max_pairs: read exactly this many pairs, if there are as many.
-        report: told in one sentence of what was ignored or left out.
+        report: called with a message about what was ignored or skipped.
     """
 
     columns: Columns | None = None
     on_error: Literal["stop", "skip"] = "stop"
     max_pairs: int | None = None
-    report: Callable[[str], None] = _silent
+    report: Callable[[str], None] = ignore
 
     def __post_init__(self) -> None:
         if self.max_pairs is not None and self.max_pairs < 1:
@@ -61,9 +66,9 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
     """Read pairs in order, in bounded memory.
 
     Args:
-        source: one path, its format told by the suffix before `.gz`, `.xz` or `.zst`: `.csv`;
-            `.jsonl`, `.ndjson` or `.json` (an object a line); anything else, and `-` for standard
-            input, is TSV. Or two paths: line-parallel files.
+        source: one path, its format known by the suffix before `.gz`, `.xz` or `.zst`: `.csv`;
+            `.jsonl`, `.ndjson` or `.json` (one object per line); anything else, and `-` for
+            standard input, is TSV. Or two paths: line-parallel files.
         options: see `ReadOptions`.
 
     Raises:
@@ -72,10 +77,10 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
         UsageError: more or fewer than two parallel files, columns that the format cannot have.
     """
     options = options or ReadOptions()
-    return _judge(read_records(source, options), options)
+    return _usable_pairs(read_records(source, options), options)
 
 
-def _judge(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
+def _usable_pairs(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
     """Apply `on_error` and `max_pairs`."""
     read, skipped = 0, 0
     first: list[str] = []
@@ -98,16 +103,16 @@ def _judge(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
 
 
 def read_records(source: Source, options: ReadOptions) -> Iterator[Record]:
-    """As `read_pairs`, with each unusable line as an error value in its place, and no end set."""
+    """Like `read_pairs`, but yield unusable lines as error values, and ignore `max_pairs`."""
     if not isinstance(source, str | Path):
         return _parallel(source, options)
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
-    kind = suffixes[-1] if suffixes and str(source) != STDIN else ""
-    if kind in (".jsonl", ".ndjson", ".json"):
+    suffix = suffixes[-1] if suffixes and str(source) != STDIN else ""
+    if suffix in (".jsonl", ".ndjson", ".json"):
         return read_jsonl(source, options.columns, options.report)
-    if kind == ".csv":
+    if suffix == ".csv":
         return read_table(source, csv_rows(source), "comma", options.columns, options.report)
     return read_table(source, tsv_rows(source), "tab", options.columns, options.report)
 

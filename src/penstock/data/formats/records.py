@@ -1,7 +1,7 @@
-"""Records of a file, one after another, as pairs: tables (TSV, CSV) and JSONL.
+"""The records of tables (TSV, CSV) and of JSONL as pairs.
 
-Each format is a generator of `Pair | BadLineError`: an error is a value here, and `read_pairs`
-decides in one place whether it stops the reading or is counted and left out.
+Each format is a generator of `Pair | BadLineError`: errors are values here, and `read_pairs` alone
+decides whether to stop or to count and skip them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Record = Pair | BadLineError
 Report = Callable[[str], None]
 
 _LISTED = 10
-# names of columns, as data sets have them; names of languages are others
+# common column names of data sets, besides names of languages
 # fmt: off
 _HEADER_WORDS = {
     "source", "target", "src", "tgt", "input", "output", "text", "label", "sentence",
@@ -44,7 +44,7 @@ def make_pair(
     path: str | Path | tuple[str | Path, str | Path],
     line: int,
 ) -> Record:
-    """Make the pair unless a side is empty or holds what no text file could."""
+    """Make a pair, or an error if a side is empty or not valid text."""
     paths = path if isinstance(path, tuple) else (path, path)
     if not source or source.isspace():
         what = "the source is empty; fill or remove the pair"
@@ -71,7 +71,7 @@ def _has_surrogate(text: str) -> bool:
 
 
 def check_columns(columns: Columns) -> None:
-    """Refuse columns that no file can have."""
+    """Raise a UsageError for columns that no file can have."""
     if len(columns) != 2:
         raise UsageError(f"columns {columns}: two are needed, source and target")
     if columns[0] == columns[1]:
@@ -89,7 +89,7 @@ Row = tuple[int, list[str]]
 
 
 def tsv_rows(path: str | Path) -> Iterator[Row | BadLineError]:
-    """Cells between tabs; quotes and backslashes are ordinary characters."""
+    """Rows of tab-separated cells; quotes and backslashes are ordinary characters."""
     for line in scan_lines(path):
         if isinstance(line, BadLineError):
             yield line
@@ -116,7 +116,7 @@ class _CsvFeed:
 
 
 def csv_rows(path: str | Path) -> Iterator[Row | BadLineError]:
-    """Cells as RFC 4180 has them; a record is placed at its first line."""
+    """Rows as in RFC 4180; the line number is that of a record's first line."""
     feed = _CsvFeed(path)
     rows = csv.reader(feed, strict=True)  # its field limit of 131,072 characters bounds memory
     while True:
@@ -137,7 +137,7 @@ def read_table(
     path: str | Path,
     rows: Iterator[Row | BadLineError],
     separator: str,
-    given: Columns | None,
+    chosen: Columns | None,
     report: Report,
 ) -> Iterator[Record]:
     """Take two columns of each row; unless columns were given, no row may be wider than the first.
@@ -145,7 +145,7 @@ def read_table(
     Raises:
         DataError: a column is named and the header lacks it.
     """
-    columns = given or (1, 2)
+    columns = chosen or (1, 2)
     if any(isinstance(column, str) for column in columns):
         columns = _from_header(path, rows, columns)
     picked = tuple(int(column) for column in columns)
@@ -160,10 +160,10 @@ def read_table(
             continue
         if not width:
             width = len(cells)
-            _tell_of_first(path, cells, picked, report)
+            _report_ignored(path, cells, picked, report)
             if columns == picked:  # no header was asked for
-                _tell_of_header(path, [cells[number - 1] for number in picked], report)
-        elif len(cells) > width and given is None:
+                _report_header(path, [cells[number - 1] for number in picked], report)
+        elif len(cells) > width and chosen is None:
             what = (
                 f"expected {width} columns, found {len(cells)}; remove the stray {separator}, or "
                 "choose the columns"
@@ -208,7 +208,7 @@ def _too_few(cells: list[str], needed: int, separator: str) -> str:
     return f"{what}; separate source and target by a {separator}"
 
 
-def _tell_of_first(
+def _report_ignored(
     path: str | Path, cells: list[str], picked: tuple[int, ...], report: Report
 ) -> None:
     ignored = len(cells) - len(picked)
@@ -220,7 +220,7 @@ def _tell_of_first(
         )
 
 
-def _tell_of_header(path: str | Path, cells: list[str], report: Report) -> None:
+def _report_header(path: str | Path, cells: list[str], report: Report) -> None:
     names = [cell.strip().lower() for cell in cells]
     if names[0] != names[1] and all(name in _HEADER_WORDS or is_language(name) for name in names):
         report(
@@ -232,17 +232,17 @@ def _tell_of_header(path: str | Path, cells: list[str], report: Report) -> None:
 # --- JSONL --------------------------------------------------------------------------------------
 
 
-def read_jsonl(path: str | Path, given: Columns | None, report: Report) -> Iterator[Record]:
-    """An object a line, with `source` and `target` (a string) or `targets` (a list of strings).
+def read_jsonl(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
+    """One object per line, with `source` and `target` (a string) or `targets` (a list of strings).
 
-    A key that was named may hold either.
+    A key chosen by the user may hold either.
     """
-    keys = given or ("source", "target")
+    keys = chosen or ("source", "target")
     if not all(isinstance(key, str) for key in keys):
         raise UsageError(f"{path}: JSONL has keys, not numbered columns; name two keys, not {keys}")
     source_key, target_key = str(keys[0]), str(keys[1])
-    wanted = (target_key,) if given else ("target", "targets")
-    told = False
+    wanted = (target_key,) if chosen else ("target", "targets")
+    reported = False
     for line in scan_lines(path):
         if isinstance(line, BadLineError):
             yield line
@@ -255,8 +255,8 @@ def read_jsonl(path: str | Path, given: Columns | None, report: Report) -> Itera
             yield BadLineError(str(error), path=path, line=line.number)
             continue
         others = [key for key in record if key != source_key and key not in wanted]
-        if others and not told:
-            told = True
+        if others and not reported:
+            reported = True
             report(f"{path}: further keys are ignored: {', '.join(others[:_LISTED])}")
         yield make_pair(source, targets, path, line.number)
 
@@ -268,12 +268,12 @@ def _parse_object(line: Line) -> dict[str, Any]:
         record = json.loads(line.text)
     except json.JSONDecodeError as error:
         what = f"not valid JSON: {error.msg} at character {error.pos + 1}"
-        raise ValueError(f"{what}; write one object a line") from None
+        raise ValueError(f"{what}; write one object per line") from None
     except (ValueError, RecursionError):
         raise ValueError("not usable JSON: too deep or too long a number") from None
     if not is_object(record):
-        kind = type(record).__name__
-        raise ValueError(f'expected a JSON object, found a {kind}; write {{"source": …}}')
+        found = type(record).__name__
+        raise ValueError(f'expected a JSON object, found a {found}; write {{"source": …}}')
     return record
 
 

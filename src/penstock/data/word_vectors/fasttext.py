@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from penstock.data.formats.input_lines import reading
 from penstock.data.word_vectors.vector_formats import (
     ByteReader,
-    Harvest,
+    FoundVectors,
     require_finite,
     require_size,
 )
@@ -40,7 +40,7 @@ _END_OF_LINE = "</s>"  # the one word without n-grams
 
 def read_fasttext(
     path: str | Path, wanted: Collection[str], composable: Collection[str], size: int
-) -> Harvest:
+) -> FoundVectors:
     """Read a fastText model (`.bin`).
 
     Args:
@@ -52,11 +52,11 @@ def read_fasttext(
     Raises:
         DataError: another width, a quantised or damaged model.
     """
-    harvest = Harvest()
+    found = FoundVectors()
     with reading(path) as stream:
         source = ByteReader(stream, path)
         shape = _settings(source, path, size)
-        known, words = _dictionary(source, path, wanted, harvest)
+        known, words = _dictionary(source, path, wanted, found)
         if source.exactly(1, "the matrix") != b"\0":
             raise _quantised(path)
         rows, columns = _MATRIX.unpack(source.exactly(_MATRIX.size, "the matrix's size"))
@@ -70,9 +70,9 @@ def read_fasttext(
         parts = {word: own for word, own in parts.items() if own}
         sums = _sum_rows(source, parts, rows, size)
     for (word, own), total in zip(parts.items(), sums, strict=True):
-        into = harvest.vectors if word in known else harvest.composed
+        into = found.vectors if word in known else found.composed
         into[word] = require_finite(total / len(own), word, path=path)
-    return harvest
+    return found
 
 
 class _Shape:
@@ -128,7 +128,7 @@ def _settings(source: ByteReader, path: str | Path, size: int) -> _Shape:
 
 
 def _dictionary(
-    source: ByteReader, path: str | Path, wanted: Collection[str], harvest: Harvest
+    source: ByteReader, path: str | Path, wanted: Collection[str], found: FoundVectors
 ) -> tuple[dict[str, int], int]:
     """The rows of wanted words, and the number of all words."""
     entries, words, labels, _, pruned = _DICTIONARY.unpack(
@@ -149,10 +149,10 @@ def _dictionary(
         try:
             word = raw.decode("utf-8")
         except UnicodeDecodeError:
-            harvest.unreadable += 1
+            found.unreadable += 1
             continue
         if word in known:
-            harvest.duplicates += 1
+            found.duplicates += 1
         elif word in wanted:
             known[word] = row
     return known, words

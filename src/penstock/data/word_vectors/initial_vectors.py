@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from penstock.data.formats.input_lines import STDIN
 from penstock.data.word_vectors.fasttext import read_fasttext
 from penstock.data.word_vectors.vector_formats import (
-    Harvest,
+    FoundVectors,
     Vector,
     read_text,
     read_word2vec,
@@ -117,16 +117,16 @@ def read_vectors(path: str | Path, words: Sequence[str | None], *, size: int) ->
     forms = {form for word in words if word for form in (word, word.lower())}
     head = sniff(path)
     if head.kind == "fasttext":
-        harvest = read_fasttext(path, forms, {word for word in words if word}, size)
+        found = read_fasttext(path, forms, {word for word in words if word}, size)
     elif head.kind == "word2vec":
-        harvest = read_word2vec(path, head, forms, size)
+        found = read_word2vec(path, head, forms, size)
     else:
-        harvest = read_text(path, head, forms, size)
+        found = read_text(path, head, forms, size)
     index: list[int] = []
     matrix: list[Vector] = []
     matches: list[Match] = []
     for token, word in enumerate(words):
-        match = None if word is None else _match(word, harvest)
+        match = None if word is None else _match(word, found)
         if match is not None:
             index.append(token)
             matrix.append(match[1])
@@ -143,28 +143,28 @@ def read_vectors(path: str | Path, words: Sequence[str | None], *, size: int) ->
         np.array(index, np.int64),
         np.stack(matrix),
         tuple(matches),
-        tuple(_notes(harvest, Path(path).name)),
+        tuple(_notes(found, Path(path).name)),
     )
 
 
-def _match(word: str, harvest: Harvest) -> tuple[Match, Vector] | None:
-    if (vector := harvest.vectors.get(word)) is not None:
+def _match(word: str, found: FoundVectors) -> tuple[Match, Vector] | None:
+    if (vector := found.vectors.get(word)) is not None:
         return "exact", vector
-    if (vector := harvest.vectors.get(word.lower())) is not None:
+    if (vector := found.vectors.get(word.lower())) is not None:
         return "lower", vector
-    vector = harvest.composed.get(word)
+    vector = found.composed.get(word)
     return None if vector is None else ("ngrams", vector)
 
 
-def _notes(harvest: Harvest, name: str) -> list[str]:
+def _notes(found: FoundVectors, name: str) -> list[str]:
     notes: list[str] = []
-    if harvest.duplicates:
+    if found.duplicates:
         notes.append(
-            f"{name}: {harvest.duplicates:,} words of the vocabulary stand in it again; the first "
+            f"{name}: {found.duplicates:,} words of the vocabulary stand in it again; the first "
             "vector of each counts"
         )
-    if harvest.unreadable:
+    if found.unreadable:
         notes.append(
-            f"{name}: {harvest.unreadable:,} of its words are not UTF-8 text and were left out"
+            f"{name}: {found.unreadable:,} of its words are not UTF-8 text and were left out"
         )
     return notes

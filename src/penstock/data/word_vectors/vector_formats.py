@@ -55,7 +55,7 @@ _NOT_VECTORS = {
 
 
 @dataclass
-class Harvest:
+class FoundVectors:
     """What a reader brings home.
 
     Attributes:
@@ -140,7 +140,7 @@ def require_size(found: int, size: int, path: str | Path, line: int | None = Non
 # --- text ---------------------------------------------------------------------------------------
 
 
-def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: int) -> Harvest:
+def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: int) -> FoundVectors:
     """Read word2vec text, fastText `.vec` or GloVe.
 
     Args:
@@ -152,7 +152,7 @@ def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: i
     Raises:
         DataError: another width, a broken line, a header that lies.
     """
-    harvest = Harvest()
+    found = FoundVectors()
     entries = 0
     for line in scan_lines(path):
         if not entries and head.size is None:
@@ -162,20 +162,20 @@ def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: i
             continue
         entries += 1
         if isinstance(line, BadLineError):
-            harvest.unreadable += 1
+            found.unreadable += 1
             continue
         word, numbers = _entry(line, size, path)
         if word not in wanted:
             continue
-        if word in harvest.vectors:
-            harvest.duplicates += 1
+        if word in found.vectors:
+            found.duplicates += 1
         else:
-            harvest.vectors[word] = _numbers(numbers, word, line.number, path)
+            found.vectors[word] = _numbers(numbers, word, line.number, path)
     if head.count is not None and entries != head.count:
         _say_header_lies(head.count, entries, path)
     if not entries:
         raise DataError(f"the file is empty; {_EXPECTED}", path=path)
-    return harvest
+    return found
 
 
 def _first_entry(line: Line | BadLineError, size: int, path: str | Path) -> Line:
@@ -344,12 +344,14 @@ class ByteReader:
         return bool(more)
 
 
-def read_word2vec(path: str | Path, head: FileHead, wanted: Collection[str], size: int) -> Harvest:
+def read_word2vec(
+    path: str | Path, head: FileHead, wanted: Collection[str], size: int
+) -> FoundVectors:
     """Read word2vec's binary format; arguments and errors as `read_text`."""
     assert head.count is not None
     assert head.size is not None
     require_size(head.size, size, path, line=1)
-    harvest = Harvest()
+    found = FoundVectors()
     with reading(path) as stream:
         source = ByteReader(stream, path)
         source.until(b"\n", "the header")
@@ -361,19 +363,19 @@ def read_word2vec(path: str | Path, head: FileHead, wanted: Collection[str], siz
             try:
                 word = raw.decode("utf-8")
             except UnicodeDecodeError:
-                harvest.unreadable += 1
+                found.unreadable += 1
                 continue
             if word not in wanted:
                 continue
-            if word in harvest.vectors:
-                harvest.duplicates += 1
+            if word in found.vectors:
+                found.duplicates += 1
             else:
                 values = np.frombuffer(content, "<f4")
-                harvest.vectors[word] = require_finite(values, word, path=path)
+                found.vectors[word] = require_finite(values, word, path=path)
         if source.rest(2).strip(b"\r\n"):
             raise DataError(
                 f"the header says {head.count:,} words, more follow; correct its first line, or "
                 "fetch or make the file again",
                 path=path,
             )
-    return harvest
+    return found

@@ -20,11 +20,11 @@ from penstock.tasks.classification.label_checks import require_labels, with_know
 from penstock.tasks.classification.network import Classifier, build_network
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.training.batches import Batch
-from penstock.training.corpus import Corpus, tokenise
+from penstock.training.corpus import Corpus, tokenize
+from penstock.training.corpus_tokenizers import train_tokenizers
 from penstock.training.examples import Report, read_examples
-from penstock.training.first_network import configured_transformer, first_network
+from penstock.training.initial_network import configured_transformer, initial_network
 from penstock.training.learner import HeldOutScores
-from penstock.training.learnt_tokenizers import learn_tokenizers
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
 
@@ -85,7 +85,12 @@ class ClassificationLearner:
 
 
 def prepare_learner(
-    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+    config: RunConfig,
+    folder: Path,
+    device: torch.device,
+    report: Report,
+    *,
+    from_scratch: bool = True,
 ) -> ClassificationLearner:
     """The learner of a run (see `Learning.learner`).
 
@@ -96,11 +101,11 @@ def prepare_learner(
     transformer, tokenizer = configured_transformer(config, report)
     examples = read_examples(config, report)
     require_labels(examples.training(), config.data)
-    source, target = learn_tokenizers(config, examples, folder, report, tokenizer)
+    source, target = train_tokenizers(config, examples, folder, report, tokenizer)
     valid = with_known_labels(examples.valid, target, config.data, report)
     examples = replace(examples, valid=valid)
-    corpus = tokenise(config.data, examples, source, target, folder, report)
-    model = first_network(build_network, config, source, target, device, transformer)
+    corpus = tokenize(config.data, examples, source, target, folder, report)
+    model = initial_network(build_network, config, source, target, device, transformer)
     embedding = (model.encoder.embedding, source)
-    prepare_embeddings(config, corpus.store, report, source=embedding, anew=anew)
+    prepare_embeddings(config, corpus.store, report, source=embedding, from_scratch=from_scratch)
     return ClassificationLearner(config, corpus, model, device)

@@ -17,7 +17,7 @@ from penstock.tasks.cloze.network import Cloze, build_network
 from penstock.training.batches import Batch
 from penstock.training.corpus import Corpus, prepare_corpus
 from penstock.training.examples import Report
-from penstock.training.first_network import first_network
+from penstock.training.initial_network import initial_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
@@ -83,7 +83,12 @@ class ClozeLearner:
 
 
 def prepare_learner(
-    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+    config: RunConfig,
+    folder: Path,
+    device: torch.device,
+    report: Report,
+    *,
+    from_scratch: bool = True,
 ) -> ClozeLearner:
     """The learner of a run (see `Learning.learner`).
 
@@ -91,7 +96,7 @@ def prepare_learner(
         DataError: unreadable or unusable data.
     """
     corpus = prepare_corpus(config, folder, report)
-    model = first_network(build_network, config, corpus.source, corpus.source, device)
+    model = initial_network(build_network, config, corpus.source, corpus.source, device)
     source = (model.embedding, corpus.source)
-    prepare_embeddings(config, corpus.store, report, source=source, anew=anew)
+    prepare_embeddings(config, corpus.store, report, source=source, from_scratch=from_scratch)
     return ClozeLearner(config, corpus, model, device)

@@ -20,7 +20,7 @@ from penstock.tasks.language_model.running_text import RunningText, prepare_text
 from penstock.tasks.language_model.text_generator import TextGenerator
 from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.training.examples import Report
-from penstock.training.first_network import first_network
+from penstock.training.initial_network import initial_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
@@ -74,7 +74,7 @@ class LanguageModelLearner:
         the state that was carried is then none of theirs.
         """
         window = batch.to(self._device)
-        before = None if window.begins else self.carried
+        before = None if window.resets_state else self.carried
         if before is not None and before.h.shape[1] != len(window.inputs):
             before = None
         total, count, after = self.network.loss(
@@ -107,7 +107,12 @@ class LanguageModelLearner:
 
 
 def prepare_learner(
-    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+    config: RunConfig,
+    folder: Path,
+    device: torch.device,
+    report: Report,
+    *,
+    from_scratch: bool = True,
 ) -> LanguageModelLearner:
     """The learner of a run (see `Learning.learner`).
 
@@ -115,7 +120,7 @@ def prepare_learner(
         DataError: unreadable or unusable data.
     """
     text = prepare_text(config, folder, report)
-    model = first_network(build_network, config, text.tokenizer, text.tokenizer, device)
+    model = initial_network(build_network, config, text.tokenizer, text.tokenizer, device)
     source = (model.embedding, text.tokenizer)
-    prepare_embeddings(config, text.train.ids(), report, source=source, anew=anew)
+    prepare_embeddings(config, text.train.ids(), report, source=source, from_scratch=from_scratch)
     return LanguageModelLearner(config, text, model, device)

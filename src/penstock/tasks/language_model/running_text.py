@@ -10,7 +10,7 @@ from pathlib import Path
 
 from penstock.bundle import Bundle, find_bundle
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
-from penstock.data.one_text import one_text
+from penstock.data.formats.input_lines import text_path
 from penstock.data.token_stream import (
     TextForm,
     TokenStream,
@@ -74,7 +74,7 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
 
 def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
     """Refuse parts that have nothing but blank lines."""
-    train_path = one_text(data.train)
+    train_path = text_path(data.train)
     none = "no text: every line is blank; give a file with text"
     if not _has_text(training):
         raise DataError(none, path=train_path)
@@ -87,7 +87,7 @@ def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
             path=train_path,
         )
     if data.valid is not None:
-        raise DataError(none, path=one_text(data.valid))
+        raise DataError(none, path=text_path(data.valid))
     raise DataError(
         f"no held-out text: the last data.valid_share = {data.valid_share:g} of the text is blank "
         "lines; raise it, or give a file of held-out text as data.valid",
@@ -112,7 +112,7 @@ def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
 
 def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
     """The training and the held-out lines, each to be read anew at every call."""
-    path = one_text(data.train)
+    path = text_path(data.train)
 
     def read() -> Iterator[str]:
         return read_form(path, form)
@@ -125,7 +125,7 @@ def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
             )
         return (lambda: between(read(), 0, end)), (lambda: between(read(), end))
     if data.valid is not None:
-        valid_path = one_text(data.valid)
+        valid_path = text_path(data.valid)
         return (lambda: between(read(), 0, end)), (lambda: read_form(valid_path, form))
     total = characters(between(read(), 0, end))
     if not total:

@@ -71,7 +71,7 @@ class TextGenerator:
         Raises:
             DataError: the prompt has a lone surrogate; told now, not with the first piece.
         """
-        begun = self.form.encode_begun(prompt, self._tokenizer)
+        begun = self.form.encode_prefix(prompt, self._tokenizer)
         pieces = self._write(begun, options or WritingOptions())
         implied = {"word": " ", "separator": self._tokenizer.separator}.get(self._tokenizer.kind)
         if implied and begun and prompt.endswith((implied, "\n")):
@@ -80,7 +80,7 @@ class TextGenerator:
 
     def unknown(self, prompt: str) -> int:
         """How many tokens of a prompt the model does not know, and reads as the unknown token."""
-        return self.form.encode_begun(prompt, self._tokenizer).count(UNK_ID)
+        return self.form.encode_prefix(prompt, self._tokenizer).count(UNK_ID)
 
     def _write(self, begun: list[int], options: WritingOptions) -> Iterator[str]:
         stream = random.Random(options.seed)
@@ -146,8 +146,8 @@ class TextGenerator:
         state: Sequence[Array | None] = ()
         for scored in scoring_windows(ids):
             chosen, best, *state = self.engine.run("score", scored.inputs, scored.targets, *state)
-            counted = scored.places >= 0
-            places = scored.places[counted] - 1
+            counted = scored.positions >= 0
+            places = scored.positions[counted] - 1
             log_probs[places] = required(chosen)[counted]
             right[places] = (best == scored.targets)[counted]
         return log_probs, right

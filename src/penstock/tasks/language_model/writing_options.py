@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penstock.options import MOST_SERVED_SEED, Offered, Options, Seed, Temperature, TopK, TopP
+from penstock.options import MAX_SERVED_SEED, Offered, Options, Seed, Temperature, TopK, TopP
 
 
 class WritingOptions(Options):
@@ -38,4 +38,4 @@ class WritingOptions(Options):
     top_p: Annotated[
         TopP | None, Field(description="Sample from the likeliest tokens with total probability p.")
     ] = None
-    seed: Annotated[Seed, Field(description="Random seed."), Offered(most=MOST_SERVED_SEED)] = 1
+    seed: Annotated[Seed, Field(description="Random seed."), Offered(most=MAX_SERVED_SEED)] = 1

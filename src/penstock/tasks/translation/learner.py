@@ -19,9 +19,9 @@ from penstock.special_tokens import EOS_ID
 from penstock.tasks.translation.network import build_network
 from penstock.tasks.translation.translator import Translator
 from penstock.training.batches import Batch, collate, cut_by_tokens
-from penstock.training.corpus import Corpus, prepare_corpus, report_held_out_losses
+from penstock.training.corpus import Corpus, prepare_corpus, report_held_out_truncation
 from penstock.training.examples import Report
-from penstock.training.first_network import configured_transformer, first_network
+from penstock.training.initial_network import configured_transformer, initial_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
@@ -116,7 +116,12 @@ class Evaluator:
 
 
 def prepare_learner(
-    config: RunConfig, folder: Path, device: torch.device, report: Report, *, anew: bool = True
+    config: RunConfig,
+    folder: Path,
+    device: torch.device,
+    report: Report,
+    *,
+    from_scratch: bool = True,
 ) -> TranslationLearner:
     """The learner of a run (see `Learning.learner`).
 
@@ -126,16 +131,16 @@ def prepare_learner(
     """
     transformer, tokenizer = configured_transformer(config, report)
     corpus = prepare_corpus(config, folder, report, source=tokenizer)
-    report_held_out_losses(corpus, config.data, report)
+    report_held_out_truncation(corpus, config.data, report)
     source, target = corpus.source, corpus.target
-    model = first_network(build_network, config, source, target, device, transformer)
+    model = initial_network(build_network, config, source, target, device, transformer)
     prepare_embeddings(
         config,
         corpus.store,
         report,
         source=(model.encoder.embedding, source),
         target=(model.decoder.embedding, target),
-        anew=anew,
+        from_scratch=from_scratch,
     )
     return TranslationLearner(config, corpus, model, device)
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from penstock.errors import UsageError
 from penstock.options import (
-    MOST_SERVED_SEED,
+    MAX_SERVED_SEED,
     BeamSize,
     LengthPenalty,
     MaxLengthRatio,
@@ -131,7 +131,7 @@ class SearchOptions(Options):
         Field(
             description="Random seed; default: 1. A line's samples do not depend on other lines."
         ),
-        Offered(most=MOST_SERVED_SEED),
+        Offered(most=MAX_SERVED_SEED),
     ] = 1
     budget: Annotated[
         int,

@@ -22,7 +22,7 @@ from penstock.tasks.translation.segment_search import OnSegment, search_segments
 from penstock.tasks.translation.segmentation import Segment, Segmenter
 from penstock.tasks.translation.source_encoder import SourceEncoder
 from penstock.tasks.translation.task import TRANSLATION
-from penstock.text.lines import in_buffers
+from penstock.text.lines import in_chunks
 
 
 class Translator:
@@ -171,7 +171,7 @@ class Translator:
         alignments: bool | None = None,
     ) -> Iterator[Translation]:
         """`translate` for a stream of any length, in constant memory, in order."""
-        for buffer in in_buffers(lines):
+        for buffer in in_chunks(lines):
             yield from self.translate(
                 buffer,
                 options,

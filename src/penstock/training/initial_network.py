@@ -1,4 +1,4 @@
-"""The network that a run begins with: its first weights by the run's seed."""
+"""The network of a new run, initialized by the run's seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penstock.training.examples import Report
 N = TypeVar("N", bound=nn.Module)
 
 
-def first_network(
+def initial_network(
     build: Callable[..., N],
     config: RunConfig,
     source: Tokenizer,
@@ -25,7 +25,7 @@ def first_network(
     device: torch.device,
     transformer: FrozenTransformer | None = None,
 ) -> N:
-    """What `build` (see `Learning.network`) makes for these vocabularies."""
+    """Build the network for these vocabularies (`build` is `Learning.network`)."""
     torch.manual_seed(config.seed)
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
     return build(config, **sizes, transformer=transformer).to(device)
@@ -34,7 +34,7 @@ def first_network(
 def configured_transformer(
     config: RunConfig, report: Report
 ) -> tuple[FrozenTransformer, Tokenizer] | tuple[None, None]:
-    """The configured encoder; checkpoints do not hold it, so a run that goes on must find it."""
+    """Read the configured encoder, which is not in checkpoints, and its tokenizer."""
     directory = config.model.transformer
     if directory is None:
         return None, None

@@ -14,26 +14,25 @@ from penstock.tasks import TASKS
 from penstock.text import Tokenizer
 from penstock.training.examples import Examples, Report
 
-# Tokenizers learn from at most about this many pairs, evenly spread: more changes nothing that
-# can be measured, and the learner's memory would grow with the corpus.
+# Tokenizers are trained on at most about this many pairs, evenly spread: more makes no measurable
+# difference, and the trainer's memory would grow with the corpus.
 TOKENIZER_PAIRS = 500_000
 
 
-def learn_tokenizers(
+def train_tokenizers(
     config: RunConfig,
     examples: Examples,
     folder: Path,
     report: Report,
     source: Tokenizer | None = None,
 ) -> tuple[Tokenizer, Tokenizer]:
-    """Those of source and target, cached in `folder`; a `source` that is given is not learnt.
+    """Train the source and target tokenizers, cached in `folder`; `source` replaces the first.
 
-    One object twice when shared, and where the task has one text. No label is unknown, however
-    many there are.
+    They are the same object when shared, or if the task has one text. Every label gets an id.
     """
     stride = -(-examples.count // TOKENIZER_PAIRS)
     if stride > 1:
-        report(f"tokenizers learn from one pair in {stride} of {examples.count:,}")
+        report(f"tokenizers are trained on one pair in {stride} of {examples.count:,}")
 
     def sample() -> Iterator[Pair]:
         return (pair for number, pair in enumerate(examples.training()) if number % stride == 0)
@@ -50,7 +49,7 @@ def learn_tokenizers(
     def both() -> Iterator[str]:
         return (t for pair in sample() for t in (pair.source, *pair.targets))
 
-    def learn(texts: Callable[[], Iterator[str]], side: str, config: TokenizerConfig) -> Tokenizer:
+    def train(texts: Callable[[], Iterator[str]], side: str, config: TokenizerConfig) -> Tokenizer:
         key = content_key(examples.fingerprint, side, json.dumps(config.model_dump()))
         path = folder / f"tokenizer-{key}.json"
         if path.exists():
@@ -61,14 +60,14 @@ def learn_tokenizers(
 
     text, target = config.text, TASKS[config.task].target
     if target == "none":
-        only = learn(sources, "source", text.source)
+        only = train(sources, "source", text.source)
         return only, only
     if text.shared:
-        shared = learn(both, "both", text.source)
+        shared = train(both, "both", text.source)
         return shared, shared
     if target == "label":
         room = {"vocab_size": examples.count + len(RESERVED)}
-        opposite = learn(labels, "target", text.target.model_copy(update=room))
+        opposite = train(labels, "target", text.target.model_copy(update=room))
     else:
-        opposite = learn(targets, "target", text.target)
-    return source or learn(sources, "source", text.source), opposite
+        opposite = train(targets, "target", text.target)
+    return source or train(sources, "source", text.source), opposite
