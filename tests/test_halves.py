@@ -192,6 +192,23 @@ def test_every_verb_that_uses_a_model_runs(exports: dict[str, Path], tmp_path: P
     assert all(printed for name, (_, printed) in results.items() if name != "split")
 
 
+def test_translating_an_export_imports_no_torch_where_it_is_installed(
+    exports: dict[str, Path],
+) -> None:
+    program = """
+import sys
+from penstock.cli.app import run
+code = run(sys.argv[1:])
+print(code, sorted({"torch", "pyarrow", "onnx", "safetensors"} & sys.modules.keys()))
+"""
+    arguments = ["translate", "-m", str(exports["translation"]), "-i", str(FIXTURES / "source.txt")]
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "-o", os.devnull, "--threads", "1"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout == "0 []\n"
+
+
 def test_the_service_answers_for_every_task(exports: dict[str, Path]) -> None:
     models = [
         f"en-fr={exports['translation']}",
