@@ -67,6 +67,7 @@ def train(
     from rich.console import Console
 
     from penstock.bundle import INDEX, load_bundle
+    from penstock.tasks.model_export import export_run
 
     with train_extra("training"):
         from penstock.training.loop import train as run_training
@@ -76,6 +77,8 @@ def train(
     messages = io.StringIO()
     quiet = None if verbose else Console(file=messages, highlight=False, soft_wrap=True)
     result = run_training(config, path, resume=resume, console=quiet)
+    if not result.interrupted:
+        messages.write(export_run(config, path))
     kept = (path / "model" / INDEX).is_file()
     scores: dict[str, Any] = load_bundle(path).record["held_out"] if kept else {}
     return Run(path, result.reason, result.interrupted, scores, messages.getvalue())

@@ -57,8 +57,17 @@ def train(
     if result.interrupted:
         note(f"to resume: penstock train --resume --out {run}")
         raise typer.Exit(130)
+    _export(config, run)
     note(f"model: {run / 'model'}   try: {TASKS[config.task].trial} -m {run}")
     write_line(str(run))
+
+
+def _export(config: RunConfig, run: Path) -> None:
+    from penstock.tasks.model_export import export_run
+
+    report = export_run(config, run)
+    if report:
+        note(report)
 
 
 def _flags(valid: str | None, columns: str | None, on_error: str | None) -> dict[str, Any]:
@@ -136,6 +145,7 @@ def demo(
             f"{out / HELD_OUT}"
         )
         raise typer.Exit(130)
+    _export(config, out)
     note(f"translating {len(unseen):,} unseen sentences …")
     texts = [t.text for t in Translator.load(out).translate([p.source for p in unseen])]
     scores = score_corpus(texts, [p.targets for p in unseen])

@@ -78,3 +78,6 @@ class TrainingConfig(Section):
     """Evaluations without a better score before it does."""
     checkpoint_minutes: float = Field(default=10.0, gt=0)
     """Time between checkpoints."""
+    export: Literal["int8", "fp32", "none"] = "int8"
+    """Graphs put beside the best model's weights when training has ended, so that it runs without
+    torch: `int8` is small and fast, `fp32` exact, `none` leaves them out."""

@@ -9,12 +9,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from penstock.bundle import Bundle
+from penstock.bundle import INDEX, Bundle, load_bundle, save_bundle
 from penstock.config import RunConfig
 from penstock.data.formats.input_lines import text_path
 from penstock.data.pair import Pair
 from penstock.data.token_stream import TextForm, read_form
-from penstock.errors import BundleError, DataError, UsageError, train_extra
+from penstock.errors import (
+    BundleError,
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    UsageError,
+    train_extra,
+)
 from penstock.files import atomic_write
 from penstock.json_types import is_object
 from penstock.special_tokens import BOS_ID, EOS_ID
@@ -77,6 +84,26 @@ def export_bundle(
     files = export_graphs(config, load_network(bundle), source, target, pairs or (), precision)
     record = {**bundle.record, "parameters": bundle.parameters, "export": {"precision": precision}}
     return replace(bundle, files=files, record=record)
+
+
+def export_run(config: RunConfig, run: Path) -> str:
+    """Put graphs beside the weights of a finished run's model, as `training.export` asks.
+
+    Returns:
+        What to report; empty where nothing is asked or there is no model.
+    """
+    precision, model = config.training.export, run / "model"
+    if precision == "none" or not (model / INDEX).is_file():
+        return ""
+    bundle = load_bundle(run)
+    try:
+        exported = export_bundle(bundle, precision=precision)
+    except (ConfigError, DataError, MissingExtraError, UsageError) as error:
+        return f"not exported: {error}"
+    files = {**bundle.files, **exported.files}
+    save_bundle(replace(bundle, files=files, record=exported.record), model)
+    size = sum(map(len, exported.files.values())) / 1e6
+    return f"exported: {precision} graphs of {size:.1f} MB, which run without torch"
 
 
 def held_out_pairs(config: RunConfig) -> list[Pair]:

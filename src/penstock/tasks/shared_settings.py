@@ -4,7 +4,12 @@ from __future__ import annotations
 
 # small stacks learn nothing for long from inputs that are nearly zero (docs/benchmarks.md)
 ONE_STACK = {"attention": "none", "scale_embeddings": True}
-LEARNS_BY_LOSS = {"metric": "loss", "label_smoothing": 0.0, "batch_tokens": 1024}
+LEARNS_BY_LOSS = {
+    "metric": "loss",
+    "label_smoothing": 0.0,
+    "batch_tokens": 1024,
+    "export": "none",
+}
 
 TRANSLATION_ONLY = {
     "model.encoder_layers": "there is one stack, whose depth is model.num_layers",
