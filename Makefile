@@ -9,11 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # a stamp is older than what it was installed from: then, and only then, pip runs again
 FROM := pyproject.toml constraints.txt
 
-.PHONY: help demo test docs lint types format clean
+.PHONY: help demo demo-model test docs lint types format clean
 
 help:
 	@echo 'make demo     install, train on the built-in corpus, evaluate, translate: minutes'
 	@echo 'make test     install, then lint, types and tests'
+	@echo 'make demo-model  train the model that comes with the package: minutes'
 	@echo 'make docs     install, refresh outputs and figures, build the site in site/'
 	@echo 'make lint     ruff: format and rules'
 	@echo 'make types    pyright'
@@ -25,6 +26,11 @@ demo: $(VENV)/.installed
 
 test: lint types
 	$(BIN)/pytest
+
+# the model in the box: the same on every machine with this processor's arithmetic
+demo-model: $(VENV)/.installed
+	$(BIN)/penstock demo --out runs/demo-model --set training.precision=fp32 --set threads=2
+	$(BIN)/penstock export -m runs/demo-model --out src/penstock/demo_model
 
 # a command runs again only when its script or the package has changed
 docs: $(VENV)/.installed-docs

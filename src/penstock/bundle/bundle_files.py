@@ -19,17 +19,21 @@ INDEX = "bundle.json"
 TRANSFORMER_ROLES = ("transformer_config", "transformer_weights")
 GRAPH_ROLES = ("onnx_encoder", "onnx_step", "onnx_graph")  # an export's network; see `runtime.onnx`
 ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES, *GRAPH_ROLES)
+DEMO_MODEL = Path(__file__).parents[1] / "demo_model"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def find_bundle(path: str | Path) -> Path:
     """The bundle directory at `path`: itself, or `path/model` of a run directory.
 
+    `demo` is the model that comes with the package, where no directory has that name.
+
     Raises:
         BundleError: neither holds a bundle.
     """
     path = Path(path)
-    for candidate in (path, path / "model"):
+    packaged = (DEMO_MODEL,) if path == Path("demo") and not path.exists() else ()
+    for candidate in (path, path / "model", *packaged):
         if (candidate / INDEX).is_file():
             return candidate
     what = "no such directory" if not path.exists() else f"no {INDEX} in it or in its model/"
