@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,11 @@ def train(
     config, name = _configuration(data)
     path = Path(out) if out is not None else Path("runs") / name
     messages = io.StringIO()
-    quiet = None if verbose else Console(file=messages, highlight=False, soft_wrap=True)
-    result = run_training(config, path, resume=resume, console=quiet)
-    if not result.interrupted:
-        messages.write(export_run(config, path))
+    file = sys.stderr if verbose else messages
+    console = Console(file=file, highlight=False, soft_wrap=True)
+    result = run_training(config, path, resume=resume, console=console)
+    if not result.interrupted and (report := export_run(config, path)):
+        console.print(report, markup=False)
     kept = (path / "model" / INDEX).is_file()
     scores: dict[str, Any] = load_bundle(path).record["held_out"] if kept else {}
     return Run(path, result.reason, result.interrupted, scores, messages.getvalue())
