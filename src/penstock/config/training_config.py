@@ -59,7 +59,7 @@ class TrainingConfig(Section):
     save the weights themselves."""
     precision: Precision = "auto"
     """`bf16` computes matrix products in bfloat16, `fp32` in single precision; `auto` takes bf16
-    where it is faster."""
+    where the hardware has instructions for it."""
     metric: Metric = "bleu"
     """Held-out score that selects the best model; each task has its own."""
     keep: Literal["best", "last"] = "best"

@@ -1,9 +1,6 @@
-"""Mixed precision: bf16 products with fp32 weights, where that is faster."""
+"""Mixed precision: bf16 products with fp32 weights."""
 
 from __future__ import annotations
-
-import time
-from statistics import median
 
 import torch
 
@@ -11,20 +8,21 @@ from penstock.config import Precision
 
 
 def choose_precision(wanted: Precision, device: torch.device) -> Precision:
-    """Resolve `auto`: on CUDA by hardware support, on a CPU by timing one product both ways.
+    """Resolve `auto`: bf16 where the hardware has instructions for it, which torch reports.
 
-    A CPU without bf16 instructions emulates them slowly, one with them is several times faster.
-    Timing one product of the size of a training step's distinguishes the two in a few hundredths
-    of a second. The result is saved with the run, so that resuming does not time again.
+    An x86 CPU with AVX512_BF16 or AMX makes bf16 products more than twice as fast as fp32 ones; one
+    without emulates them and takes more than twice as long (docs/benchmarks.md). Nothing is timed:
+    what a run computes must not depend on the load of the machine. The result is saved with the
+    run, so that resuming elsewhere changes nothing.
     """
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type != "cpu":
-        return "fp32"
-    seconds = {dtype: _product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return "bf16" if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else "fp32"
+    # torch 2.6 has no public name for them
+    avx512_bf16 = torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
+    amx = torch.cpu._is_amx_tile_supported()  # pyright: ignore[reportPrivateUsage]
+    return "bf16" if device.type == "cpu" and (avx512_bf16 or amx) else "fp32"
 
 
 def describe_torch() -> dict[str, object]:
@@ -35,16 +33,6 @@ def describe_torch() -> dict[str, object]:
         "cuda": torch.cuda.get_device_name() if cuda else "none",
         "precision": choose_precision("auto", torch.device("cuda" if cuda else "cpu")),
     }
-
-
-def _product_seconds(dtype: torch.dtype) -> float:
-    a, b = torch.ones(512, 512, dtype=dtype), torch.ones(512, 1024, dtype=dtype)
-    times: list[float] = []
-    for _ in range(7):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        times.append(time.perf_counter() - start)
-    return median(times[2:])
 
 
 def mixed(precision: Precision, device: torch.device) -> torch.autocast:
