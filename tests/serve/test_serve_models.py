@@ -84,6 +84,12 @@ def test_a_model_may_have_its_languages_before_its_path(
     assert parse_model_path(text) == ModelPath(Path(path), pair)
 
 
+@pytest.mark.parametrize("text", ["en_fr=runs/x", "EN>FR=runs/x", "en/fr=x"])
+def test_languages_are_joined_by_a_hyphen_or_a_colon(text: str) -> None:
+    with pytest.raises(UsageError, match=r"join the language codes by a hyphen, as in en-fr=RUN"):
+        parse_model_path(text)
+
+
 def test_a_model_is_called_as_its_run(tmp_path: Path) -> None:
     assert ModelPath(tmp_path / "novel").name == "novel"
     assert ModelPath(tmp_path / "novel" / "model").name == "novel"

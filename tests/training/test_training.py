@@ -434,6 +434,9 @@ def test_an_existing_run_is_not_overwritten(tiny_run: Path) -> None:
     with pytest.raises(UsageError, match=r"holds a run already; add --resume .* another --out"):
         run_training(tiny_config(), tiny_run)
     assert (tiny_run / "log.jsonl").read_bytes() == before
+    misspelt = tiny_config("data.train=pairs.tvs")
+    with pytest.raises(DataError, match=r"pairs\.tvs: no such file; check the path"):
+        run_training(misspelt, tiny_run)
 
 
 def test_a_run_that_failed_for_want_of_data_may_be_tried_again(

@@ -13,7 +13,7 @@ import torch
 
 from penstock.config import Precision, RunConfig, dump_toml, load_config
 from penstock.data.formats.input_lines import STDIN
-from penstock.errors import PenstockError, UsageError
+from penstock.errors import DataError, PenstockError, UsageError
 from penstock.files import atomic_write, replacing, try_lock
 from penstock.runtime.device import choose_device
 from penstock.training.examples import BUILTIN, REST
@@ -48,10 +48,14 @@ def prepare_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfi
 
     Raises:
         UsageError: the directory holds a run already and `resume` is off, or no such device.
+        DataError: it does, and there is no such training file.
     """
     existing = run / CONFIG
     # without a log, the earlier attempt failed before training and may be repeated
     if (run / LOG).exists() and not resume:
+        for name in named_files(config.data.train):  # a misspelt file may lead to another run
+            if name not in (BUILTIN, STDIN) and not Path(name).exists():
+                raise DataError("no such file; check the path", path=name)
         raise UsageError(
             f"{run}: holds a run already; add --resume to go on with it, or choose another --out"
         )

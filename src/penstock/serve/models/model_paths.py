@@ -42,7 +42,7 @@ def parse_model_path(text: str) -> ModelPath:
     between the two, `en:pt-br=RUN`. A path that begins like this is written `./de-en=RUN`.
 
     Raises:
-        UsageError: no path.
+        UsageError: no path, or languages joined in another way.
     """
     match = _BY_HYPHEN.fullmatch(text) or _BY_COLON.fullmatch(text)
     if match is not None:
@@ -50,6 +50,11 @@ def parse_model_path(text: str) -> ModelPath:
         return ModelPath(Path(path), (language_code(source), language_code(target)))
     if not text.strip():
         raise UsageError("-m '': give a run directory or bundle")
+    if re.match(r"[A-Za-z]{2,3}[_ />→]+[A-Za-z]{2,3}=.", text) and not Path(text).exists():
+        raise UsageError(
+            f"-m {text!r}: join the language codes by a hyphen, as in en-fr=RUN, or by a colon if "
+            "one has a region, as in en:pt-br=RUN"
+        )
     return ModelPath(Path(text))
 
 
