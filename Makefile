@@ -29,7 +29,7 @@ test: lint types
 
 # the model in the box: the same on every machine with this processor's arithmetic
 demo-model: $(VENV)/.installed
-	$(BIN)/penstock demo --out runs/demo-model --set training.precision=fp32 --set threads=2
+	$(BIN)/penstock demo --out runs/demo-model --set training.precision=bf16 --set threads=2
 	$(BIN)/penstock export -m runs/demo-model --out src/penstock/demo_model
 
 # a command runs again only when its script or the package has changed

@@ -1,0 +1,38 @@
+"""The model in the box: `-m demo` answers before anybody has trained anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import penstock as ps
+from penstock.bundle import find_bundle, load_bundle
+from penstock.bundle.bundle_files import DEMO_MODEL
+from penstock.cli.app import run as penstock
+
+
+def test_the_demo_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.txt").write_text("She does not see them.\n")
+    assert penstock(["translate", "-m", "demo", "-i", "in.txt"]) == 0
+    assert capfd.readouterr().out == "Elle ne les voit pas.\n"
+
+
+def test_a_directory_named_demo_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_bundle("demo") == DEMO_MODEL
+    Path("demo").mkdir()
+    with pytest.raises(ps.BundleError, match=r"demo: no bundle\.json in it"):
+        find_bundle("demo")
+
+
+def test_it_is_small_and_has_graphs_alone() -> None:
+    assert sum(path.stat().st_size for path in DEMO_MODEL.iterdir()) <= 2_000_000
+    bundle = load_bundle(DEMO_MODEL)
+    assert set(bundle.files) == {"onnx_encoder", "onnx_step"}
+    assert bundle.config.data.source_language == "en"
