@@ -24,6 +24,7 @@ from penstock.search.step import Ints, Singles, StepOutput
 from penstock.special_tokens import BOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
+_ENCODED = 32  # sources at once, of like length: the encoder's loop goes over padding too
 _SHOWN = {"h": "hidden", "c": "cell"}  # as traces name what a cell carries
 
 
@@ -146,14 +147,22 @@ class OnnxTranslator:
 
     def start(self, sources: Sequence[Sequence[int]]) -> OnnxState:
         """Encode sources, EOS last, and stand before BOS."""
-        tokens, lengths = padded_ids([list(source) for source in sources])
-        names = [*self._memory, *self._states]
-        inputs = {"tokens": tokens, "lengths": lengths}
-        found = dict(zip(names, self._encoder.run(names, inputs), strict=True))
+        order = list(range(len(sources)))
+        if len(order) > _ENCODED:
+            order.sort(key=lambda i: len(sources[i]))
+        groups = [order[i : i + _ENCODED] for i in range(0, len(order), _ENCODED)]
+        parts = [self._encode([sources[i] for i in group]) for group in groups]
+        found = parts[0] if len(parts) == 1 else _joined(groups, parts)
         memory = OnnxMemory({name: found[name] for name in self._memory}, len(sources))
         rows = np.arange(len(sources))
         layers = {name: found[name] for name in self._states}
         return OnnxState(memory, layers, rows, rows, _slots(rows, memory))
+
+    def _encode(self, sources: Sequence[Sequence[int]]) -> Arrays:
+        tokens, lengths = padded_ids([list(source) for source in sources])
+        names = [*self._memory, *self._states]
+        inputs = {"tokens": tokens, "lengths": lengths}
+        return dict(zip(names, self._encoder.run(names, inputs), strict=True))
 
     def step(self, tokens: Ints, state: OnnxState, /, *, top: int) -> StepOutput[OnnxState]:
         """Advance every row; see `penstock.search.step.Step`."""
@@ -211,6 +220,19 @@ class OnnxTranslator:
 
     def warm_up(self, rows: int, /) -> None:
         """Nothing is compiled for a number of rows."""
+
+
+def _joined(groups: Sequence[Sequence[int]], parts: Sequence[Arrays]) -> Arrays:
+    """The encodings of groups of sources as one, padded; each group says where its rows belong."""
+    joined: Arrays = {}
+    for name in parts[0]:
+        own = [part[name] for part in parts]
+        shape = np.max([each.shape for each in own], 0)
+        shape[0] = sum(map(len, groups))
+        joined[name] = np.full(shape, -np.inf if name == "mask" else 0, np.float32)
+        for rows, each in zip(groups, own, strict=True):
+            joined[name][(rows, *map(slice, each.shape[1:]))] = each
+    return joined
 
 
 def _slots(sentences: Ints, memory: OnnxMemory) -> Arrays:
