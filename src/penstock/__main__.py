@@ -18,6 +18,8 @@ def main() -> None:
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:  # not where a shell started this process with the signal ignored
         signal.signal(signal.SIGINT, _end_now)
+    # looking for plugins reads the metadata of every installed package
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from penstock.cli.app import main as run_command
 
     if usual:

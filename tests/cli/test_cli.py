@@ -19,7 +19,6 @@ import pytest
 
 from conftest import tiny_config
 from penstock.cli import app as app_module
-from penstock.cli import console
 from penstock.config import dump_toml, load_config, parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.errors import ConfigError, UsageError
@@ -54,7 +53,6 @@ def penstock(monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(sys, "stdin", Bytes(content))
         monkeypatch.setattr(sys, "stdout", out)
         monkeypatch.setattr(sys, "stderr", err)
-        monkeypatch.setattr(console.stderr, "_file", err)
         code = app_module.run([str(argument) for argument in arguments])
         return Ran(code, out.raw_bytes.getvalue().decode(), err.raw_bytes.getvalue().decode())
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import json
 import zipfile
@@ -212,10 +213,11 @@ def test_get_with_a_bar_on_a_terminal(
 ) -> None:
     from rich.console import Console
 
-    from penstock.cli import console
+    importlib.import_module("rich.progress")  # it keeps the console class of its import
 
     shown = io.StringIO()
-    monkeypatch.setattr(console, "stderr", Console(file=shown, force_terminal=True, width=100))
+    terminal = Console(file=shown, force_terminal=True, width=100)
+    monkeypatch.setattr("rich.console.Console", lambda **_: terminal)
     assert run("get", "toy").stdout == f"{corpus_path('toy')}\n"
     assert "toy" in shown.getvalue()
 

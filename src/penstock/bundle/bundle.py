@@ -161,14 +161,10 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
         )
     if task is not None:
         _require_task(config, task, directory)
-    tokenizers = [
-        Tokenizer.from_json(
-            contents.pop(role).decode("utf-8", "replace"), place=str(directory / role)
-        )
-        for role in ("source_tokenizer", "target_tokenizer")
-        if role in contents
-    ]
-    source, target = tokenizers[0], tokenizers[-1]
+    text = contents.pop("source_tokenizer")
+    other = contents.pop("target_tokenizer", text)
+    source = _tokenizer(text, directory / "source_tokenizer")
+    target = source if other == text else _tokenizer(other, directory / "target_tokenizer")
     if TASKS[config.task].target == "label" and target.vocab_size <= len(RESERVED):
         raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
     if source.special_tokens is not None and config.model.transformer is None:
@@ -191,6 +187,10 @@ def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:
             f"{place}: a model for {config.task}, asked to {task.verb}; use it with "
             f"'penstock {TASKS[config.task].verb}'"
         )
+
+
+def _tokenizer(content: bytes, place: Path) -> Tokenizer:
+    return Tokenizer.from_json(content.decode("utf-8", "replace"), place=str(place))
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -8,15 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from penstock.errors import UsageError
 
-# Progress, warnings and reports; colour and bars only where stderr is a terminal.
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
 _BREAKS = str.maketrans("\t\n\r", "   ")
+_CONTROL = dict.fromkeys(map(ord, "\a\b\v\f\r\x1b"))  # a terminal would obey them
 
 
 def path(text: str | Path) -> Path:
@@ -48,4 +43,4 @@ def flush() -> None:
 
 def note(text: str) -> None:
     """Write a message to stderr as plain text."""
-    stderr.print(text, markup=False)
+    sys.stderr.write(text.translate(_CONTROL) + "\n")

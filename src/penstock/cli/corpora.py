@@ -86,8 +86,9 @@ def _describe(corpus: Corpus) -> dict[str, str | bool | None]:
 @contextmanager
 def _progress(name: str) -> Generator[Progress | None]:
     """Show a progress bar if stderr is a terminal."""
-    from penstock.cli.console import stderr
+    from rich.console import Console
 
+    stderr = Console(stderr=True, highlight=False)
     if not stderr.is_terminal:
         yield None
         return
