@@ -1,4 +1,4 @@
-"""From the encoder's final state to the decoder's first, also where their shapes differ."""
+"""The bridge from the encoder's final state to the decoder's initial state."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from penstock.nn.state import State
 
 
 class Bridge(nn.Module):
-    """Pass the state on where layers agree; otherwise one learnt layer with tanh.
+    """Pass the state unchanged if depths agree; otherwise through a learned layer with tanh.
 
     Args:
-        encoder_layers, decoder_layers: depths; unequal depths are bridged from all encoder
-            layers at once.
+        encoder_layers, decoder_layers: depths; if unequal, all encoder layers feed the bridge.
         size: the width H of both.
-        has_cell: whether there is an LSTM cell to bridge too.
+        has_cell: whether the state has an LSTM cell too.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""The decoder: a language model of the target that looks at the source.
+"""The decoder: a language model of the target, conditioned on the source.
 
-Layer 1 runs over the target so far, attends once for all positions, and the context feeds the
-upper layers and the output (as GNMT v2 and RNMT+ do): no step of training waits for another's
-attention, so training is a handful of large products. Without attention the decoder is the
-book's: its context is the encoder's final state, *the same at every step*, beside each input.
+Layer 1 runs over the target, attends once for all positions, and the context feeds the upper layers
+and the output (as in GNMT v2 and RNMT+): no training step waits for another's attention, so
+training is a handful of large products. Without attention it is the book's decoder: the context is
+the encoder's final state, *the same at every step*, concatenated with each input.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from penstock.nn.state import Memory, State
 
 
 class Features(NamedTuple):
-    """What the decoder knows before the output layer.
+    """Decoder outputs before the output layer.
 
     Attributes:
         values: (B, T, R), input of the output layer.
@@ -81,7 +81,7 @@ class Decoder(nn.Module):
         return self.output(features.values), features.state
 
     def features(self, tgt_in: Tensor, state: State, memory: Memory) -> Features:
-        """Everything up to the output layer; arguments as `forward`."""
+        """Run up to the output layer; arguments as for `forward`."""
         x = self.embedding_dropout(self.embedding(tgt_in))  # (B, T, E)
         if self.attention is None:
             context = memory.context.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)
@@ -92,7 +92,7 @@ class Decoder(nn.Module):
         context, weights = self.attention(hidden, memory.keys, memory.values, memory.mask)
         if self.upper is not None:
             above = self.dropout(torch.cat([hidden, context.to(hidden.dtype)], -1))
-            hidden, upper = self.upper(above, state=_upper_layers(state))
+            hidden, upper = self.upper(above, state=state.map(lambda x: x[1:]))
             after = State.stack([after, upper])
         both = torch.cat([hidden, context.to(hidden.dtype)], -1)
         return Features(self._read(both), after, weights)
@@ -102,7 +102,3 @@ class Decoder(nn.Module):
             return x
         read = rows_linear(self.dropout(x), self.readout.weight, self.readout.bias)
         return self.dropout(torch.tanh(read))
-
-
-def _upper_layers(state: State) -> State:
-    return State(state.h[1:], None if state.c is None else state.c[1:])

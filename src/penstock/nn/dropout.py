@@ -14,8 +14,8 @@ class Dropout(nn.Module):
 
     Args:
         p: probability of dropping.
-        variational: one mask a sequence, the same at every position (Gal and Ghahramani 2016);
-            cheaper on a CPU too, as one random number serves all positions.
+        variational: one mask per sequence, the same at every position (Gal and Ghahramani 2016);
+            also cheaper on a CPU.
     """
 
     def __init__(self, p: float, *, variational: bool = False) -> None:
@@ -34,9 +34,9 @@ class Dropout(nn.Module):
 
 
 class TokenDropout(nn.Module):
-    """Replace tokens by `<unk>` in training: a model learns to do without any one of them.
+    """Replace tokens by `<unk>` in training, so that a model relies on no single one.
 
-    Reserved ids stay (after Xie et al. 2017, https://arxiv.org/abs/1703.02573).
+    Reserved ids are kept (after Xie et al. 2017, https://arxiv.org/abs/1703.02573).
 
     Args:
         p: probability of replacing a token.

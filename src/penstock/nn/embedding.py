@@ -1,4 +1,4 @@
-"""Token embeddings, small as they stand or scaled to unit variance on the way in."""
+"""Token embeddings, optionally scaled to unit variance."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from penstock.special_tokens import UNK_ID
 
 
 class TokenEmbedding(nn.Embedding):
-    """A table of vectors whose table can serve as the output layer too.
+    """An embedding table that can be shared with the output layer.
 
     Args:
         tokens: vocabulary size V.
         size: width E.
-        scaled: begin with N(0, 1/E) and multiply by √E on the way in (Vaswani et al. 2017,
-            section 3.4): inputs of unit variance, a table of the scale that an output layer
-            wants. States then differ from word to word from the start, and attention has
-            something to hold on to. It is not better everywhere: docs/benchmarks.md compares.
+        scaled: initialize with N(0, 1/E) and multiply inputs by √E (Vaswani et al. 2017, section
+            3.4): inputs have unit variance, and the table the scale of an output layer. Not
+            better everywhere: docs/benchmarks.md compares.
     """
 
     def __init__(self, tokens: int, size: int, *, scaled: bool = False) -> None:
@@ -34,10 +33,9 @@ class TokenEmbedding(nn.Embedding):
 
     @torch.no_grad()
     def set_vectors(self, index: Tensor, vectors: Tensor) -> None:
-        """Begin with given vectors: they are what `forward` gives for their ids.
+        """Initialize from vectors, which `forward` then returns for their ids.
 
-        All other rows are drawn with the mean size of the given ones, which a table of `uniform`
-        is far from; the unknown token begins as their mean.
+        Other rows are drawn at the mean scale of the vectors; the unknown token is their mean.
 
         Args:
             index: (F,) ids.

@@ -13,10 +13,10 @@ from penstock.nn.state import State
 
 
 class Encoder(nn.Module):
-    """Embedding and a recurrent stack, in both directions if asked.
+    """An embedding and a recurrent stack, optionally bidirectional.
 
-    A bidirectional encoder gives each direction half of `hidden_size`, so that outputs are
-    (B, S, hidden_size) either way.
+    Each direction of a bidirectional encoder has half of `hidden_size`, so that outputs are
+    (B, S, hidden_size) in either case.
 
     Args:
         config: sizes and choices.
@@ -52,18 +52,14 @@ class Encoder(nn.Module):
             src_lengths: (B,) valid lengths; padding is never read.
 
         Returns:
-            Values (B, S, hidden_size), zero at padding; the final state with directions side by
-            side, (L, B, hidden_size).
+            Values (B, S, hidden_size), zero at padding; the final state with directions
+            concatenated, (L, B, hidden_size).
         """
         values, state = self.recurrent(self.dropout(self.embedding(src)), src_lengths)
         return self.output_dropout(values), self.join_directions(state)
 
     def join_directions(self, state: State) -> State:
-        """States of both directions (L·2, B, H/2) side by side, (L, B, H)."""
+        """Concatenate the states of both directions, (L·2, B, H/2), to (L, B, H)."""
         if self.directions == 1:
             return state
-
-        def join(x: Tensor) -> Tensor:  # (L·2, B, H/2) -> (L, B, H)
-            return torch.cat([x[0::2], x[1::2]], -1)
-
-        return State(join(state.h), None if state.c is None else join(state.c))
+        return state.map(lambda x: torch.cat([x[0::2], x[1::2]], -1))

@@ -1,11 +1,11 @@
-"""A frozen Transformer encoder in the place of an embedding: each token's vector knows its context.
+"""A frozen Transformer encoder in place of an embedding, which gives contextual vectors.
 
-Devlin et al. 2019 (https://arxiv.org/abs/1810.04805); the use as features is their section 5.3,
-with a recurrent network on top. The encoder is never trained: no gradient, no dropout.
+Devlin et al. 2019 (https://arxiv.org/abs/1810.04805), section 5.3: features for a recurrent
+network. The encoder is never trained: no gradient, no dropout.
 
-It comes from a directory on this machine, as the optional package `transformers` writes it, and
-goes into our bundle. Weights are read from safetensors alone, and of the library's hundreds of
-architectures only the text encoders listed here: some of the others load more files, or code.
+It is read from a local directory in the format of the optional package `transformers`, and saved in
+our bundle. Only safetensors weights and the text encoders listed here are read: some of the
+library's other architectures load more files, or code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ARCHITECTURES = (
 
 _CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-# what describes a checkpoint or another use of it; a name that begins with `_` is the library's own
+# keys about a checkpoint or another use of it; names that begin with `_` are internal
 _LEFT_OUT = (
     "add_cross_attention", "architectures", "attn_implementation", "auto_map", "dtype",
     "experts_implementation", "gradient_checkpointing", "id2label", "is_decoder", "label2id",
@@ -40,26 +40,26 @@ _LEFT_OUT = (
     "transformers_version", "use_cache",
 )  # fmt: skip
 _COUNTS = ("num_hidden_layers", "n_layers", "num_hidden_groups", "inner_group_num")
-_POOLER = "pooler."  # of the whole sentence; we use the tokens' vectors
+_POOLER = "pooler."  # for the whole sentence; we use the tokens' vectors
 
 
 class FrozenTransformer(nn.Module):
-    """Token ids to an encoder's vectors.
+    """Map token ids to an encoder's vectors.
 
-    The encoder is held, not registered: its weights are no parameters of the model around it, so
-    nothing initialises, optimizes, averages or saves them with the model's. They move with it
-    between devices.
+    The encoder is not registered as a submodule: its weights are not parameters of the model, so
+    they are not initialized, optimized, averaged or saved with it. They move with it between
+    devices.
 
     Args:
         encoder: of `transformers`, without pooler.
-        first: its id of the mark that begins an input.
-        last: of the mark that ends it, our EOS.
-        unknown: of its unknown token.
+        first: the encoder's id of the token that begins an input.
+        last: its id of the token that ends an input, our EOS.
+        unknown: its id of the unknown token.
 
     Attributes:
         embedding_dim: width E of the vectors.
-        num_embeddings: our ids that have a row in its table, the reserved ones included.
-        max_tokens: the longest row it takes, EOS included; None when there is no limit.
+        num_embeddings: number of our ids, including the reserved ones.
+        max_tokens: maximum length, EOS included; None if unlimited.
     """
 
     _reserved: Tensor
@@ -67,7 +67,7 @@ class FrozenTransformer(nn.Module):
     def __init__(self, encoder: Any, *, first: int, last: int, unknown: int) -> None:
         super().__init__()
         encoder.eval().requires_grad_(requires_grad=False)
-        self._held = (encoder,)  # a tuple, which nn.Module does not look into
+        self._held = (encoder,)  # in a tuple, nn.Module does not register it
         self.embedding_dim: int = encoder.config.hidden_size
         self.num_embeddings: int = len(RESERVED) + encoder.get_input_embeddings().num_embeddings
         positions = _positions(encoder)
@@ -80,7 +80,7 @@ class FrozenTransformer(nn.Module):
 
     @classmethod
     def read(cls, directory: str | Path, *, first: int, last: int, unknown: int) -> Self:
-        """Read a model's directory; nothing is fetched and no code of it runs.
+        """Read a model's directory without downloads or code execution.
 
         Raises:
             MissingExtraError: `transformers` is not installed.
@@ -127,7 +127,7 @@ class FrozenTransformer(nn.Module):
     def from_parts(
         cls, config: Any, tensors: Mapping[str, Tensor], *, first: int, last: int, unknown: int
     ) -> Self:
-        """What `config` and `tensors` gave.
+        """Restore from the results of `config` and `tensors`.
 
         Raises:
             MissingExtraError: `transformers` is not installed.
@@ -135,7 +135,7 @@ class FrozenTransformer(nn.Module):
         """
         library = _library()
         config = _checked_config(config)
-        # on shapes alone first: a configuration of absurd sizes takes no memory
+        # shapes first: absurd sizes in a configuration must not allocate memory
         if max((config[key] for key in _COUNTS if key in config), default=1) > len(tensors):
             raise ValueError("the transformer's weights have fewer layers than its configuration")
         try:
@@ -154,17 +154,17 @@ class FrozenTransformer(nn.Module):
 
     @property
     def encoder(self) -> Any:
-        """The held encoder."""
+        """The encoder."""
         return self._held[0]
 
     @property
     def summary(self) -> str:
-        """The encoder in a few words."""
+        """A short description of the encoder."""
         millions = sum(weight.numel() for weight in self.encoder.parameters()) / 1e6
         return f"{self.encoder.config.model_type} of {millions:.1f} M parameters"
 
     def config(self) -> dict[str, Any]:
-        """What the encoder is, as JSON has it."""
+        """The encoder's configuration, for JSON."""
         return _pruned(json.loads(self.encoder.config.to_json_string(use_diff=False)))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -175,8 +175,8 @@ class FrozenTransformer(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Ids (B, S), padded, to vectors (B, S, E), zero at padding.
 
-        The encoder reads its first mark, the tokens, and its last mark where we have EOS; padding
-        is masked. The vector of the first mark is left out.
+        The encoder's input begins with its own first token and ends with its last token in place of
+        EOS; padding is masked. The vector of the first token is dropped.
         """
         reserved = self._reserved[ids.clamp(max=len(RESERVED) - 1)]
         own = torch.where(ids < len(RESERVED), reserved, ids - len(RESERVED))
@@ -188,21 +188,21 @@ class FrozenTransformer(nn.Module):
         return output.last_hidden_state[:, 1:].float() * real[:, :, None]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Every move of the module (`to`, `cuda`, `double`) comes here."""
+        """Called by `to`, `cuda`, `double`."""
         self.encoder._apply(fn)
         return super()._apply(fn, recurse)
 
 
 def find_transformer(model: nn.Module) -> FrozenTransformer | None:
-    """The encoder that a network has in the place of its embedding, if any."""
+    """The frozen encoder of a network, if any."""
     return next((m for m in model.modules() if isinstance(m, FrozenTransformer)), None)
 
 
 def _positions(encoder: Any) -> int | None:
-    """The longest input that an encoder has positions for."""
+    """The encoder's maximum number of positions."""
     for name, module in encoder.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            # some count from behind the padding's id
+            # some position ids start after the padding id
             offset = 0 if module.padding_idx is None else module.padding_idx + 1
             return module.num_embeddings - offset
     return getattr(encoder.config, "max_position_embeddings", None)
@@ -227,7 +227,7 @@ def _library() -> Any:
 
 @contextmanager
 def _quiet(library: Any) -> Generator[None]:
-    """Without the library's bar and its table of weights that a model does without."""
+    """Silence the library's progress bar and its report of unused weights."""
     logging = library.utils.logging
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
@@ -293,7 +293,7 @@ def _checked_config(content: Any) -> dict[str, Any]:
 
 
 def _pruned(content: dict[str, Any]) -> dict[str, Any]:
-    """Without what is not the encoder itself."""
+    """Remove keys that are not about the encoder itself."""
     return {
         key: value
         for key, value in content.items()

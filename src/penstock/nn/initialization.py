@@ -15,13 +15,13 @@ def initialize(model: nn.Module, name: str) -> None:
     - `uniform`: U(-0.1, 0.1), the recurrent biases zero.
     - `xavier`: Glorot's uniform for every matrix, zero biases, as the chapter's
       `xavier_init_weights`.
-    - `orthogonal`: Glorot for inputs, an orthogonal matrix a gate for the recurrence.
+    - `orthogonal`: Glorot for inputs, an orthogonal matrix per gate for the recurrence.
     - `normal`: N(0, 0.01²) for every matrix, zero biases, as the chapter's cells from scratch.
 
-    Scaled embeddings have an initialisation of their own (see `TokenEmbedding`). `uniform` and
+    Scaled embeddings have their own initialization (see `TokenEmbedding`). `uniform` and
     `orthogonal` set the bias of a cell's memory gate, the LSTM's forget gate, to 1: keep memory
-    early in training (Jozefowicz et al. 2015). The other two are the chapter's as they stand;
-    docs/chapter/long-dependencies.md shows how far gradients reach under each.
+    early in training (Jozefowicz et al. 2015). The other two are the chapter's;
+    docs/chapter/long-dependencies.md shows how far gradients reach with each.
     """
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,7 +1,7 @@
-"""The output layer and its cross-entropy in one, without keeping the logits.
+"""Output layer and cross-entropy fused, without storing the logits.
 
-With a vocabulary of thousands the logits are the largest tensor of training. Here they are made
-a few hundred rows at a time, their gradient at once with them, and forgotten.
+With a vocabulary of thousands, the logits are the largest tensor of training. Here they are
+computed a few hundred rows at a time, together with their gradient, and discarded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def cross_entropy_sum(
     Returns:
         The sum over N in nats, a float32 scalar.
     """
-    if not torch.is_grad_enabled():  # inside, `needs_input_grad` does not know it
+    if not torch.is_grad_enabled():  # `needs_input_grad` ignores it
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
     with torch.autocast(features.device.type, enabled=False):
         dtype = features.dtype

@@ -1,4 +1,4 @@
-"""From the states of a stack to the logits over the vocabulary."""
+"""The layers from recurrent states to logits over the vocabulary."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from penstock.nn.products import rows_linear
 
 
 class Readout(nn.Module):
-    """An optional layer with tanh, then the output layer, whose table may be the embedding's.
+    """An optional layer with tanh, then the output layer, whose weights may be the embedding's.
 
     Args:
         config: `readout_size`, `tie_embeddings` and dropout.
         size: width of the states.
-        embedding: the table of the vocabulary that is predicted.
+        embedding: of the predicted vocabulary.
     """
 
     def __init__(self, config: ModelConfig, size: int, embedding: nn.Embedding) -> None:

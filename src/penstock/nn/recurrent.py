@@ -1,8 +1,8 @@
 """One recurrent network for every cell: deep, bidirectional, residual.
 
-Three ways to compute the same function: `reference` steps through `Cell`, the equations;
-`fused` runs the cell's own kernels on a CPU and torch's (cuDNN) on a GPU. Padding is never read:
-rows have lengths, and the backward direction starts at each row's last token.
+Two backends compute the same function: `reference` steps through `Cell`, the equations; `fused`
+runs the cell's own kernels on a CPU and torch's (cuDNN) on a GPU. Padding is never read: rows have
+lengths, and the backward direction starts at each row's last token.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Recurrent(nn.Module):
         bidirectional: run each layer in both directions, D = 2.
         residual: add a layer's input to its output where the widths agree.
         dropout: between layers, in training.
-        variational_dropout: one dropout mask a sequence.
-        weight_dropout: of the recurrent weights, in training, one mask a call (DropConnect;
+        variational_dropout: one dropout mask per sequence.
+        weight_dropout: of the recurrent weights, in training, one mask per call (DropConnect;
             Merity et al. 2018, https://arxiv.org/abs/1708.02182).
         layer_norm: inside the cells; reference backend only.
         gru_form: see `penstock.nn.cells.gru`; `before` on the reference backend only.
         backend: `fused` or `reference`; equal results.
 
     Raises:
-        ValueError: there is no such cell, or it does not have what is asked of it.
+        ValueError: unknown cell, or an option that it does not support.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Recurrent(nn.Module):
         )
 
     def list_cells(self) -> list[Cell]:
-        """Layer by layer, forward before backward."""
+        """All cells, layer by layer, forward before backward."""
         return [cell for cell in self.cells if isinstance(cell, Cell)]
 
     def forward(
@@ -154,7 +154,7 @@ class Recurrent(nn.Module):
         return inputs, State.stack(finals)
 
     def _dropped_weight(self, cell: Cell) -> Tensor | None:
-        """The recurrent matrix, in training with a part of it zero."""
+        """The recurrent matrix, with weight dropout in training."""
         if cell.weight_hh is None or not self.training or not self.weight_dropout:
             return cell.weight_hh
         return dropout(cell.weight_hh, self.weight_dropout)
@@ -165,7 +165,7 @@ class Recurrent(nn.Module):
 
 
 def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
-    """x (B, S, ·) with zeros behind each row's length."""
+    """x (B, S, ·) with zeros after each row's length."""
     padding = torch.arange(x.shape[1], device=x.device) >= lengths.to(x.device)[:, None]
     return x.masked_fill(padding[:, :, None], 0)
 
@@ -179,7 +179,7 @@ def _run_reference(
     *,
     reverse: bool,
 ) -> tuple[Tensor, State]:
-    """Step by step; a row whose sequence is over keeps its state."""
+    """Run step by step; a finished row keeps its state."""
     steps = range(x.shape[1])
     outputs: list[Tensor] = [x] * x.shape[1]
     for t in reversed(steps) if reverse else steps:
@@ -203,7 +203,7 @@ def _run_fused(
     *,
     reverse: bool,
 ) -> tuple[Tensor, State]:
-    """All positions at once; on a GPU through torch's kernels."""
+    """Run all positions at once; on a GPU with torch's kernels."""
     batch, steps, _ = x.shape
     if lengths is None:
         packed = PackedSequence(
@@ -252,11 +252,11 @@ def _slices(sizes: list[int], *, reverse: bool) -> list[tuple[int, int]]:
 def _torch_kernels(
     cell: Cell, weight_hh: Tensor | None, packed: PackedSequence, state: State, *, reverse: bool
 ) -> tuple[Tensor, State]:
-    """The same through the kernels of `torch.nn.RNN/GRU/LSTM`, sharing the cell's parameters."""
+    """Run the kernels of `torch.nn.RNN/GRU/LSTM` on the cell's parameters."""
     assert cell.spec.kernel is not None
     weights = [cell.weight_ih, weight_hh, cell.bias_ih, cell.bias_hh]
     data, sizes = packed.data, packed.batch_sizes
-    # torch has no backward-only layer: turn each row round within its length
+    # torch has no backward-only layer: reverse each row within its length
     turn = _reversal(sizes).to(data.device) if reverse else None
     if turn is not None:
         data = data.index_select(0, turn)

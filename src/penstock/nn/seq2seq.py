@@ -25,10 +25,10 @@ class Seq2Seq(nn.Module):
         config: sizes and choices.
         source_size: V of the source vocabulary.
         target_size: V of the target vocabulary.
-        transformer: stands in the place of the source's embedding.
+        transformer: replaces the source embedding.
 
     Raises:
-        ConfigError: one embedding is asked for vocabularies of two sizes.
+        ConfigError: a shared embedding for vocabularies of different sizes.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Seq2Seq(nn.Module):
         return self.remember(values, final, src_lengths)
 
     def remember(self, values: Tensor, final: State, src_lengths: Tensor) -> tuple[Memory, State]:
-        """From the encoder's values (B, S, H) and final state to what `encode` returns."""
+        """The result of `encode` from the encoder's values (B, S, H) and final state."""
         attention = self.decoder.attention
         positions = torch.arange(values.shape[1], device=values.device)
         memory = Memory(
@@ -95,7 +95,7 @@ class Seq2Seq(nn.Module):
         return self.decoder(tgt_in, state, memory)[0]
 
     def states(self, src: Tensor, src_lengths: Tensor) -> Tensor:
-        """The encoder's top states (B, S, H); arguments as `encode`."""
+        """The encoder's top states (B, S, H); arguments as for `encode`."""
         return self.encoder(src, src_lengths)[0]
 
     def loss(
@@ -110,7 +110,7 @@ class Seq2Seq(nn.Module):
     ) -> tuple[Tensor, int]:
         """Summed cross-entropy over the real target tokens, in nats, and their number.
 
-        Padding enters neither: divide once, at the update, by the total number of tokens.
+        Padding is excluded; divide once, at the update, by the total number of tokens.
         """
         memory, state = self.encode(src, src_lengths)
         features = self.decoder.features(tgt_in, state, memory).values

@@ -1,8 +1,8 @@
-"""What recurrence carries: the state of a cell stack, and the decoder's memory of the source."""
+"""The state of a recurrent stack, and the decoder's memory of the source."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ class State:
 
     @classmethod
     def of(cls, h: Tensor | None, c: Tensor | None) -> State | None:
-        """The state of these parts; None of none."""
+        """A state from its tensors; None if there is none."""
         return None if h is None else cls(h, c)
 
     @classmethod
@@ -32,23 +32,24 @@ class State:
         cells = [layer.c for layer in layers if layer.c is not None]
         return cls(torch.cat([layer.h for layer in layers]), torch.cat(cells) if cells else None)
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> State:
+        """Apply a function to h and to c, if there is one."""
+        return State(function(self.h), None if self.c is None else function(self.c))
+
     def layer(self, index: int) -> State:
         """The state of one layer, still (1, B, H)."""
-        part = slice(index, index + 1)
-        return State(self.h[part], None if self.c is None else self.c[part])
+        return self.map(lambda x: x[index : index + 1])
 
     def first(self, rows: int) -> State:
         """The states of the first batch rows."""
-        return State(self.h[:, :rows], None if self.c is None else self.c[:, :rows])
+        return self.map(lambda x: x[:, :rows])
 
     def select(self, rows: Tensor) -> State:
-        """The states of the given batch rows, in that order; `rows` is (N,) of indices."""
-        return State(
-            self.h.index_select(1, rows), None if self.c is None else self.c.index_select(1, rows)
-        )
+        """The states of the batch rows with indices `rows` (N,), in that order."""
+        return self.map(lambda x: x.index_select(1, rows))
 
     def join(self, others: Sequence[State]) -> State:
-        """Its batch rows, then those of the others."""
+        """Concatenate along the batch: own rows, then those of the others."""
         cells = [state.c for state in (self, *others) if state.c is not None]
         return State(
             torch.cat([state.h for state in (self, *others)], 1),
@@ -57,27 +58,24 @@ class State:
 
     def repeat(self, times: int) -> State:
         """Each batch row `times` times in a row: b0 b0 b1 b1 …"""
-        return State(
-            self.h.repeat_interleave(times, 1),
-            None if self.c is None else self.c.repeat_interleave(times, 1),
-        )
+        return self.map(lambda x: x.repeat_interleave(times, 1))
 
     def to(self, device: torch.device | str) -> State:
         """The same state on another device."""
-        return State(self.h.to(device), None if self.c is None else self.c.to(device))
+        return self.map(lambda x: x.to(device))
 
     def detach(self) -> State:
-        """The same values, cut from the graph (truncated back-propagation through time)."""
-        return State(self.h.detach(), None if self.c is None else self.c.detach())
+        """The same values, detached from the graph (truncated back-propagation through time)."""
+        return self.map(Tensor.detach)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the decoder may look at: the encoded source.
+    """The encoded source, as the decoder sees it.
 
     Attributes:
         values: (B, S, M) encoder outputs, zero at padding.
-        keys: (B, S, A) projected once a sentence; None without attention.
+        keys: (B, S, A) projected once per sentence; None without attention.
         mask: (B, S) bool, True = a real token.
         context: (B, C) the encoder's final top state, the same at every step; used without
             attention.
@@ -89,7 +87,7 @@ class Memory:
     context: Tensor
 
     def select(self, rows: Tensor) -> Memory:
-        """The memories of the given batch rows, in that order."""
+        """The memories of the batch rows with indices `rows`, in that order."""
         return Memory(
             self.values.index_select(0, rows),
             None if self.keys is None else self.keys.index_select(0, rows),

@@ -1,8 +1,8 @@
-"""Recurrent weights to `torch.nn.RNN/GRU/LSTM` and back.
+"""Conversion of recurrent stacks to `torch.nn.RNN/GRU/LSTM` and back.
 
-What is exchanged is a whole stack: all layers, both directions, type, device, dropout rate,
-training mode. The two then compute the same function. What torch has no place for, or we have none
-for, is refused with the reason.
+The whole stack is converted: all layers, both directions, dtype, device, dropout rate, training
+mode. The two then compute the same function. Options that either side lacks are rejected with the
+reason.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def to_torch(recurrent: Recurrent) -> TorchRecurrent:
-    """The same network as one of torch's modules, with copies of the weights.
+    """Convert to a torch module with copies of the weights.
 
-    The module is batch first. Variable lengths are given to it by `pack_padded_sequence`.
+    The module is batch first. For variable lengths, use `pack_padded_sequence`.
 
     Raises:
         ValueError: torch's modules cannot compute what this network computes.
@@ -36,7 +36,7 @@ def to_torch(recurrent: Recurrent) -> TorchRecurrent:
         cell.input_size,
         cell.hidden_size,
         num_layers=recurrent.num_layers,
-        # one layer has no between; torch warns about a rate that does nothing
+        # with one layer torch warns that the rate has no effect
         dropout=recurrent.dropout.p if recurrent.num_layers > 1 else 0.0,
         bidirectional=recurrent.directions == 2,
         batch_first=True,
@@ -50,9 +50,9 @@ def to_torch(recurrent: Recurrent) -> TorchRecurrent:
 def from_torch(
     module: TorchRecurrent, *, backend: Literal["fused", "reference"] = "fused"
 ) -> Recurrent:
-    """The same network as ours, with copies of the weights.
+    """Convert from a torch module, with copies of the weights.
 
-    Ours is batch first, whatever the module's `batch_first` says: only weights pass over.
+    Ours is batch first, whatever the module's `batch_first`.
 
     Raises:
         ValueError: our cells cannot compute what this module computes.
@@ -139,7 +139,7 @@ def _first_cell(recurrent: Recurrent) -> Cell:
 
 @torch.no_grad()
 def _copy_weights(recurrent: Recurrent, module: TorchRecurrent, *, to_module: bool) -> None:
-    """Cell by cell; torch's names are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1, …"""
+    """Copy cell by cell; torch's names are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1, …"""
     for index, cell in enumerate(recurrent.cells):
         layer, direction = divmod(index, recurrent.directions)
         for name in _NAMES:

@@ -66,3 +66,25 @@ def normalize(x: Tensor) -> Tensor:
     if not impossible.any():
         return x.log_softmax(-1)
     return x.masked_fill(impossible, 0.0).log_softmax(-1).masked_fill(impossible, -INF)
+
+
+def backtrace(bests: list[Tensor], into: Tensor, lengths: Tensor) -> Tensor:
+    """The states of the best paths, from each sequence's own end back; (B, T).
+
+    Args:
+        bests: of each position (B, K), the best paths that end in each state.
+        into: (K, K) log-probability of the moves, one row per next state.
+        lengths: (B,).
+    """
+    state = bests[-1].argmax(1)
+    path = [state]
+    for t in range(len(bests) - 2, -1, -1):
+        best = bests[t] - finite_max(bests[t])
+        state = (best + torch.where((lengths - 1 == t)[:, None], 0.0, into[state])).argmax(1)
+        path.append(state)
+    return torch.stack(path[::-1], 1)
+
+
+def finite_max(x: Tensor) -> Tensor:
+    """The maximum of each row, (…, 1), finite also where all is -inf: so that x - top is no NaN."""
+    return x.amax(-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).min)

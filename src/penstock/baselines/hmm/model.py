@@ -1,4 +1,7 @@
-"""A hidden Markov model as a value, with its inference, decoding, sampling and fitting."""
+"""A hidden Markov model as a value, with its inference, decoding, sampling and fitting.
+
+Over 350 lines, because all of it is one class: methods over the same three tables.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,13 @@ from penstock.baselines.hmm.hmm_checks import (
     require_sums,
 )
 from penstock.baselines.hmm.log_products import INF, LogProduct
-from penstock.baselines.hmm.messages import log_sum, normalize, run_messages
+from penstock.baselines.hmm.messages import (
+    backtrace,
+    finite_max,
+    log_sum,
+    normalize,
+    run_messages,
+)
 from penstock.errors import DataError, UsageError
 
 Probabilities = Tensor | Sequence[float] | Sequence[Sequence[float]]
@@ -245,9 +254,9 @@ class HiddenMarkov:
             )  # one row per next state
             bests = [self.log_initial + inputs.scores[0]]
             for scores in inputs.scores[1:].unbind(0):
-                best = bests[-1] - _top(bests[-1])  # near zero, where floats are finest
+                best = bests[-1] - finite_max(bests[-1])  # near zero, where floats are finest
                 bests.append((best[:, None, :] + into).amax(2) + scores)  # (B, K), over before
-            states = _trace(bests, into, inputs.lengths)
+            states = backtrace(bests, into, inputs.lengths)
         log_prob = self.log_joint(states, log_likelihoods, lengths)
         return Decoded(torch.where(inputs.mask, states, -1), log_prob)
 
@@ -361,25 +370,3 @@ class HiddenMarkov:
         start = torch.zeros_like(inputs.scores[0])
         backwards = self.log_transition.to(inputs.scores.dtype).t()
         return run_messages(start, inputs.scores, backwards, reverse=True, waiting=inputs.waiting())
-
-
-def _trace(bests: list[Tensor], into: Tensor, lengths: Tensor) -> Tensor:
-    """The states of the best paths, from each sequence's own end back; (B, T).
-
-    Args:
-        bests: of each position (B, K), the best paths that end in each state.
-        into: (K, K) log-probability of the moves, one row per next state.
-        lengths: (B,).
-    """
-    state = bests[-1].argmax(1)
-    path = [state]
-    for t in range(len(bests) - 2, -1, -1):
-        best = bests[t] - _top(bests[t])
-        state = (best + torch.where((lengths - 1 == t)[:, None], 0.0, into[state])).argmax(1)
-        path.append(state)
-    return torch.stack(path[::-1], 1)
-
-
-def _top(x: Tensor) -> Tensor:
-    """The maximum of each row, (…, 1), finite also where all is -inf: so that x - top is no NaN."""
-    return x.amax(-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).min)

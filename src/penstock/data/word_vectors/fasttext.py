@@ -1,13 +1,13 @@
-"""fastText's binary model: a word's vector from its own row and those of its character n-grams.
+"""fastText's binary model: vectors of words and of their character n-grams.
 
-Bojanowski et al. 2017 (https://arxiv.org/abs/1607.04606). A word is the mean of its row, when the
-model knows it, and the rows of the n-grams of `<word>`, which share `bucket` rows by a hash. So a
-word that the model has never seen has a vector too.
+Bojanowski et al. 2017 (https://arxiv.org/abs/1607.04606). A word's vector is the mean of its own
+row, if the model has one, and the rows of the n-grams of `<word>`, which are hashed into `bucket`
+rows. So unseen words have vectors too.
 
 The file, little-endian, in this order: the magic number and the version; twelve int32 and a double
 of settings; the dictionary's three int32 (entries, words, labels) and two int64; the entries, each
-a text ended by NUL, an int64 and a byte; one byte, not 0 when the matrix is quantised; the matrix's
-two int64 (rows, columns) and its float32 by rows. What follows is not needed.
+a NUL-terminated text, an int64 and a byte; one byte, nonzero if the matrix is quantized; the
+matrix's two int64 (rows, columns) and its float32 by rows. The rest is not needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.data.formats.input_lines import reading
+from penstock.data.word_vectors.byte_reader import ByteReader
 from penstock.data.word_vectors.vector_formats import (
-    ByteReader,
     FoundVectors,
     require_finite,
     require_size,
@@ -46,11 +46,11 @@ def read_fasttext(
     Args:
         path: the file.
         wanted: the words whose vectors to keep.
-        composable: of these, the ones that get a vector from n-grams when the model lacks them.
-        size: numbers a vector.
+        composable: those of them that get a vector from n-grams if the model lacks them.
+        size: dimension of the vectors.
 
     Raises:
-        DataError: another width, a quantised or damaged model.
+        DataError: another dimension, a quantized or damaged model.
     """
     found = FoundVectors()
     with reading(path) as stream:
@@ -84,7 +84,7 @@ class _Shape:
         self.longest = longest if bucket else 0
 
     def ngram_rows(self, word: str, words: int) -> list[int]:
-        """The matrix rows of a word's n-grams, one as often as it occurs."""
+        """The matrix rows of a word's n-grams, with repetitions."""
         if word == _END_OF_LINE:
             return []
         marked = [character.encode() for character in f"<{word}>"]
@@ -93,7 +93,7 @@ class _Shape:
             longest = min(self.longest, len(marked) - start)
             for length in range(max(self.shortest, 1), longest + 1):
                 at_an_end = start == 0 or start + length == len(marked)
-                if not (length == 1 and at_an_end):  # a mark alone is no n-gram
+                if not (length == 1 and at_an_end):  # `<` or `>` alone is not an n-gram
                     ngram = b"".join(marked[start : start + length])
                     rows.append(words + _hash(ngram) % self.bucket)
         return rows
@@ -118,11 +118,11 @@ def _settings(source: ByteReader, path: str | Path, size: int) -> _Shape:
             path=path,
         )
     settings = _SETTINGS.unpack(source.exactly(_SETTINGS.size, "the settings"))
-    width, kind, bucket, shortest, longest = (settings[place] for place in (0, 7, 8, 9, 10))
+    width, model, bucket, shortest, longest = (settings[i] for i in (0, 7, 8, 9, 10))
     if width < 1 or bucket < 0:
         raise _damaged(f"it has vectors of {width} numbers and {bucket} buckets", path)
     require_size(width, size, path)
-    if version == 11 and kind == _SUPERVISED:
+    if version == 11 and model == _SUPERVISED:
         longest = 0  # classifiers of that version were trained without n-grams
     return _Shape(bucket, shortest, longest)
 

@@ -1,7 +1,7 @@
-"""Pretrained word vectors for a vocabulary, from the files that people share.
+"""Pretrained word vectors for a vocabulary, from published files.
 
 Mikolov et al. 2013 (https://arxiv.org/abs/1301.3781), Pennington et al. 2014 (GloVe), Bojanowski
-et al. 2017 (fastText). `vector_files.py` says which formats are read.
+et al. 2017 (fastText). See `vector_formats.py` for the formats.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Match = Literal["exact", "lower", "ngrams"]
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a vocabulary, and of a text, has vectors.
+    """How much of a vocabulary and of a text has vectors.
 
     Attributes:
-        found, types: tokens of the vocabulary with a vector, and all.
-        found_running, running: the same, each token as often as it stands in the text.
+        found, types: tokens of the vocabulary with a vector, and in total.
+        found_running, running: the same, counting every occurrence in the text.
     """
 
     found: int
@@ -52,14 +52,14 @@ class Coverage:
 
 @dataclass(frozen=True)
 class WordVectors:
-    """The vectors that a file has for a vocabulary.
+    """The vectors in a file for the tokens of a vocabulary.
 
     Attributes:
-        name: the file's.
-        index: (F,) the ids of the tokens found, ascending.
+        name: of the file.
+        index: (F,) ids of the tokens found, ascending.
         matrix: (F, E) their vectors.
-        matches: for each how: `exact`, in `lower` case, or composed from character `ngrams`.
-        notes: what was left out, to be told.
+        matches: how each matched: `exact`, in `lower` case, or composed from character `ngrams`.
+        notes: messages about skipped entries.
     """
 
     name: str
@@ -69,11 +69,10 @@ class WordVectors:
     notes: tuple[str, ...]
 
     def coverage(self, counts: ArrayLike) -> Coverage:
-        """The part of the vocabulary and of the text that has vectors.
+        """The share of the vocabulary and of the text with vectors.
 
         Args:
-            counts: how often each token id stands in the text. Of the reserved ids only unknown
-                tokens are text.
+            counts: frequency of each id in the text; of the reserved ids only `<unk>` counts.
         """
         running = np.array(counts, np.int64)
         running[[PAD_ID, BOS_ID, EOS_ID]] = 0
@@ -86,7 +85,7 @@ class WordVectors:
 
     @property
     def ways(self) -> str:
-        """How the words were found, in a few words."""
+        """A summary of how words matched."""
         ways: dict[Match, str] = {
             "exact": "exactly",
             "lower": "in lower case",
@@ -98,27 +97,27 @@ class WordVectors:
 
 
 def read_vectors(path: str | Path, words: Sequence[str | None], *, size: int) -> WordVectors:
-    """Look the words of a vocabulary up in a file of vectors.
+    """Look up the words of a vocabulary in a file of vectors.
 
-    A word is taken as it stands, else in lower case, else, from a fastText model, from its
-    character n-grams. Memory grows with the vocabulary, not with the file.
+    A word matches exactly, else in lower case, else by its character n-grams (fastText models).
+    Memory grows with the vocabulary, not with the file.
 
     Args:
         path: word2vec text or binary, fastText `.vec` or `.bin`, GloVe; plain or `.gz`, `.xz`,
             `.zst`.
-        words: what each token id stands for, as `Tokenizer.words` has it; None for no word.
-        size: numbers a vector, the model's `embedding_size`.
+        words: the word of each id, see `Tokenizer.words`; None for no word.
+        size: dimension of the vectors, the model's `embedding_size`.
 
     Raises:
-        DataError: an unreadable or damaged file, vectors of another width, or not one word found.
+        DataError: an unreadable or damaged file, another dimension, or no word found.
     """
     if str(path) == STDIN:
         raise DataError("vectors are read from a file; give its path", path=path)
     forms = {form for word in words if word for form in (word, word.lower())}
     head = sniff(path)
-    if head.kind == "fasttext":
+    if head.format == "fasttext":
         found = read_fasttext(path, forms, {word for word in words if word}, size)
-    elif head.kind == "word2vec":
+    elif head.format == "word2vec":
         found = read_word2vec(path, head, forms, size)
     else:
         found = read_text(path, head, forms, size)

@@ -7,9 +7,9 @@
 | word2vec binary | the word, a space, its numbers as little-endian float32 | `count size` |
 | fastText model | see `fasttext.py` | magic number 793712314 |
 
-What a file is shows in its first bytes, whatever its name is. The number of fields is checked on
-every line; the numbers themselves only where the word is wanted, since reading two million vectors
-to keep eight thousand would take minutes.
+The format is detected by the first bytes, not by the name. The number of fields is checked on every
+line; the numbers themselves only for wanted words, since parsing two million vectors to keep eight
+thousand would take minutes.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.data.formats.input_lines import BadLineError, Line, reading, scan_lines
+from penstock.data.word_vectors.byte_reader import ByteReader
 from penstock.errors import DataError
 
-FileKind = Literal["text", "word2vec", "fasttext"]
+Format = Literal["text", "word2vec", "fasttext"]
 Vector = NDArray[np.float32]
 
 FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
-MAX_WORD_BYTES = 2**16
 
 _HEAD_BYTES = 2**16
-_CHUNK_BYTES = 2**20
 _HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?")
 _NUMERIC = frozenset(b"0123456789+-.eE \t\r")
 _EXPECTED = (
@@ -56,12 +55,12 @@ _NOT_VECTORS = {
 
 @dataclass
 class FoundVectors:
-    """What a reader brings home.
+    """The result of reading a file.
 
     Attributes:
-        vectors: of wanted words, by the word; of several for one word the first.
-        composed: of wanted words that the file lacks, made from their character n-grams.
-        duplicates: entries of wanted words that came after the first.
+        vectors: of wanted words; the first of several for one word.
+        composed: of wanted words that are not in the file, from their character n-grams.
+        duplicates: repeated entries of wanted words.
         unreadable: entries whose word is not UTF-8.
     """
 
@@ -73,15 +72,15 @@ class FoundVectors:
 
 @dataclass(frozen=True, slots=True)
 class FileHead:
-    """What the first bytes say: the kind, and the header's numbers where there is one."""
+    """The detected format, and the numbers of the header if there is one."""
 
-    kind: FileKind
+    format: Format
     count: int | None = None
     size: int | None = None
 
 
 def sniff(path: str | Path) -> FileHead:
-    """Tell the format by the content.
+    """Detect the format by the content.
 
     Raises:
         DataError: the file cannot be read, or cannot be one of word vectors.
@@ -108,7 +107,7 @@ def sniff(path: str | Path) -> FileHead:
 
 
 def _is_text(entries: bytes) -> bool:
-    """Whether what follows a header is text: numbers after the word, or text at all."""
+    """Whether the data after a header is text."""
     numbers = entries.partition(b" ")[2].partition(b"\n")[0]
     if numbers and _NUMERIC.issuperset(numbers):
         return True
@@ -123,10 +122,10 @@ def _is_text(entries: bytes) -> bool:
 
 
 def require_size(found: int, size: int, path: str | Path, line: int | None = None) -> None:
-    """Refuse vectors of another width than the model's.
+    """Check that vectors have the model's dimension.
 
     Raises:
-        DataError: naming both widths.
+        DataError: they do not.
     """
     if found != size:
         raise DataError(
@@ -147,10 +146,10 @@ def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: i
         path: the file.
         head: what `sniff` found.
         wanted: the words whose vectors to keep.
-        size: numbers a vector.
+        size: dimension of the vectors.
 
     Raises:
-        DataError: another width, a broken line, a header that lies.
+        DataError: another dimension, a malformed line, a wrong header.
     """
     found = FoundVectors()
     entries = 0
@@ -172,14 +171,14 @@ def read_text(path: str | Path, head: FileHead, wanted: Collection[str], size: i
         else:
             found.vectors[word] = _numbers(numbers, word, line.number, path)
     if head.count is not None and entries != head.count:
-        _say_header_lies(head.count, entries, path)
+        raise _wrong_count(head.count, entries, path)
     if not entries:
         raise DataError(f"the file is empty; {_EXPECTED}", path=path)
     return found
 
 
 def _first_entry(line: Line | BadLineError, size: int, path: str | Path) -> Line:
-    """Without a header, the first line tells what the file is and how wide its vectors are."""
+    """Without a header, the first line determines the format and the dimension."""
     if isinstance(line, BadLineError):
         raise DataError(f"not a file of word vectors; {_EXPECTED}", path=path, line=1)
     fields = line.text.split()
@@ -204,7 +203,7 @@ def _entry(line: Line, size: int, path: str | Path) -> tuple[str, str]:
         word, _, numbers = text.partition(" ")
         return word, numbers
     fields = [part for part in text.split(" ") if part]
-    # GloVe has tokens with spaces; a number too many is something else
+    # GloVe has tokens with spaces; one number too many is an error
     if len(fields) <= size or (len(fields) > size + 1 and _is_number(fields[-1 - size])):
         raise DataError(
             f"expected a word and {size} numbers, found {max(len(fields) - 1, 0)}; the file is "
@@ -229,7 +228,7 @@ def _numbers(text: str, word: str, line: int, path: str | Path) -> Vector:
 
 
 def _is_number(text: str) -> bool:
-    """Whether a field reads as a number; Python's `1_0` and digits of other scripts are none."""
+    """Whether a field is a number; Python's `1_0` and digits of other scripts are not."""
     try:
         float(text)
     except ValueError:
@@ -259,9 +258,9 @@ def require_finite(
     return vector
 
 
-def _say_header_lies(said: int, found: int, path: str | Path) -> None:
+def _wrong_count(said: int, found: int, path: str | Path) -> DataError:
     what = "the file is cut short" if found < said else "more follow"
-    raise DataError(
+    return DataError(
         f"the header says {said:,} words, found {found:,}: {what}; fetch or make the file again, "
         "or correct its first line",
         path=path,
@@ -271,83 +270,10 @@ def _say_header_lies(said: int, found: int, path: str | Path) -> None:
 # --- binary -------------------------------------------------------------------------------------
 
 
-class ByteReader:
-    """Reads a binary file piece by piece, and says where it ends too early."""
-
-    def __init__(self, stream: IO[bytes], path: str | Path) -> None:
-        self._stream = stream
-        self._path = path
-        self._buffer = b""
-        self._next = 0  # within the buffer
-        self._before = 0  # bytes of the file before the buffer
-
-    @property
-    def offset(self) -> int:
-        """Bytes read so far."""
-        return self._before + self._next
-
-    def exactly(self, count: int, what: str) -> bytes:
-        """The next `count` bytes.
-
-        Raises:
-            DataError: the file ends before; the message says that `what` is cut.
-        """
-        while len(self._buffer) - self._next < count:
-            if not self._fill(count):
-                raise self.cut(what)
-        start = self._next
-        self._next += count
-        return self._buffer[start : self._next]
-
-    def until(self, end: bytes, what: str) -> bytes:
-        """Bytes up to the byte `end`, which is read too.
-
-        Raises:
-            DataError: the file ends before, or no such byte comes in `MAX_WORD_BYTES`.
-        """
-        while (found := self._buffer.find(end, self._next)) < 0:
-            if len(self._buffer) - self._next > MAX_WORD_BYTES:
-                break
-            if not self._fill(1):
-                raise self.cut(what)
-        if found - self._next > MAX_WORD_BYTES or found < 0:
-            raise DataError(
-                f"{what} at byte {self.offset:,} is longer than {MAX_WORD_BYTES:,} bytes: the "
-                "file is damaged; fetch or make it again",
-                path=self._path,
-            )
-        start, self._next = self._next, found + 1
-        return self._buffer[start:found]
-
-    def rest(self, most: int) -> bytes:
-        """Up to `most` of the bytes that follow."""
-        while len(self._buffer) - self._next < most and self._fill(most):
-            pass
-        start = self._next
-        self._next = min(start + most, len(self._buffer))
-        return self._buffer[start : self._next]
-
-    def cut(self, what: str) -> DataError:
-        """The error of a file that ends in the middle of `what`."""
-        end = self._before + len(self._buffer)
-        return DataError(
-            f"the file ends at byte {end:,} inside {what}: it is cut short; fetch or make it again",
-            path=self._path,
-        )
-
-    def _fill(self, wanted: int) -> bool:
-        """Read on; False at the end of the file."""
-        more = self._stream.read(max(_CHUNK_BYTES, min(wanted, 16 * _CHUNK_BYTES)))
-        self._before += self._next
-        self._buffer = self._buffer[self._next :] + more
-        self._next = 0
-        return bool(more)
-
-
 def read_word2vec(
     path: str | Path, head: FileHead, wanted: Collection[str], size: int
 ) -> FoundVectors:
-    """Read word2vec's binary format; arguments and errors as `read_text`."""
+    """Read word2vec's binary format; arguments and errors as for `read_text`."""
     assert head.count is not None
     assert head.size is not None
     require_size(head.size, size, path, line=1)

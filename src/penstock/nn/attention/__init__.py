@@ -15,7 +15,7 @@ __all__ = ["Attention", "AttentionSizes", "make_attention"]
 
 
 def make_attention(name: str, sizes: AttentionSizes) -> Attention | None:
-    """The attention of that name; None for `none`.
+    """Build an attention by name; None for `none`.
 
     Raises:
         ValueError: there is no such attention.

@@ -1,7 +1,7 @@
-"""What every attention does: scores, a softmax over real tokens, and the context.
+"""The base of all attentions: scores, a softmax over real tokens, and the context.
 
-All queries of a sentence are answered at once: `queries` (B, T, H) against `keys` (B, S, A).
-Nothing of a call stays on the module.
+All queries of a sentence are computed at once: `queries` (B, T, H) against `keys` (B, S, A).
+The module stores nothing about a call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class AttentionSizes(NamedTuple):
         query: H of the decoder's state.
         value: M of the encoder's outputs.
         attention: A of keys, where it is free.
-        heads: among which A is divided, by an attention that has them.
+        heads: number of heads that divide A, if the attention has heads.
     """
 
     query: int
@@ -34,14 +34,14 @@ class AttentionSizes(NamedTuple):
 class Attention(nn.Module):
     """Weights over the source and the context they give; abstract.
 
-    A subclass sets the projections that it learns, and overrides `keys` or `scores` where it
-    computes something else than products of queries and keys.
+    A subclass sets the projections that it learns, and overrides `keys` or `scores` unless scores
+    are products of queries and keys.
 
     Attributes:
         heads: each has its own weights.
-        scale: of the queries before the product.
-        is_product: scores are products of queries and keys as they are, and the context is of the
-            values as they are; inference then takes three operations.
+        scale: factor on the queries before the product.
+        is_product: queries and values are not projected and scores are products, so that inference
+            takes three operations.
     """
 
     heads = 1
@@ -50,7 +50,7 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # in this order weights are initialized
+        # weights are initialized in this order
         self.project_keys: nn.Module = nn.Identity()
         self.project_query: nn.Module = nn.Identity()
         self.energy: nn.Module = nn.Identity()
@@ -70,7 +70,7 @@ class Attention(nn.Module):
             return (query.to(wide) * self.scale) @ key.to(wide).mT
 
     def split_keys(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """What is compared with queries, and what the context is made of."""
+        """The keys to compare with queries, and the values to average."""
         return keys, values
 
     def forward(

@@ -10,5 +10,5 @@ tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 def tanh_(x: Tensor) -> Tensor:
-    """tanh, in place, by the logistic function: several times as fast as torch's on a CPU."""
+    """In-place tanh by the logistic function, several times as fast as torch's on a CPU."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)

@@ -1,6 +1,6 @@
-"""The parameters of a cell and its reference step: the equations, no optimisation.
+"""The parameters of a cell and its reference step: the equations, unoptimized.
 
-Parameters have torch's names, shapes and gate order, so that weights pass to
+Parameters have torch's names, shapes and gate order, so that weights convert to
 `torch.nn.RNN/GRU/LSTM` and back.
 """
 
@@ -68,7 +68,7 @@ class Cell(nn.Module):
         Args:
             x: (B, I).
             state: before, (1, B, H).
-            weight_hh: in the place of the cell's own, as weight dropout wants it.
+            weight_hh: replaces the cell's own, for weight dropout.
 
         Returns:
             The state after.
@@ -78,7 +78,7 @@ class Cell(nn.Module):
     def trace(
         self, x: Tensor, state: State, *, weight_hh: Tensor | None = None
     ) -> tuple[State, dict[str, Tensor]]:
-        """One step, and what its equations name, each (B, H); arguments as `forward`.
+        """One step with all values named by its equations, each (B, H); arguments as for `forward`.
 
         A GRU has `reset`, `update`, `candidate`; an LSTM `input`, `forget`, `output`, `candidate`
         and `cell`; each has `hidden`.
@@ -96,7 +96,7 @@ class Cell(nn.Module):
         return State(named["hidden"][None], c), named
 
     def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
-        """What the gates of one step let through, by name, each (B, H); arguments as `forward`.
+        """Gate activations of one step by name, each (B, H); arguments as for `forward`.
 
         A GRU has `reset` and `update`, an LSTM `input`, `forget` and `output`, an RNN none.
         """
@@ -105,14 +105,13 @@ class Cell(nn.Module):
 
     @torch.no_grad()
     def hold_gate(self, name: str, value: float) -> None:
-        """Set weights so that a gate has one value, whatever comes in.
+        """Set weights so that a gate has a constant value for every input.
 
-        At 0 and 1 the value is exact and training keeps it: the gradient of a saturated sigmoid is
-        zero. In between, training moves it on.
+        At 0 and 1 the value is exact, and training keeps it: the gradient of a saturated sigmoid is
+        zero. Values in between are trained further.
 
         Raises:
-            ValueError: this cell has no such gate, the value is no gate's, or layer norm, which
-                takes every constant out of the products, is in the way.
+            ValueError: no such gate, a value outside 0 to 1, or layer norm (it removes constants).
         """
         gates = self.spec.gates
         if name not in gates:
@@ -137,7 +136,7 @@ class Cell(nn.Module):
 
 
 def _logit(value: float) -> float:
-    """What the sigmoid takes to `value`."""
+    """The inverse of the sigmoid."""
     if value in (0, 1):
         return _SATURATED if value else -_SATURATED
     return math.log(value / (1 - value))

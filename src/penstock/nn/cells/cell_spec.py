@@ -1,4 +1,4 @@
-"""What a cell is: one value from which reference, training, inference and export are made."""
+"""The specification of a cell, from which reference, training, inference and export derive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from penstock.config import cell_entry
 
 
 class Value(Protocol):
-    """What equations compute with: a tensor (…, ·), or a value of a graph that is being built."""
+    """An operand of equations: a tensor (…, ·), or a node of a graph under construction."""
 
     def __add__(self, other: Any, /) -> Self: ...
     def __sub__(self, other: Any, /) -> Self: ...
@@ -32,11 +32,11 @@ Slices = Sequence[tuple[int, int]]
 
 
 class Fused(Protocol):
-    """A whole sequence through one cell, with a gradient written out by hand.
+    """A whole sequence through one cell, with a hand-written gradient.
 
-    The input's products are made once for all positions; what is left for each step is one matrix
-    product and the gates. The weight gradient too is one large product, and no graph is built per
-    step. On a CPU with bf16 this is faster than `torch.nn.LSTM`, whose fast path (oneDNN) takes no
+    Input products are computed once for all positions; each step is one matrix product and the
+    gates. The weight gradient is one large product too, and no graph is built per step.
+    On a CPU with bf16 this is faster than `torch.nn.LSTM`, whose fast path (oneDNN) takes no
     lengths; `penstock bench recurrence` compares them.
 
     Positions are packed as torch packs them (`PackedSequence`): time-major, rows sorted by length,
@@ -56,14 +56,14 @@ class Fused(Protocol):
         """Run one layer in one direction.
 
         Args:
-            products: x·W_ih + b_ih for all N packed positions, (N, G·H); further rows are rounding
+            products: x·W_ih + b_ih for all N packed positions, (N, G·H); further rows are padding
                 (see `penstock.nn.products`) and give zeros.
             h: initial hidden state, (B, H), rows in packed (sorted) order.
             c: initial cell, (B, H), or None.
             weight_hh: (G·H, H); None for a cell without recurrent weights, as is the bias.
             bias_hh: (G·H,).
             slices: (first packed position, rows alive) of each step, in the order of the steps.
-                Going backward in time, rows join as their last token comes up.
+                Backward in time, rows join at their last token.
 
         Returns:
             Outputs (N, H), final h (B, H), final c (B, H) or None.
@@ -72,7 +72,7 @@ class Fused(Protocol):
 
 
 class TorchKernel(NamedTuple):
-    """The same function in torch: what runs on a GPU, and whose weights can be exchanged."""
+    """The same function in torch: used on a GPU, and for conversion of weights."""
 
     module: type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]
     function: Callable[..., Any]
@@ -84,7 +84,7 @@ class PackedForm(NamedTuple):
     Attributes:
         step: from the input's products, the state's (None where both are one product or the cell
             has no recurrent weights), h and c to the new h and c. It may overwrite the products.
-        arrange: a weight or bias to the order and scale of rows that `step` wants.
+        arrange: reorders and scales the rows of a weight or bias for `step`.
     """
 
     step: Callable[[Tensor, Any, Tensor, Any], tuple[Tensor, Tensor | None]]
@@ -98,19 +98,19 @@ class CellSpec:
     Attributes:
         name: as in `model.cell`.
         equations: one step as in the paper: from x·W_ih + b_ih, h, c (None without) and the
-            function h ↦ h·W_hh + b_hh to all that the step names; always `hidden`, and `cell`
-            where the state has a c.
+            function h ↦ h·W_hh + b_hh to all named values; always `hidden`, and `cell` if the state
+            has a c.
         blocks: G, blocks of H rows in the weights.
-        gates: the sigmoid gates by name, and the block of each; a candidate is no gate.
-        carries: what the equations read of the state before. A step's output is always `State.h`.
+        gates: the sigmoid gates by name, and the block of each; a candidate is not a gate.
+        carries: parts of the previous state that the equations read. The output is `State.h`.
         recurrent_weights: whether there are W_hh and b_hh.
-        joined: the equations take x·W_ih + b_ih and h·W_hh + b_hh in their sum alone, so one
-            product of [x, h] serves.
-        memory_gate: the gate whose bias begins at 1 (`penstock.nn.initialization`).
-        forms: published variants by their name in the cell's own option.
-        fused: forward and backward over a whole sequence; None: the reference backend alone.
+        joined: the equations use only the sum of x·W_ih + b_ih and h·W_hh + b_hh, so one product
+            of [x, h] suffices.
+        memory_gate: the gate whose bias is initialized to 1 (`penstock.nn.initialization`).
+        forms: published variants, by the value of the cell's own option.
+        fused: forward and backward over a whole sequence; None: reference backend only.
         kernel: torch's, if it has one.
-        packed: the step of inference; None: inference steps through the equations.
+        packed: the inference step; None: inference uses the equations.
     """
 
     name: str
@@ -133,7 +133,7 @@ class CellSpec:
 
 
 def cell_spec(name: str, *, gru_form: str = "after") -> CellSpec:
-    """The cell of that name.
+    """Look up a cell by name.
 
     Raises:
         ValueError: there is no such cell.
