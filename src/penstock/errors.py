@@ -1,4 +1,4 @@
-"""The error tree. Every message gives the place, the value found and the remedy.
+"""The exception hierarchy. Every message gives the place, the value found and the remedy.
 
 The command line turns a `PenstockError` into one line on stderr and its `exit_code`;
 anything else that reaches the top is a bug of ours.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class PenstockError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and fix."""
 
     exit_code = 1
 
@@ -93,8 +93,15 @@ def train_extra(feature: str) -> Generator[None]:
         raise MissingExtraError(feature, "train", package) from None
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known name, or list them all."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """A message about a name that is none of `known`, with the nearest of them."""
+    """The message about an unknown name, with the nearest known one."""
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""

@@ -1,4 +1,4 @@
-"""Making and writing figures (needs the extra `plot`)."""
+"""Creating and saving figures. Requires the extra `plot`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def check_figure_name(path: str | Path) -> None:
-    """Check that a figure's suffix names a format that we draw.
+    """Check that a figure's suffix is a supported format.
 
     Raises:
-        UsageError: it names another, or none.
+        UsageError: it is not.
     """
     if Path(path).suffix.lower() not in FIGURE_SUFFIXES:
         raise UsageError(f"{path}: a figure ends in {', '.join(FIGURE_SUFFIXES)}")
@@ -40,23 +40,23 @@ def empty_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all; the same figure gives the same bytes.
+    """Save a figure atomically and reproducibly, byte for byte.
 
     Raises:
-        UsageError: the figure's suffix names no format that we draw.
+        UsageError: the suffix is not a supported format.
     """
     import matplotlib
 
     check_figure_name(path)
     form = path.suffix[1:].lower()
-    # an SVG's ids are random and its date is today's unless told otherwise
+    # by default, SVG ids are random and dates are today's
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     drawn = io.BytesIO()
     settings: Any = {"svg.hashsalt": "penstock", "svg.fonttype": "none"}
     with matplotlib.rc_context(settings):
         figure.savefig(drawn, format=form, dpi=150, metadata=dates.get(form))
     content = drawn.getvalue()
-    if form == "svg":  # a third of the file is digits behind a hundredth of a point
+    if form == "svg":  # a third of the file is decimals beyond a hundredth of a point
         content = re.sub(rb"\b(\d{2,}\.\d\d)\d+", rb"\1", content)
     with replacing(path) as partial:
         partial.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Writing files so that a crash or a full disk never leaves half of one."""
+"""Atomic replacement of files, locks and content keys: no crash or full disk leaves half a file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from penstock.errors import PenstockError, UsageError
 
 
 def require_no_input(output: str | Path, inputs: Iterable[str | Path | None]) -> None:
-    """Check that writing `output` would not destroy what is read, through links too.
+    """Check that `output` is none of the inputs, following links.
 
     Raises:
-        UsageError: it is the file of one of the inputs.
+        UsageError: it is one of them.
     """
     for path in inputs:
-        with suppress(OSError, ValueError):  # what cannot be looked at is no input either
+        with suppress(OSError, ValueError):  # an inaccessible file is not an input
             if path is not None and Path(output).is_file() and Path(output).samefile(path):
                 raise UsageError(
                     f"{output}: the output would replace its own input; choose another output"
@@ -29,16 +29,16 @@ def require_no_input(output: str | Path, inputs: Iterable[str | Path | None]) ->
 
 @contextmanager
 def replacing(path: str | Path) -> Generator[Path]:
-    """A private path to write to; it takes the place of `path` when the block ends well.
+    """Yield a temporary path that atomically replaces `path` when the block succeeds.
 
     Raises:
         PenstockError: the file cannot be written (disk full, no permission); `path` is untouched.
     """
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():
-        yield path  # a device or a pipe (/dev/null, /dev/stdout) is written to, never replaced
+        yield path  # devices and pipes (/dev/null, /dev/stdout) are never replaced
         return
-    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+    path = Path(os.path.realpath(path))  # replace the target of a link, not the link
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,12 @@ def replacing(path: str | Path) -> Generator[Path]:
 
 
 def place(partial: Path, path: Path) -> None:
-    """Give a finished file its name: all of it is on the disk before the name is."""
+    """Rename a finished file, once its content is synced to disk."""
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)
     if os.name == "posix":
-        # the new name stands by now, and some file systems cannot sync a folder
+        # best effort: some file systems cannot sync a folder
         with suppress(OSError):
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -69,19 +69,19 @@ def place(partial: Path, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take a file away if that can be done."""
+    """Remove a file if possible."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def atomic_write(path: str | Path, content: str | bytes) -> None:
-    """Write a small file whole or not at all; text as UTF-8 with `\\n`."""
+    """Write a small file atomically; text as UTF-8 with `\\n`."""
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def try_lock(descriptor: int) -> bool:
-    """Try to take the lock; closing the file, or dying, gives it back."""
+    """Try to take a lock, released when the file is closed or the process ends."""
     try:
         if sys.platform == "win32":
             import msvcrt

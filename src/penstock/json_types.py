@@ -1,4 +1,4 @@
-"""What JSON from outside may hold: checks that tell the reader, and the type checker, the shape."""
+"""Type guards for parsed JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a parsed value is an object; the keys of one are always strings."""
+    """Whether a parsed value is an object, whose keys are strings."""
     return isinstance(value, dict)
 
 

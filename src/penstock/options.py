@@ -6,7 +6,6 @@ line, and the service's requests with their OpenAPI schema are derived from it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from penstock.errors import UsageError
+from penstock.errors import UsageError, nearest
 
 Normalization = Literal["none", "average", "book", "gnmt"]
 Utility = Literal["chrf", "bleu"]
@@ -27,7 +26,7 @@ Temperature = Annotated[float, Field(ge=0.001, le=1000)]
 TopK = Annotated[int, Field(ge=1, le=1_000_000)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-MAX_SERVED_SEED = 2**53 - 1  # the largest that every reader of JSON keeps exactly
+MAX_SERVED_SEED = 2**53 - 1  # the largest integer that every JSON parser keeps exactly
 
 _SHOWN = 60  # characters of an invalid value that a message repeats
 
@@ -105,12 +104,6 @@ def first_problem(error: ValidationError, known: Mapping[str, Any] | None = None
     return f"{place}{shown}: {message[0].lower()}{message[1:]}"
 
 
-def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """Suggest the closest known name, or list the known names."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-
-
 def shorten(value: object) -> str:
     """Format an invalid value for a message, truncated."""
     try:
@@ -128,9 +121,9 @@ _BOUNDS = {
 }
 
 
-def _remedy(kind: str, context: Mapping[str, Any], message: str) -> str:
-    if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
+def _remedy(error_type: str, context: Mapping[str, Any], message: str) -> str:
+    if error_type in _BOUNDS:
+        name, words = _BOUNDS[error_type]
         bound = context[name]
         return f"must be {words} {int(bound) if bound == int(bound) else bound:,}"
     return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)

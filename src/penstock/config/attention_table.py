@@ -16,7 +16,7 @@ class AttentionEntry:
 
     Attributes:
         module: defines `ATTENTION`; imported when a network is built. None: no attention.
-        has_heads: it divides its width among `attention_heads`.
+        has_heads: whether it divides its width among `attention_heads`.
     """
 
     module: str | None
@@ -33,7 +33,7 @@ ATTENTIONS: dict[str, AttentionEntry] = {
 
 
 def attention_entry(name: str) -> AttentionEntry:
-    """The line of an attention.
+    """Look up an attention by name.
 
     Raises:
         ValueError: there is no such attention.

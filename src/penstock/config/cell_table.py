@@ -1,6 +1,6 @@
-"""The cells that `model.cell` may name: what configuration must know of them, without torch.
+"""The cells that `model.cell` may name, without torch.
 
-A cell itself is one `penstock.nn.cells.CellSpec`, the value `CELL` of the module named here.
+The cell itself is one `penstock.nn.cells.CellSpec`, the value `CELL` of the module named here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class CellEntry:
 
     Attributes:
         module: defines `CELL`; imported when a network is built.
-        own: options that belong to this cell alone.
-        without: options that this cell does not have, each with the reason: `layer_norm`,
+        own: options of this cell alone.
+        without: options that this cell lacks, each with the reason: `layer_norm`,
             `weight_dropout`, or `fused` for the backend.
     """
 
@@ -35,7 +35,7 @@ CELLS: dict[str, CellEntry] = {
 
 
 def cell_entry(name: str) -> CellEntry:
-    """The line of a cell.
+    """Look up a cell by name.
 
     Raises:
         ValueError: there is no such cell.
@@ -48,7 +48,7 @@ def cell_entry(name: str) -> CellEntry:
 def check_cell(
     name: str, *, gru_form: str, layer_norm: bool, weight_dropout: float, backend: str
 ) -> None:
-    """Check that a cell exists and has the options that are asked of it.
+    """Check that a cell exists and supports the options.
 
     Raises:
         ValueError: it does not.
@@ -56,13 +56,13 @@ def check_cell(
     entry = cell_entry(name)
     if gru_form != "after" and "gru_form" not in entry.own:
         raise ValueError(f"gru_form {gru_form!r} is an option of cell 'gru', found cell {name!r}")
-    asked = {
+    requested = {
         "layer_norm": layer_norm,
         "weight_dropout": weight_dropout > 0,
         "fused": backend == "fused",
     }
     for option, reason in entry.without.items():
-        if asked[option]:
+        if requested[option]:
             raise ValueError(
                 f"cell {name!r} has no fused backend: {reason}; set backend = 'reference'"
                 if option == "fused"

@@ -47,13 +47,13 @@ def parse_config(
 ) -> RunConfig:
     """Validate a nested mapping.
 
-    What it does not say is as the task wants it (`Task.defaults`), then as the sections have it.
+    Missing keys get the task's default (`Task.defaults`), then the section's.
 
     Args:
         raw: the sections.
-        overrides: `a.b=value` texts, set in it.
-        values: by dotted key, set after those.
-        place: where `raw` comes from.
+        overrides: `a.b=value` texts, applied first.
+        values: by dotted key, applied after those.
+        place: origin of `raw`, for messages.
 
     Raises:
         ConfigError: unknown key, impossible value.
@@ -71,7 +71,7 @@ def parse_config(
 
 
 def dump_toml(config: RunConfig) -> str:
-    """The configuration as resolved, every key present, as TOML; null is written `none`."""
+    """The resolved configuration with all keys, as TOML; null is written `none`."""
     import tomli_w
 
     return tomli_w.dumps(_without_null(config.model_dump()))
@@ -93,7 +93,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {}
-    # what is not one TOML value is a string as it stands: --set model.cell=gru
+    # anything but one TOML value is a plain string: --set model.cell=gru
     return key, parsed["value"] if parsed.keys() == {"value"} else text.strip()
 
 

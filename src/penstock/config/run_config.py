@@ -1,8 +1,7 @@
-"""One training run from data to model: all sections, and what they must agree on."""
+"""One training run from data to model: all sections and their consistency."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,14 +13,14 @@ from penstock.config.search_config import SearchConfig
 from penstock.config.section import Section, is_table
 from penstock.config.text_config import TextConfig
 from penstock.config.training_config import TrainingConfig
+from penstock.errors import unknown_name
 from penstock.tasks import TASKS, TRANSLATION
 
 
 class RunConfig(Section):
     """One training run from data to model.
 
-    Each section may be a section object or a mapping of its keys; what neither sets has the
-    task's default.
+    Each section is a section object or a mapping of its keys; missing keys get the task's default.
 
         RunConfig(data={"train": "pairs.tsv"}, model=ModelConfig(cell="gru"))
     """
@@ -58,7 +57,7 @@ class RunConfig(Section):
 
     @classmethod
     def resolve(cls, values: Mapping[str, Any], place: str) -> dict[str, Any]:
-        """The values as plain data over the task's defaults, their keys checked."""
+        """Validate keys and merge the values over the task's defaults."""
         plain = super().resolve(values, place)
         name = plain.get("task", TRANSLATION.name)
         task = TASKS.get(name) if isinstance(name, str) else None
@@ -69,9 +68,9 @@ class RunConfig(Section):
     def _known_task(cls, name: Any) -> Any:
         if isinstance(name, str) and name in TASKS:
             return name
-        close = difflib.get_close_matches(str(name), TASKS, n=1, cutoff=0.5)
-        guess = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"unknown task; {guess}known: {', '.join(map(repr, TASKS))}")
+        # the place already shows the name
+        message = unknown_name("task", str(name), TASKS)
+        raise ValueError(message.replace(f" {str(name)!r}", "", 1))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -102,16 +101,16 @@ class RunConfig(Section):
         return self
 
     def _reject_unused(self) -> None:
-        """What the task has no use for must not be set: it would be ignored in silence."""
+        """Reject keys that the task does not use, rather than ignoring them silently."""
         task = TASKS[self.task]
         unused = dict(task.unused)
         if self.model.transformer is not None:
             unused |= task.unused_with_transformer
         for path, reason in unused.items():
             section, _, key = path.partition(".")
-            usual = SECTIONS[section].model_validate(task.defaults.get(section, {}))
+            default = SECTIONS[section].model_validate(task.defaults.get(section, {}))
             value = getattr(getattr(self, section), key)
-            if value != getattr(usual, key):
+            if value != getattr(default, key):
                 shown = "" if isinstance(value, BaseModel) else f" = {value!r}"
                 raise ValueError(f"{path}{shown}: {reason}; leave it out")
 
@@ -126,7 +125,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings as one, `above` before `below`."""
+    """Merge nested mappings; `above` takes precedence."""
     joined = dict(below)
     for key, value in above.items():
         under = joined.get(key)

@@ -1,4 +1,4 @@
-"""`[search]`: how a trained model searches unless told otherwise."""
+"""`[search]`: the defaults of a trained model's search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from penstock.options import BeamSize, LengthPenalty, MaxLengthRatio
 
 
 class SearchConfig(Section):
-    """How a trained model searches unless told otherwise."""
+    """The defaults of a trained model's search."""
 
     beam_size: BeamSize = 5
     """Hypotheses kept at each step."""

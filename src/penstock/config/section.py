@@ -1,4 +1,4 @@
-"""What every section of the configuration has: frozen, strict, unknown keys rejected."""
+"""The base of all configuration sections: frozen, strict, unknown keys rejected."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from penstock.errors import ConfigError
-from penstock.options import first_problem, nearest
+from penstock.errors import ConfigError, nearest
+from penstock.options import first_problem
 
 
 class Section(BaseModel):
     """One section: frozen; unknown keys and values of another type are errors."""
 
-    # strict: `max_updates = true` is no 1, and `bidirectional = "no"` no False
+    # strict: `max_updates = true` is not 1, and `bidirectional = "no"` is not False
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,  # the reference page is made of them
+        use_attribute_docstrings=True,  # the source of the reference page
     )
 
     if not TYPE_CHECKING:  # a type checker derives the signature from the fields
 
         def __init__(self, **values):
-            """Validate what a Python caller wrote.
+            """Validate keyword arguments.
 
             Raises:
                 ConfigError: unknown key or impossible value, worded as on the command line.
@@ -45,7 +45,7 @@ class Section(BaseModel):
 
     @classmethod
     def resolve(cls, values: Mapping[str, Any], place: str) -> dict[str, Any]:
-        """The values as plain data, their keys checked."""
+        """Validate keys and return the values as plain data."""
         plain = plain_table(values)
         reject_unknown(plain, cls, place)
         return plain
@@ -53,7 +53,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        """No path, name or separator has a NUL: reject it before the system does."""
+        """Reject NUL in paths, names and separators before the system does."""
         several = isinstance(value, list | tuple)
         texts = cast(Sequence[Any], value) if several else [value]
         if any(isinstance(text, str) and "\0" in text for text in texts):
@@ -63,7 +63,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _none_by_name(cls, values: Any) -> Any:
-        """TOML has no null: `none` in an optional key means it."""
+        """Read `none` in an optional key as null, which TOML lacks."""
         if not is_table(values):
             return values
         fields = cls.model_fields
@@ -79,7 +79,7 @@ def is_table(value: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def plain_table(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested plain data: a section object as the keys that were set, a path as its text."""
+    """Convert to nested plain data: sections to the keys that were set, paths to strings."""
     return {key: _plain(value) for key, value in values.items()}
 
 
@@ -95,14 +95,14 @@ def _plain(value: object) -> object:
 
 def sections_of(section: type[BaseModel]) -> dict[str, type[BaseModel]]:
     """The sections inside a section, by key."""
-    kinds = {key: field.annotation for key, field in section.model_fields.items()}
-    return {k: v for k, v in kinds.items() if isinstance(v, type) and issubclass(v, BaseModel)}
+    types = {key: field.annotation for key, field in section.model_fields.items()}
+    return {k: v for k, v in types.items() if isinstance(v, type) and issubclass(v, BaseModel)}
 
 
 def reject_unknown(
     raw: Mapping[str, Any], section: type[BaseModel], place: str, path: tuple[str, ...] = ()
 ) -> None:
-    """Check the keys of a section and of those inside it.
+    """Check the keys of a section and its subsections.
 
     Raises:
         ConfigError: an unknown key, with the nearest known one; a value in place of a section.

@@ -2,8 +2,8 @@ r"""The chapter's BLEU of one sentence.
 
     exp(min(0, 1 - len_label / len_pred)) * prod_{n=1..k} p_n ** (1 / 2**n)
 
-where p_n is the share of the prediction's n-grams that the label has too, each at most as often as
-the label has it (d2l.ai, 'Evaluation of Predicted Sequences'; after Papineni et al. 2002,
+where p_n is the share of the prediction's n-grams that are in the label, counts clipped to those of
+the label (d2l.ai, 'Evaluation of Predicted Sequences'; after Papineni et al. 2002,
 https://aclanthology.org/P02-1040). Corpora are scored by `penstock.metrics.corpus_scores`.
 """
 
@@ -19,16 +19,15 @@ from penstock.errors import UsageError
 def bleu(pred_seq: str, label_seq: str, k: int) -> float:
     """The chapter's BLEU of a prediction against one label, between 0 and 1.
 
-    The book's code divides by zero on short predictions or, in its later edition, leaves out the
-    orders that they are too short for. Here it is defined for every input: an order that the
-    prediction is too short for has precision 0, unless the label is too short for it as well and
-    there is nothing to miss; so a sentence against itself is always 1, two empty ones included, and
-    an empty prediction of a non-empty label is 0.
+    The book's code divides by zero on short predictions or, in its later edition, skips the orders
+    that they are too short for. Here every input is defined: an order longer than the prediction
+    has precision 0, unless it is longer than the label too. So a sentence against itself is always
+    1, even if empty, and an empty prediction of a non-empty label is 0.
 
     Args:
-        pred_seq: predicted tokens, divided by white space.
-        label_seq: the right tokens, likewise.
-        k: the longest n-gram that counts.
+        pred_seq: predicted tokens, separated by white space.
+        label_seq: the reference, likewise.
+        k: the longest n-gram.
 
     Raises:
         UsageError: `k` below 1.
@@ -52,7 +51,7 @@ def bleu(pred_seq: str, label_seq: str, k: int) -> float:
 
 
 def ngram_precisions(pred_seq: str, label_seq: str, k: int) -> list[float | None]:
-    """The precisions p_1 .. p_k; None where both sides are shorter than the n-gram.
+    """The precisions p_1 .. p_k; None if both sides are shorter than the n-gram.
 
     The chapter's example:
 

@@ -1,7 +1,7 @@
 """Minimum Bayes risk: the candidate that agrees most with the others.
 
-Candidates stand for what the model finds probable; the best one has the highest expected utility
-when each of the others might be the right answer (Kumar and Byrne 2004,
+Candidates are samples of the model; the best one has the highest expected utility over all of them
+(Kumar and Byrne 2004,
 https://aclanthology.org/N04-1022; Eikema and Aziz 2020, https://aclanthology.org/2020.coling-main.398).
 """
 
@@ -17,9 +17,9 @@ _BETA_SQUARED = 4.0  # chrF2: recall counts twice
 
 
 def expected_utilities(candidates: Sequence[str], utility: Utility = "chrf") -> list[float]:
-    """For each candidate its mean utility (0 to 100) against all, itself included.
+    """The mean utility (0 to 100) of each candidate against all, itself included.
 
-    A candidate that comes several times counts as often.
+    Repeated candidates count repeatedly.
     """
     counts = Counter(candidates)
     different = list(counts)
@@ -33,14 +33,14 @@ def expected_utilities(candidates: Sequence[str], utility: Utility = "chrf") -> 
 
 
 def _chrf_of(texts: Sequence[str]) -> Callable[[int, int], float]:
-    """sacreBLEU's sentence chrF2 of text i against text j; n-grams are counted once a text."""
+    """sacreBLEU's sentence chrF2 of text i against text j; n-grams are counted once per text."""
     grams = [[_ngrams("".join(text.split()), n) for n in range(1, _ORDERS + 1)] for text in texts]
 
     def measure(i: int, j: int) -> float:
         precisions: list[float] = []
         recalls: list[float] = []
         for ours, theirs in zip(grams[i], grams[j], strict=True):
-            if ours and theirs:  # orders that either is too short for do not count
+            if ours and theirs:  # skip orders longer than either text
                 matches = (ours & theirs).total()
                 precisions.append(matches / ours.total())
                 recalls.append(matches / theirs.total())
@@ -55,8 +55,8 @@ def _chrf_of(texts: Sequence[str]) -> Callable[[int, int], float]:
 
 
 def _bleu_of(texts: Sequence[str]) -> Callable[[int, int], float]:
-    """sacreBLEU's sentence BLEU, orders that are too long for a text left out."""
-    from sacrebleu.metrics.bleu import BLEU  # a tenth of a second that most need not spend
+    """sacreBLEU's sentence BLEU, without orders longer than a text."""
+    from sacrebleu.metrics.bleu import BLEU  # late: takes a tenth of a second
 
     bleu = BLEU(effective_order=True)
     return lambda i, j: float(bleu.sentence_score(texts[i], [texts[j]]).score)

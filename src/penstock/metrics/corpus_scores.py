@@ -1,14 +1,13 @@
-"""Scores of a corpus: sacreBLEU's, with signature, and error rates."""
+"""Corpus scores: sacreBLEU's with their signature, and error rates."""
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.errors import UsageError
+from penstock.errors import UsageError, nearest
 from penstock.metrics.error_rates import (
     Tokenize,
     exact_match,
@@ -25,20 +24,20 @@ CORPUS_METRICS = ("bleu", "chrf", "ter", "exact_match", "ser", "wer", "per", "ce
 
 @dataclass(frozen=True)
 class CorpusScores:
-    """What `score_corpus` found; a metric that was not asked for is None.
+    """The result of `score_corpus`; metrics that were not requested are None.
 
     Attributes:
         bleu: sacreBLEU's BLEU, cased, tokenized by `13a`, 0 to 100.
         chrf: sacreBLEU's chrF2, 0 to 100.
         ter: sacreBLEU's TER in percent; may exceed 100.
-        exact_match: percentage of sentences equal to any reference, white space aside.
+        exact_match: percentage of sentences equal to any reference, ignoring white space.
         ser: percentage of sentences that equal no reference (sequence error rate).
-        wer: edits per word in percent (word error rate); a word is what white space divides.
+        wer: edits per word in percent (word error rate); words are split at white space.
         per: edits per separated symbol in percent (phone error rate).
         cer: edits per character in percent (character error rate), white space as in `exact_match`.
-        sentences: how many were scored.
-        signature: how sacreBLEU computed its scores, `BLEU|nrefs:1|case:mixed|...`, one for each
-            asked and a space between; None where none was asked.
+        sentences: number of sentences.
+        signature: sacreBLEU's signatures, `BLEU|nrefs:1|case:mixed|...`, joined by spaces; None
+            without sacreBLEU metrics.
     """
 
     sentences: int
@@ -54,9 +53,9 @@ class CorpusScores:
 
 
 def metrics_for(kind: str) -> tuple[str, ...]:
-    """The usual metrics for targets of a tokenizer: those of any text, and symbol error rates.
+    """The default metrics for a kind of tokenizer: text metrics and symbol error rates.
 
-    Phones divided by spaces are not words, so 'separator' has PER in place of WER.
+    Phones separated by spaces are not words, so 'separator' has PER in place of WER.
     """
     rates = {"separator": ("per",), "char": ("wer", "cer")}.get(kind, ("wer",))
     return ("bleu", "chrf", "exact_match", "ser", *rates)
@@ -69,13 +68,13 @@ def score_corpus(
     *,
     separator: str | None = None,
 ) -> CorpusScores:
-    """Score hypotheses against one or more references each; numbers of references may differ.
+    """Score hypotheses against one or more references each.
 
     Args:
         hypotheses: one per sentence, in plain (detokenized) text; empty ones count.
-        references: for each sentence its references, at least one.
+        references: at least one per sentence; their number may vary.
         metrics: any of `CORPUS_METRICS`.
-        separator: what divides the symbols of separator targets (phones); `per` needs it.
+        separator: text between the symbols of separator targets (phones); `per` needs it.
 
     Raises:
         UsageError: an unknown metric, or `per` without separator.
@@ -104,11 +103,7 @@ def score_corpus(
 def _require_known(metrics: Sequence[str], separator: str | None) -> None:
     for name in metrics:
         if name not in CORPUS_METRICS:
-            close = difflib.get_close_matches(name, CORPUS_METRICS, n=1)
-            remedy = (
-                f"did you mean {close[0]!r}?" if close else f"known: {', '.join(CORPUS_METRICS)}"
-            )
-            raise UsageError(f"unknown metric {name!r}; {remedy}")
+            raise UsageError(f"unknown metric {name!r}; {nearest(name, CORPUS_METRICS)}")
     if not separator and "per" in metrics:
         raise UsageError(
             "metric 'per' counts errors over separated tokens such as phones: it needs the "
@@ -117,18 +112,18 @@ def _require_known(metrics: Sequence[str], separator: str | None) -> None:
 
 
 def _sacrebleu_metrics(names: Sequence[str]) -> dict[str, Metric]:
-    # imported late: a tenth of a second that most commands need not spend
+    # late: takes a tenth of a second
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
-    # `force`: text that ends in " ." is no mistake in a language or a task that writes so
+    # `force`: no warning about texts that end in " .", which may be correct
     metrics: dict[str, Metric] = {"bleu": BLEU(force=True), "chrf": CHRF(), "ter": TER()}
     return {name: metric for name, metric in metrics.items() if name in names}
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """References by rank, as sacreBLEU wants them; None where a sentence has fewer."""
+    """References by rank, sacreBLEU's format; None where a sentence has fewer."""
     return [list(stream) for stream in itertools.zip_longest(*references)]
 
 

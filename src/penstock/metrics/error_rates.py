@@ -1,4 +1,4 @@
-"""Error rates in percent: edits per token, and whole sequences right or wrong.
+"""Error rates in percent, per token and per sequence.
 
 WER here is the token error rate over words, as in translation and speech. Grapheme-to-phoneme work
 (SIGMORPHON, https://aclanthology.org/2020.sigmorphon-1.2) calls the sequence error rate WER, since
@@ -16,11 +16,11 @@ Tokenize = Callable[[str], Sequence[Hashable]]
 
 
 def require_aligned(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Check that there are sentences, and for each a list of at least one reference.
+    """Check that there are sentences, each with a list of at least one reference.
 
     Raises:
         DataError: no sentences, unequal numbers, or a sentence without reference.
-        UsageError: references given as plain strings.
+        UsageError: references that are plain strings.
     """
     if len(hypotheses) != len(references):
         raise DataError(
@@ -43,11 +43,11 @@ def require_aligned(hypotheses: Sequence[str], references: Sequence[Sequence[str
 def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Percentage of hypotheses equal to any of their references.
 
-    Case and punctuation count; white space does not: any run of it (U+00A0 and U+202F included)
-    equals one space, and none counts at the ends.
+    Case and punctuation matter; any run of white space (U+00A0 and U+202F included) equals one
+    space, and white space at the ends is ignored.
 
     Raises:
-        DataError: as `require_aligned`.
+        DataError: see `require_aligned`.
     """
     return 100.0 - sequence_error_rate(hypotheses, references)
 
@@ -61,7 +61,7 @@ def sequence_error_rate(
     """Percentage of hypotheses whose tokens equal those of no reference.
 
     Raises:
-        DataError: as `require_aligned`.
+        DataError: see `require_aligned`.
     """
     require_aligned(hypotheses, references)
     wrong = 0
@@ -79,17 +79,17 @@ def token_error_rate(
 ) -> float:
     """Edits needed per reference token, in percent over the whole corpus (may exceed 100).
 
-    Each hypothesis counts against its closest reference (fewest edits; the longer of two equally
-    close); edits and reference lengths are summed first and divided once. References without any
-    token count as one token in all, so that the rate is finite.
+    Each hypothesis is compared with its closest reference (fewest edits, then longest); edits and
+    reference lengths are summed before the division. If all references are empty they count as one
+    token, so that the rate is finite.
 
     Args:
         hypotheses: one per sentence.
-        references: one or more for each, numbers may differ.
-        tokenize: text to tokens; by default what white space divides (U+00A0 and U+202F too).
+        references: one or more per hypothesis.
+        tokenize: text to tokens; by default split at white space (U+00A0 and U+202F too).
 
     Raises:
-        DataError: as `require_aligned`.
+        DataError: see `require_aligned`.
     """
     require_aligned(hypotheses, references)
     edits = length = 0

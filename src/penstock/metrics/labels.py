@@ -1,4 +1,4 @@
-"""Scores of a classifier: accuracy, precision, recall and F1 a label, the confusion of labels."""
+"""Classification scores: accuracy; precision, recall and F1 per label; the confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """How well one label is found, in per cent; 0 where there was nothing to find or none found.
+    """Scores of one label in percent, 0 where undefined.
 
     Attributes:
-        precision: of the sentences given this label, those that have it.
-        recall: of the sentences that have it, those given it.
+        precision: share of the sentences predicted as this label that have it.
+        recall: share of the sentences with this label that are predicted as such.
         f1: harmonic mean of both.
-        support: sentences that have it.
+        support: number of sentences with this label.
     """
 
     precision: float
@@ -26,13 +26,13 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class LabelScores:
-    """Scores over sentences.
+    """Classification scores of a data set.
 
     Attributes:
-        accuracy: percentage of sentences given a right label.
+        accuracy: percentage of sentences with a correct prediction.
         labels: scores of each label that occurs.
-        confusion: (right, given) and how often.
-        sentences: how many.
+        confusion: counts by (true label, predicted label).
+        sentences: number of sentences.
     """
 
     accuracy: float
@@ -42,20 +42,20 @@ class LabelScores:
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 of the labels that occur: each counts the same, however rare."""
+        """Unweighted mean F1 of the labels that occur."""
         return sum(label.f1 for label in self.labels.values()) / max(len(self.labels), 1)
 
 
 def score_labels(
     found: Sequence[str], right: Sequence[Sequence[str]], known: Sequence[str] = ()
 ) -> LabelScores:
-    """Compare given labels with right ones.
+    """Compare predicted labels with true ones.
 
     Args:
-        found: the label given to each sentence; empty for none.
-        right: of each sentence the right labels, one or more. A sentence given one of them counts
-            as of that label; otherwise as of the first.
-        known: labels in the order wanted; others that occur come after them.
+        found: the predicted label of each sentence; empty for none.
+        right: the true labels of each sentence, one or more. The sentence counts as the predicted
+            one of them, otherwise as the first.
+        known: order of labels; others that occur follow.
 
     >>> scores = score_labels(["a", "b", "b"], [["a"], ["b"], ["a"]])
     >>> round(scores.accuracy, 1), scores.labels["b"].precision
@@ -66,26 +66,26 @@ def score_labels(
     ]
     confusion = Counter(zip(truths, found, strict=True))
     hits = Counter(truth for truth, label in zip(truths, found, strict=True) if truth == label)
-    support, given = Counter(truths), Counter(found)
+    support, predicted = Counter(truths), Counter(found)
     order = [label for label in dict.fromkeys([*known, *sorted({*truths, *found})]) if label]
     labels = {
-        label: _score(hits[label], given[label], support[label])
+        label: _score(hits[label], predicted[label], support[label])
         for label in order
-        if support[label] or given[label]
+        if support[label] or predicted[label]
     }
     accuracy = 100 * hits.total() / max(len(truths), 1)
     return LabelScores(accuracy, labels, dict(confusion), len(truths))
 
 
-def _score(hits: int, given: int, support: int) -> LabelScore:
-    precision = 100 * hits / given if given else 0.0
+def _score(hits: int, predicted: int, support: int) -> LabelScore:
+    precision = 100 * hits / predicted if predicted else 0.0
     recall = 100 * hits / support if support else 0.0
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return LabelScore(precision, recall, f1, support)
 
 
 def unseen_label(label: str, labels: Sequence[str]) -> str:
-    """The message about a label that training did not see."""
+    """The message about a label that is not in the training data."""
     shown = ", ".join(map(repr, labels[:10])) + (", …" if len(labels) > 10 else "")
     return (
         f"label {label!r} was not in the training data, which has {shown}; correct it, or train "

@@ -1,4 +1,4 @@
-"""How well a model does on text without references: probabilities and counts, as plain values."""
+"""Scores of text without references: probabilities and counts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TextScores:
-    """How probable a text is.
+    """The probability of a text under a model.
 
     Attributes:
-        log_probability: of all its tokens, line ends included, in nats.
-        tokens: how many they are.
-        characters: of the text, line ends included.
+        log_probability: of all tokens, line ends included, in nats.
+        tokens: number of tokens.
+        characters: number of characters, line ends included.
         right: tokens that were the model's first choice.
-        unknown: tokens that the vocabulary lacks; each counts as one `<unk>`.
+        unknown: tokens outside the vocabulary; each counts as one `<unk>`.
     """
 
     log_probability: float
@@ -26,17 +26,17 @@ class TextScores:
 
     @property
     def loss(self) -> float:
-        """Mean negative log-probability a token, in nats."""
+        """Mean negative log-probability per token, in nats."""
         return -self.log_probability / self.tokens
 
     @property
     def perplexity(self) -> float:
-        """exp of that mean: over tokens, never over batches."""
+        """exp of the loss, averaged over tokens, never over batches."""
         return math.exp(min(self.loss, 700.0))
 
     @property
     def bits_per_character(self) -> float:
-        """Comparable between tokenizers, as perplexity is not."""
+        """Unlike perplexity, comparable between tokenizers."""
         return -self.log_probability / self.characters / math.log(2)
 
     @property
