@@ -32,6 +32,7 @@ class Progress:
         tokens: target tokens seen.
         seconds: of training, evaluations included.
         best: the best held-out score so far, by the run's metric.
+        best_loss: the held-out loss beside that score, which breaks ties.
         best_update: the update with that score.
         worse: evaluations since.
         plateau_scale: the plateau schedule's factor on the learning rate.
@@ -47,6 +48,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     best: float | None = None
+    best_loss: float | None = None
     best_update: int = 0
     worse: int = 0
     plateau_scale: float = 1.0

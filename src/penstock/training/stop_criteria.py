@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from penstock.config import TrainingConfig
 from penstock.training.checkpoint import Progress
 from penstock.training.learner import HIGHER_IS_BETTER, HeldOutScores
@@ -32,12 +34,17 @@ def evaluation_is_due(
 
 
 def update_best(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
-    """Update best score, patience and plateau; return whether this is the best so far."""
+    """Update best score, patience and plateau; return whether this is the best so far.
+
+    Of equal scores the one with the lower loss is better.
+    """
     value = scores.value(settings.metric)
     sign = 1 if HIGHER_IS_BETTER[settings.metric] else -1
-    better = progress.best is None or sign * value > sign * progress.best
+    lowest = math.inf if progress.best_loss is None else progress.best_loss
+    better = progress.best is None or (sign * value, -scores.loss) > (sign * progress.best, -lowest)
     if better:
-        progress.best, progress.best_update, progress.worse = value, progress.update, 0
+        progress.best, progress.best_loss = value, scores.loss
+        progress.best_update, progress.worse = progress.update, 0
         return True
     progress.worse += 1
     if settings.schedule == "plateau" and progress.worse % settings.plateau_patience == 0:
