@@ -1,7 +1,7 @@
 """A model directory: safetensors weights, JSON for everything else, no pickle anywhere.
 
-`bundle.json` names every other file with its SHA-256 and is replaced last, in one step: a bundle
-that is being rewritten when the power goes is either the old one or the new one, whole.
+`bundle.json` names every other file with its SHA-256 and is replaced last, in one step: after a
+power failure a bundle is either the old one or the new one, complete.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Bundle:
         source_tokenizer, target_tokenizer: one object twice when shared, and where the task has
             one text; a classifier's target vocabulary is its labels.
         record: where it comes from: training data fingerprint, updates, evaluation with signature.
-        files: the verified bytes of its network by role; an engine is made from them (see
+        files: the verified bytes of its network, by role; an engine is made from them (see
             `penstock.runtime`). Empty while a model is trained.
-        place: the directory it was read from, for messages.
+        place: the directory that it was read from, for messages.
     """
 
     config: RunConfig
@@ -84,12 +84,12 @@ class Bundle:
         return f"{config['model_type']} of {millions:.1f} M parameters"
 
     def without_files(self) -> Bundle:
-        """The same without the network's bytes, once an engine has been made from them."""
+        """This bundle without the network's bytes, once an engine has been made from them."""
         return replace(self, files={})
 
 
 def save_bundle(bundle: Bundle, directory: str | Path) -> None:
-    """Write a bundle, replacing one that stands there.
+    """Write a bundle, replacing one that is there.
 
     Raises:
         PenstockError: the disk is full or not writable; the old bundle stays whole.
@@ -198,7 +198,7 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 def _names_in_index(directory: Path) -> set[str]:
-    """The files that the index now standing names; none when there is no readable index."""
+    """The files that the current index names; none when there is no readable index."""
     try:
         return {str(file["name"]) for file in read_index(directory)["files"].values()}
     except (BundleError, KeyError, TypeError):

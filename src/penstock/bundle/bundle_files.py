@@ -41,7 +41,7 @@ def find_bundle(path: str | Path) -> Path:
 
 
 def read_index(directory: Path) -> dict[str, Any]:
-    """The index of a bundle, its outer form checked."""
+    """The index of a bundle, with its structure checked."""
     place = directory / INDEX
     try:
         index = json.loads(place.read_text(encoding="utf-8"))

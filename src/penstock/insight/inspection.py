@@ -44,11 +44,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A beginning of the beam tree.
+    """A partial hypothesis in the beam tree.
 
     Attributes:
         id: its number; the root, before any token, is 0.
-        parent: the beginning that it grew from; None for the root.
+        parent: the hypothesis that it extends; None for the root.
         step: its tokens.
         token: the last of them.
         log_probability: of that token.
@@ -87,7 +87,7 @@ class Optimum:
         score, log_probability: as of a translation.
         certified: nothing scores higher.
         bound: nothing scores above it.
-        extended: beginnings extended for it.
+        extended: partial hypotheses extended for it.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""The rows of a beam tree's beginnings in a figure, each beside its likeliest child.
+"""The rows of a beam tree's hypotheses in a figure, each beside its likeliest child.
 
 A still figure shows the whole tree, thinned. The page shows one step at a time with all that fell
 out there, and has a layout of its own (`page/js/tree_layout.js`).
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from penstock.insight.inspection import Node
 
-_FALLEN = 2  # drawn a beginning of what fell out: a figure of all is mostly that
+_FALLEN = 2  # pruned children drawn per hypothesis: they are most of the tree
 
 
 def place_nodes(nodes: Sequence[Node]) -> dict[int, int]:
     """The row of each node that is drawn, by id, 0 at the top.
 
-    Of what fell out, the likeliest of each beginning are drawn, and the optimum's path whole.
+    Of the pruned ones, the likeliest of each hypothesis are drawn, and the optimum's whole path.
 
     Args:
         nodes: a parent before its children.

@@ -20,7 +20,7 @@ from penstock.special_tokens import BOS_ID, UNK_ID
 
 @dataclass(frozen=True, slots=True)
 class DecodingState:
-    """A decoder state a row, and the memory of the sentences that the rows belong to.
+    """One decoder state per row, and the memory of the sentences that the rows belong to.
 
     Attributes:
         memory: of b sentences; no row has a copy of it.
@@ -70,7 +70,7 @@ class DecodingState:
 def start_decoding(
     model: Seq2Seq | InferenceModel, src: Tensor, src_lengths: Tensor
 ) -> DecodingState:
-    """Encode the sources and stand before BOS."""
+    """Encode the sources; the state before BOS."""
     prepared = model if isinstance(model, InferenceModel) else InferenceModel(model)
     memory, layers = prepared.encode(src, src_lengths)
     sentences = torch.arange(len(src), device=src.device)
@@ -110,7 +110,7 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
 
 
 def warm_up(model: InferenceModel, rows: int) -> None:
-    """Take a step with every number of rows that a batch of at most `rows` can come to.
+    """Take a step with every number of rows that occurs in a batch of at most `rows`.
 
     A CPU compiles a product when its number of rows (`batch_invariant_rows`) is first met;
     compiling now delays no later batch and allocates the memory now.
@@ -123,7 +123,7 @@ def warm_up(model: InferenceModel, rows: int) -> None:
 
 
 def _places(sentences: Tensor, count: int) -> Places:
-    """Rows side by side with those of their sentence, in a number that rounds alike."""
+    """The rows of each sentence side by side, padded to a number that rounds alike."""
     rows = len(sentences)
     if count == 1:
         return Places(1, batch_invariant_rows(rows), None, None)

@@ -18,8 +18,9 @@ Array = NDArray[Any]
 class Engine(Protocol):
     """A model's named functions, from arrays to arrays.
 
-    What they are called and take is the network's: a classifier has `probabilities`, a language
-    model `read` and `score` (see `tasks/*/network.py`). Every engine of a task has the same ones.
+    Their names and arguments are those of the network's methods: a classifier has
+    `probabilities`, a language model `read` and `score` (see `tasks/*/network.py`). Every engine of
+    a task has the same ones.
     """
 
     @property

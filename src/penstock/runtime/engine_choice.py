@@ -21,7 +21,7 @@ def choose_engine(bundle: Bundle, engine: EngineName, device: str) -> Literal["o
     Args:
         bundle: with its files.
         engine: `auto` is ONNX Runtime on a CPU where the bundle has graphs, torch elsewhere.
-        device: where it shall run: `auto`, `cpu`, `cuda` …
+        device: where it will run: `auto`, `cpu`, `cuda` …
 
     Raises:
         BundleError: the bundle has no files for the engine.

@@ -17,11 +17,11 @@ from penstock.runtime.torch_network import evaluating, load_network
 class NetworkEngine:
     """Calls a network's methods without gradients and dropout (see `Engine`).
 
-    A state goes in and comes out as two arrays, `h` and `c`; `c` is None but for an LSTM.
+    A state goes in and comes out as two arrays, `h` and `c`; `c` is None except for an LSTM.
 
     Args:
-        network: with its weights; later changes of them show here.
-        device: where it lies.
+        network: with its weights; later changes to them take effect here.
+        device: where its weights are.
     """
 
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:

@@ -1,8 +1,9 @@
-"""A translation model laid out for use: encode once, then step.
+"""A translation model prepacked for inference: encode once, then step.
 
 The function is that of `Seq2Seq` in evaluation mode. What differs is how it is computed: no graph,
-few large products, the beginnings of a sentence attend together so that its memory is never
-copied, and rows come in numbers that make each the same in any batch (`batch_invariant_rows`).
+few large products, the hypotheses of a sentence attend together so that its memory is never
+copied, and rows are padded to numbers that make each the same in any batch
+(`batch_invariant_rows`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Places:
 
     Attributes:
         sentences: how many, b.
-        width: rows a sentence, W.
+        width: rows per sentence, W.
         rows: (b·W,) the row at each place; any row where there is none. None: row n is place n.
         places: (N,) the place of each row.
     """
@@ -41,7 +42,7 @@ class Places:
 
 
 class InferenceModel:
-    """A model's weights as they are now, for use without gradients.
+    """A snapshot of a model's weights, for inference without gradients.
 
     Args:
         model: in evaluation mode; later changes of its weights do not show here.

@@ -71,7 +71,7 @@ def network_files(network: nn.Module) -> dict[str, bytes]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Generator[None]:
-    """The network without dropout and gradients; afterwards as it was."""
+    """Switch dropout and gradients off for a block; afterwards the mode is as before."""
     was_training = network.training
     network.eval()
     try:
@@ -106,7 +106,7 @@ def _misfit(
     tensors: dict[str, torch.Tensor],
     transformer: FrozenTransformer | None,
 ) -> str | None:
-    """The first weight that is missing, too many, or of another shape or dtype.
+    """The first weight that is missing, unexpected, or of another shape or dtype.
 
     Found on shapes alone, so that a configuration of absurd sizes takes no memory.
     """

@@ -1,10 +1,10 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch gives some of its methods no types: what comes of them is declared)
-"""The likeliest tokens of many rows: the same ones whatever the rows stand beside.
+"""The likeliest tokens of many rows, whatever other rows are in the batch.
 
 Ties go to the lower id. `torch.topk` promises nothing about ties and is slow on thousands of
-tokens: here blocks are ranked by their greatest value first, and only the best blocks are looked
-into. Where values are tied, value and id are ranked together as one integer, so that no two
+tokens: here blocks are ranked by their greatest value first, and only the best blocks are
+searched. Where values are tied, value and id are ranked together as one integer, so that no two
 candidates are equal.
 """
 

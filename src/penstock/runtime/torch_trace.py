@@ -1,4 +1,4 @@
-"""What every gate, candidate and state was while a source was read and an output written.
+"""The values of every gate, candidate and state while a source is read and an output written.
 
 The model's layers are stepped through by the cells' own equations (`Cell.trace`).
 """
@@ -24,7 +24,7 @@ class Traced:
     """A cell's values over N tokens, in the order of the text.
 
     Attributes:
-        cell: whose.
+        cell: the one traced.
         layer: from 0.
         reverse: it reads from the last token to the first.
         values: by the names of `Cell.trace`, (N, U).

@@ -36,7 +36,7 @@ class TorchTranslation:
         self._pack()
 
     def start(self, sources: Sequence[Sequence[int]], /) -> DecodingState:
-        """Encode sources and stand before BOS."""
+        """Encode sources; the state before BOS."""
         if not self._is_frozen:
             self._pack()
         src, lengths = _padded(sources)

@@ -6,7 +6,7 @@ when none that is left can still beat the finished ones asked for. Diverse beam 
 beam into groups; each group avoids the tokens that earlier groups have taken at the same step.
 
 Where a sentence has phrases that must occur, the slots of its beam are shared among hypotheses that
-are equally far with them (Post and Vilar 2018, https://arxiv.org/abs/1804.06609).
+have met equally many of them (Post and Vilar 2018, https://arxiv.org/abs/1804.06609).
 """
 
 from __future__ import annotations

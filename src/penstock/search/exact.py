@@ -1,7 +1,7 @@
 """Exact search: the best output there is, by branch and bound.
 
 Best first: the partial hypothesis that can still reach the highest score is extended next. Beam
-search gives a first output; what cannot beat it is never looked at (Stahlberg and Byrne 2019,
+search gives a first output; what cannot beat it is never extended (Stahlberg and Byrne 2019,
 https://arxiv.org/abs/1908.10090, do so depth first). When no partial hypothesis is left that could
 score higher, the best output is certified. When the budget runs out first, the best found is
 returned with a bound on what could have been missed.
@@ -51,7 +51,7 @@ class _Node(Generic[J]):
         total: its log-probability.
         length: its tokens.
         block, row: where the state after it is.
-        constraints: how far it has come with its constraints; None where the limits are plain.
+        constraints: its progress on them; None where the limits are plain.
         tokens, log_probs, bounds: its children, best first.
     """
 
@@ -176,7 +176,7 @@ class _Search(Generic[J]):
             )
 
     def result(self) -> list[Hypothesis]:
-        """The best found, and whether that is proved."""
+        """The best hypotheses found, and whether they are proved best."""
         ranked = sorted(self._best.values(), key=lambda h: (-h.score, h.tokens))[: self._n_best]
         missed = max(self._lost, -self._frontier[0][0] if self._frontier else -math.inf)
         certified = missed <= self._worst
@@ -286,7 +286,7 @@ class _Search(Generic[J]):
         self._worst = self._score_to_beat()
 
     def _score_to_beat(self) -> float:
-        """Of the n-th best found; the others are forgotten."""
+        """The score of the n-th best found; the others are dropped."""
         ranked = sorted(self._best.values(), key=lambda h: (-h.score, h.tokens))[: self._n_best]
         self._best = {tuple(h.tokens): h for h in ranked}
         return ranked[-1].score if len(ranked) == self._n_best else -math.inf

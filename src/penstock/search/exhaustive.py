@@ -1,6 +1,6 @@
 """Exhaustive search: every output there is, for small vocabularies and lengths.
 
-It is what other searches are tested against, and the definition of what they look for.
+The other searches are tested against it: it defines what they approximate.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Block:
         sentences: (N,) which sentence each belongs to.
         tokens, log_probs: (N, T).
         attention: (N, T, S) of the steps, or None.
-        constraints: how far each has come with them; empty where the limits are plain.
+        constraints: the progress of each on them; empty where the limits are plain.
     """
 
     sentences: Ints

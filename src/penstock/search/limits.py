@@ -1,4 +1,4 @@
-"""What an output may be: its special ids, its length, its phrases. Every search obeys it."""
+"""Constraints on an output: special ids, length, phrases. Every search obeys them."""
 
 from __future__ import annotations
 

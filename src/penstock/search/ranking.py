@@ -1,4 +1,4 @@
-"""How finished outputs are ranked: log-probability, length, coverage; and what bounds that.
+"""How finished outputs are ranked: log-probability, length, coverage; and bounds on the score.
 
 | `normalization` | score of log-probability p and length L, EOS counted |
 |---|---|
@@ -63,7 +63,7 @@ class Ranking:
             )
 
     def divisor(self, length: int) -> float:
-        """What the log-probability of `length` tokens, EOS counted, is divided by."""
+        """The number that the log-probability of `length` tokens, EOS counted, is divided by."""
         if self.normalization == "none":
             return 1.0
         if self.normalization == "average":

@@ -21,7 +21,7 @@ Choose = Callable[[Singles, Sequence[int]], Ints]
 
 @dataclass(slots=True)
 class _Output:
-    """An output as it grows; the attention of the step that emits EOS is the last."""
+    """A growing output; the last attention is that of the step that emits EOS."""
 
     sentence: int
     tokens: list[int] = field(default_factory=list[int])

@@ -16,7 +16,7 @@ from penstock.search.step import Singles
 
 @dataclass(frozen=True, slots=True)
 class ConstraintState:
-    """How far one partial hypothesis has come with its sentence's constraints."""
+    """Progress of one partial hypothesis on its sentence's constraints."""
 
     sentence: int
     tokens: tuple[int, ...] = ()
@@ -90,7 +90,7 @@ class Rules:
         return self.needed(self.extend(state, token))
 
     def advancing(self, state: ConstraintState) -> list[int]:
-        """Tokens that bring the required phrases nearer to completion."""
+        """Tokens that advance the required phrases towards completion."""
         automaton = self._automata[state.sentence]
         if automaton is None or len(state.tokens) < len(self._constraints[state.sentence].prefix):
             return []

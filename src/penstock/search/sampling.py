@@ -28,7 +28,7 @@ def shape(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Floats:
-    """Sharpen, flatten or cut distributions; what is left sums to one again.
+    """Sharpen, flatten or truncate distributions, and renormalize them.
 
     Temperature acts first, then `top_k`, then `top_p` on what that left. Of equally probable
     tokens the lower id stays: the result is a function of the distribution alone.
@@ -94,7 +94,7 @@ def sample_search(
         samples: outputs drawn per sentence; the same one may come more than once.
         temperature, top_k, top_p: see `shape`; blocked tokens are removed first.
         seed: of the random streams.
-        keys: what tells each sentence's stream from another's; default: its number.
+        keys: distinguish the sentences' streams; default: their numbers.
         ranking: only used for the reported score.
         align: keep the attention of each step.
         should_stop: cancels the search when it returns True.

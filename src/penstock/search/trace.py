@@ -1,4 +1,4 @@
-"""Trace of a beam search: what each step compared, and what became of it."""
+"""Trace of a beam search: which candidates each step compared, and which it kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Candidate:
         token: what was added, EOS included.
         log_probability: of the token, in nats.
         total: of the hypothesis with the token.
-        became: its row in the next step; None when it does not go on.
+        became: its row in the next step; None when it is not extended.
         score: of an output that is finished here; None for others.
     """
 

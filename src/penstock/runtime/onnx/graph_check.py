@@ -1,7 +1,7 @@
 """Reject an ONNX file that penstock did not write, before anything of it runs.
 
-ONNX is protobuf; these few lines read as much of it as a check needs, so that using a model needs
-no ONNX package. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+ONNX is protobuf. These few lines read what the check needs, so that running a model needs no ONNX
+package. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Message = dict[int, list[int | memoryview]]
 
 
 class _Malformed(Exception):
-    """The bytes are no protobuf message of the expected form."""
+    """The bytes are not a protobuf message of the expected form."""
 
 
 def check_graph(content: bytes, *, place: str, specs: tuple[GraphSpec, ...]) -> GraphSpec:

@@ -1,4 +1,4 @@
-"""What the exported graphs take and give: the contract between export and engine.
+"""Inputs and outputs of the exported graphs: the contract between export and engine.
 
 Shapes name what varies: B sentences, S source positions, N rows, M rows of the state before,
 W rows per sentence, K candidates.
@@ -24,7 +24,7 @@ class TensorSpec:
 
     Attributes:
         name: in the graph.
-        dtype: numpy's name of it.
+        dtype: its name in numpy.
         shape: numbers where fixed, names where not.
     """
 
@@ -80,7 +80,7 @@ class AttentionLayout:
     Attributes:
         heads: of the attention.
         blocks: of each head's key.
-        block: numbers in a block; the last may be filled up with zeros.
+        block: numbers in a block; the last may be padded with zeros.
         value_width: of each head's value.
     """
 

@@ -37,7 +37,7 @@ class GraphSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # its errors are ours to tell
+        options.log_severity_level = 4  # we report its errors
         # a waiting thread must not take a core from whoever computes
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -52,7 +52,7 @@ class GraphSession:
             raise self._error("cannot read it", error) from None
 
     def run(self, outputs: Sequence[str], inputs: Arrays) -> list[NDArray[Any]]:
-        """The named outputs.
+        """Compute the named outputs.
 
         Raises:
             BundleError: the graph's own shapes contradict each other.

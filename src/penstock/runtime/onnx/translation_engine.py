@@ -65,7 +65,7 @@ class OnnxState:
     slots: Arrays
 
     def select(self, rows: Ints) -> OnnxState:
-        """The given rows; memory that no row needs goes when it is half of it or more."""
+        """The given rows; memory that no row needs is dropped when it is half of it or more."""
         sentences, memory = self.sentences[rows], self.memory
         if memory.sentences > 1 and len(rows):
             held = np.zeros(memory.sentences, np.bool_)
@@ -146,7 +146,7 @@ class OnnxTranslator:
         self._vocab_size = vocab_size
 
     def start(self, sources: Sequence[Sequence[int]]) -> OnnxState:
-        """Encode sources, EOS last, and stand before BOS."""
+        """Encode sources (ids, EOS last); the state before BOS."""
         order = list(range(len(sources)))
         if len(order) > _ENCODED:
             order.sort(key=lambda i: len(sources[i]))
@@ -199,7 +199,7 @@ class OnnxTranslator:
         return np.stack(found, 1)
 
     def trace(self, source: Sequence[int], output: Sequence[int], /) -> NetworkTrace:
-        """What the model computes for a given output: the graphs tell states, but no gates."""
+        """What the model computes for a given output: states, but no gates, which graphs lack."""
         state, steps = self.start([source]), list[StepOutput[OnnxState]]()
         for token in (BOS_ID, *output[:-1]):
             steps.append(self.step(np.array([token]), state, top=0))

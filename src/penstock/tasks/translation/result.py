@@ -22,7 +22,7 @@ class Alternative:
         alignment: for each piece the attention over the source pieces; None without attention.
         certified: by exact search: nothing scores higher. None from other searches.
         bound: by exact search: nothing scores above it.
-        extended: by exact search: beginnings extended for it.
+        extended: by exact search: partial hypotheses extended for it.
     """
 
     text: str

@@ -1,4 +1,4 @@
-// Which sentence is looked into, from which forced beginning, and what came of it.
+// Which sentence is looked into, with which forced prefix, and what came of it.
 
 import { ask } from "./service.js";
 

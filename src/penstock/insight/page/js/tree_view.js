@@ -135,7 +135,7 @@ function markNode(tree, node, readout, stage) {
 
 function stepTable(inspection, nodes, step) {
   const { tree } = inspection;
-  const heads = ["beginning", "probability", "wholeProbability", "state"].map((key) => say(key));
+  const heads = ["hypothesis", "probability", "wholeProbability", "state"].map((key) => say(key));
   const rows = nodes.map((node) => [
     joinedPieces(pathTo(tree, node.id).map((one) => one.token).reverse()) || shownPiece(node.token),
     percentOfLog(node.log_probability),
