@@ -124,7 +124,7 @@ def test_nothing_said_is_used_wrongly(penstock: Run) -> None:
         (["train", "--resume"], "penstock train --resume --out RUN"),
         (["train", "a.tsv", "b.tsv", "c.tsv"], "3 files: give one file of pairs, or two"),
         (["train", "a.toml", "b.tsv"], "'b.tsv': a configuration names its data itself"),
-        (["train", "missing.toml"], "cannot read the configuration: No such file"),
+        (["train", "missing.toml"], "missing.toml: no such file; check the path"),
         (["train", "x.tsv", "--set", "model.hiden_size=3"], "did you mean 'hidden_size'?"),
         (["train", "x.tsv", "--set", "nonsense"], "write it as section.key=value"),
         (["train", "x.tsv", "--set", "device=warp"], "device 'warp': not available here"),

@@ -256,7 +256,7 @@ def test_a_run_and_its_bundle_are_drawn_alike(tiny_run: Path, tmp_path: Path) ->
     ("arguments", "message"),
     [
         ((".", "--out", "x.svg"), r"\.: no config.toml; give a configuration or the run directory"),
-        (("missing.toml", "--out", "x.svg"), "missing.toml: cannot read the configuration"),
+        (("missing.toml", "--out", "x.svg"), "missing.toml: no such file; check the path"),
         (("lm.toml", "--out", "x.doc"), "x.doc: a figure ends in .svg"),
         (("lm.toml", "--out", "x.svg", "--steps", "99"), "99 steps: a figure has 2 to 12"),
         (("lm.toml", "--out", "x.svg", "--set", "model.lairs=2"), "unknown key 'lairs'"),

@@ -31,6 +31,8 @@ def load_config(
     path = Path(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a BOM
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
