@@ -23,7 +23,7 @@ from penstock.search import ShouldStop
 from penstock.serve.application import create_app
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.model_set import Models
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.serve.prometheus import Metrics
 from penstock.serve.settings import Settings
 from penstock.tasks import TASKS
@@ -80,9 +80,9 @@ def _one_text(task: str, labels: Sequence[str] = ()) -> Bundle:
 
 
 @cache
-def small_serving() -> Serving:
+def small_serving() -> ServedModels:
     """German and French to English, English to German, and a model of each other task."""
-    return Serving(
+    return ServedModels(
         pairs={
             ("de", "en"): random_translator(GERMAN, ENGLISH, seed=1),
             ("fr", "en"): random_translator(FRENCH, ENGLISH, seed=2),
@@ -99,7 +99,7 @@ def small_serving() -> Serving:
     )
 
 
-def models_of(serving: Serving) -> Models:
+def models_of(serving: ServedModels) -> Models:
     """As if they had been loaded."""
     models = Models([])
     models._current = serving
@@ -170,7 +170,7 @@ def plain_app(
 
 
 @contextmanager
-def real_service(settings: Settings, serving: Serving | None = None) -> Iterator[str]:
+def real_service(settings: Settings, serving: ServedModels | None = None) -> Iterator[str]:
     """The whole of it, with the real worker behind a real socket, and its URL."""
     worker = Worker(settings)
     try:

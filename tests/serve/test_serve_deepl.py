@@ -10,7 +10,7 @@ import deepl
 import pytest
 
 from penstock.serve.middleware.api_keys import new_key
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.serve.service_errors import DeadlineError
 from penstock.serve.settings import Settings
 from serving import (
@@ -104,9 +104,9 @@ def test_languages(client: deepl.DeepLClient) -> None:
 
 def test_a_wrong_key_is_an_authorization_failure(url: str) -> None:
     stranger = deepl.DeepLClient("wrong", server_url=url)
-    with pytest.raises(deepl.AuthorizationException, match="not known here"):
+    with pytest.raises(deepl.AuthorizationException, match="unknown API key"):
         stranger.get_usage()
-    with pytest.raises(deepl.AuthorizationException, match="not known here"):
+    with pytest.raises(deepl.AuthorizationException, match="unknown API key"):
         stranger.translate_text("Hund", target_lang="EN-US")
     stranger.close()
 
@@ -142,7 +142,7 @@ def test_a_served_variant_goes_before_its_base() -> None:
         ("de", "en"): random_translator(GERMAN, ENGLISH, seed=7),
         ("de", "en-us"): random_translator(GERMAN, ENGLISH, seed=8),
     }
-    client = client_of(plain_app(serving=Serving(pairs=pairs)))
+    client = client_of(plain_app(serving=ServedModels(pairs=pairs)))
     texts: list[str] = []
     for target in ("EN-GB", "EN-US"):
         body = {"text": [GERMAN[0]], "target_lang": target}

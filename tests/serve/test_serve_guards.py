@@ -233,8 +233,8 @@ def test_a_new_key_is_admitted_by_its_line_and_is_not_in_it(tmp_path: Path) -> N
         ("# x\ngeheim-123", "line 2: not a name and a hash"),
         ("an/na sha256:" + "0" * 64, "line 1: not a name and a hash"),
         ("anna sha256:" + "0" * 63, "line 1: the key of 'anna' is not hashed"),
-        (f"a sha256:{'0' * 64}\na sha256:{'1' * 64}", "line 2: the name 'a' comes twice"),
-        (f"a sha256:{'0' * 64}\nb sha256:{'0' * 64}", "line 2: the same key twice"),
+        (f"a sha256:{'0' * 64}\na sha256:{'1' * 64}", "line 2: the name 'a' is repeated"),
+        (f"a sha256:{'0' * 64}\nb sha256:{'0' * 64}", "line 2: the key is repeated"),
         ("# nobody\n", "has no key, so nobody could use the service"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from libretranslatepy import LibreTranslateAPI
 
 from penstock.serve.middleware.api_keys import new_key
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.serve.service_errors import DeadlineError, QueueFullError
 from penstock.serve.settings import Settings
 from penstock.tasks.translation.search_options import SearchOptions
@@ -63,7 +63,7 @@ def test_the_real_client_works(tmp_path: Path) -> None:
             LibreTranslateAPI(url, api_key="wrong").translate(LINE, "de", "en")
         assert refused.value.code == 403
         with refused.value as answer:
-            assert "not known here" in json.loads(answer.read())["error"]
+            assert "unknown API key" in json.loads(answer.read())["error"]
         with pytest.raises(urllib.error.HTTPError) as without:
             LibreTranslateAPI(url).translate(LINE, "de", "en")
         with without.value as answer:
@@ -107,7 +107,9 @@ def test_auto_says_what_it_detected_for_each_text() -> None:
 
 
 def test_alternatives_of_a_server_without_translators_are_refused() -> None:
-    idle = client_of(plain_app(serving=Serving())).post("/translate", json=asked(alternatives=2))
+    idle = client_of(plain_app(serving=ServedModels())).post(
+        "/translate", json=asked(alternatives=2)
+    )
     assert idle.status_code == 400
     assert idle.json()["error"].startswith("no model that translates is served")
 
@@ -180,8 +182,8 @@ def test_detect_ranks_only_what_is_served() -> None:
         ({"q": []}, "q: an empty list; give at least one text"),
         ({"q": None}, "q = None: give a text or a list of texts"),
         ({"q": ["a", 1]}, "q = ['a', 1]: give a text or a list of texts"),
-        ({"q": "x" * 61}, "q: 61 characters; send at most 60 in a text"),
-        ({"q": ["a", "x" * 61]}, "q.1: 61 characters; send at most 60 in a text"),
+        ({"q": "x" * 61}, "q: 61 characters; send at most 60 per text"),
+        ({"q": ["a", "x" * 61]}, "q.1: 61 characters; send at most 60 per text"),
         ({"q": ["a"] * 4}, "q: 4 texts; send at most 3 at a time"),
         ({"q": ["a\r" * 10, *["a\n" * 30] * 2]}, "q: 70 lines; send at most 60 at a time"),
         ({"alternatives": -1}, "alternatives = -1: must be at least 0"),
@@ -226,4 +228,4 @@ def test_a_mistake_of_ours_tells_nothing_of_the_text() -> None:
     worker.error = RuntimeError(f"about {LINE}")
     response = client_of(plain_app(worker=worker)).post("/translate", json=asked())
     assert response.status_code == 500
-    assert response.json() == {"error": "this server made a mistake; its log says which"}
+    assert response.json() == {"error": "internal error; the server's log has the details"}

@@ -15,7 +15,7 @@ from penstock.bundle import Bundle, save_bundle
 from penstock.errors import BundleError, UsageError
 from penstock.serve.models.model_paths import ModelPath, parse_model_path
 from penstock.serve.models.model_set import Models
-from penstock.serve.models.served_models import Serving, load_serving
+from penstock.serve.models.served_models import ServedModels, load_models
 from penstock.serve.service_errors import NotReadyError, UnservedPairError
 from serving import (
     ENGLISH,
@@ -56,10 +56,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def loaded(runs: Path, *texts: str) -> Serving:
+def loaded(runs: Path, *texts: str) -> ServedModels:
     """`-m` with the runs' folder in front of the path."""
     paths = [parse_model_path(text) for text in texts]
-    return load_serving([replace(path, path=runs / path.path) for path in paths])
+    return load_models([replace(path, path=runs / path.path) for path in paths])
 
 
 # --- what -m says -------------------------------------------------------------------------------
@@ -148,9 +148,9 @@ def test_a_pair_that_nobody_serves_is_named_with_those_that_are(runs: Path) -> N
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        (["silent", "any-any=half"], "two models for any-any; leave one out, or give one another"),
-        (["odd"], "language 'the German': a code has letters.*-m de-en="),
-        (["de-en", "de-en=silent"], "two models for de-en; leave one out, or give one another"),
+        (["silent", "any-any=half"], "two models for any-any; leave one out, or set another"),
+        (["odd"], "language 'the German': a code is letters.*-m de-en="),
+        (["de-en", "de-en=silent"], "two models for de-en; leave one out, or set another"),
         (["kinds", "kinds/model"], "two models for classification named 'kinds'"),
         (["de-en=kinds"], "a model for classification has no pair of languages; give -m"),
     ],
@@ -172,7 +172,7 @@ def test_no_bundle_is_told_as_by_other_verbs(runs: Path) -> None:
 
 def test_nothing_is_served_before_it_is_loaded(runs: Path) -> None:
     models = Models([ModelPath(runs / "de-en")])
-    with pytest.raises(NotReadyError, match="are being loaded"):
+    with pytest.raises(NotReadyError, match="are still loading"):
         _ = models.current
     models.load()
     assert list(models.current.pairs) == [("de", "en")]

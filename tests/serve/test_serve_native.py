@@ -16,7 +16,7 @@ from penstock.serve.api.run_log import read_events
 from penstock.serve.api.text_layout import join_translations, split_lines
 from penstock.serve.application import create_app
 from penstock.serve.inference.worker import Worker
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 from penstock.tasks.language_model.writing_options import WritingOptions
@@ -108,7 +108,7 @@ def test_what_is_not_said_is_found_or_asked_for() -> None:
 
 def test_languages_that_cannot_be_told_apart_must_be_named() -> None:
     pair = random_translator(GERMAN, ENGLISH)
-    serving = Serving(pairs={("ipa", "en"): pair, ("tokipona", "en"): pair})
+    serving = ServedModels(pairs={("ipa", "en"): pair, ("tokipona", "en"): pair})
     response = client_of(plain_app(serving=serving)).post("/v1/translate", json={"texts": "a"})
     assert response.status_code == 400
     assert response.json()["error"] == {
@@ -277,7 +277,7 @@ def test_a_run_is_read_on(tmp_path: Path) -> None:
         said = response.json()["error"]["message"]
         assert said == f"after = {wrong[:20]!r}: must be a number from 0 to 1,000,000,000"
     for asked in ({"texts": "a"}, {"texts": "a", "source": "de", "target": "en"}):
-        idle = client_of(plain_app(serving=Serving())).post("/v1/translate", json=asked)
+        idle = client_of(plain_app(serving=ServedModels())).post("/v1/translate", json=asked)
         assert idle.json()["error"]["message"].startswith("no model that translates is served")
     nothing = client_of(plain_app()).get("/v1/run")
     assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "not_found")
@@ -363,11 +363,11 @@ HOSTILE = {
     "not UTF-8": (b'{"q":"\xff"}', "byte 6 is not UTF-8; send UTF-8"),
     "deep list": (b"[" * 100_000, "nested too deeply"),
     "deep object": (b'{"a":' * 20_000, "nested too deeply"),
-    "NaN": (b'{"temperature":NaN}', "NaN is no JSON number"),
-    "infinite": (b'{"temperature":-Infinity}', "-Infinity is no JSON number"),
+    "NaN": (b'{"temperature":NaN}', "NaN is not a JSON number"),
+    "infinite": (b'{"temperature":-Infinity}', "-Infinity is not a JSON number"),
     "too large": (b'{"temperature":1e999}', "'1e999' is too large"),
     "many digits": (b'{"seed":' + b"9" * 9000 + b"}", "a number has too many digits"),
-    "twice": (b'{"q":"a","q":"b"}', "'q' comes twice; keep one"),
+    "twice": (b'{"q":"a","q":"b"}', "'q' is repeated; keep one"),
     "control": (b'{"q":"a\x00b"}', "Invalid control character"),
     "list": (b"[]", "found []; send a JSON object"),
     "text": (b'"' + b"x" * 1000 + b'"', "send a JSON object"),

@@ -284,7 +284,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
         await began(told, 1)
         tasks.append(ask(worker, told, "a", "b", "c"))
         await queued(worker, 3)
-        with pytest.raises(QueueFullError, match="3 texts wait, and 4 may") as refusal:
+        with pytest.raises(QueueFullError, match="3 of at most 4 texts are queued") as refusal:
             await ask(worker, told, "d", "e")
         assert 1 <= refusal.value.retry_after <= 60
         tasks.append(ask(worker, told, "f"))
@@ -535,7 +535,7 @@ def test_draining_finishes_what_was_taken_and_takes_no_more() -> None:
         await queued(worker, 2)
         closing = asyncio.create_task(worker.close())
         await asyncio.sleep(0.02)
-        with pytest.raises(NotReadyError, match="about to end"):
+        with pytest.raises(NotReadyError, match="shutting down"):
             await ask(worker, told, "late")
         assert not closing.done()
         told.go.set()
@@ -555,7 +555,7 @@ def test_closing_without_draining_tells_those_who_wait() -> None:
         await began(told, 1)
         closing = asyncio.create_task(worker.close(drain=False))
         if "a" not in told.batches[0]:
-            with pytest.raises(NotReadyError, match="the service ends"):
+            with pytest.raises(NotReadyError, match="shutting down"):
                 await waiting
         told.go.set()
         await closing

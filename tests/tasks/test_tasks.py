@@ -11,7 +11,7 @@ import pytest
 from penstock.config import parse_config
 from penstock.errors import ConfigError, UsageError
 from penstock.serve.models.model_paths import ModelPath
-from penstock.serve.models.served_models import load_serving
+from penstock.serve.models.served_models import load_models
 from penstock.tasks import TASKS
 from penstock.tasks.cloze.task import CLOZE
 from penstock.tasks.model_export import export_graphs
@@ -111,8 +111,8 @@ def test_what_a_task_lacks_is_said(cloze_run: Path, monkeypatch: pytest.MonkeyPa
     config = config_of("cloze")
     with pytest.raises(UsageError, match="task = 'cloze': its network has no drawing"):
         unroll(config, 3)
-    with pytest.raises(UsageError, match="a model for cloze, which is not served"):
-        load_serving([ModelPath(cloze_run)])
+    with pytest.raises(UsageError, match="a model for cloze, which cannot be served"):
+        load_models([ModelPath(cloze_run)])
     tokenizer: Any = None
     with pytest.raises(UsageError, match="a model for cloze has no graphs to export"):
         export_graphs(config, tokenizer, tokenizer, tokenizer, [], "fp32")

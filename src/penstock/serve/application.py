@@ -1,4 +1,4 @@
-"""The application: its paths, and what stands before them."""
+"""The ASGI application: routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from penstock.serve.inference.worker import Worker
 from penstock.serve.middleware.api_keys import read_keys
 from penstock.serve.middleware.body_limit import BodyLimit
 from penstock.serve.middleware.rate_limit import RateLimit, TokenBuckets
-from penstock.serve.middleware.request_log import Observed
+from penstock.serve.middleware.request_log import RequestLog
 from penstock.serve.middleware.security_headers import SECURITY_HEADERS, SecurityHeaders
 from penstock.serve.models.model_set import Models
 from penstock.serve.page_files import add_page, load_page
@@ -35,25 +35,25 @@ from penstock.serve.prometheus import CONTENT_TYPE
 from penstock.serve.settings import Settings
 from penstock.version import __version__
 
-_DESCRIPTION = """Translates by LibreTranslate's API, by DeepL's (`/v2`) and by its own (`/v1`).
-Bodies are JSON in UTF-8, of the first two also forms. Where keys are needed, they are sent as
+_DESCRIPTION = """Translation through LibreTranslate's API, DeepL's (`/v2`) and our own (`/v1`).
+Bodies are JSON in UTF-8; the first two also accept forms. If keys are required, send them as
 `Authorization: Bearer KEY`."""
 _REASONS = {
-    404: "there is no such path; /docs lists those that there are",
-    405: "the path does not take this method; /docs says which it takes",
+    404: "there is no such path; /docs lists all paths",
+    405: "the path does not accept this method; /docs lists the methods",
 }
 
 
 def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
-    """The service as an ASGI application.
+    """Create the service.
 
     Args:
-        models: what is served; may change while it runs.
-        worker: decodes.
+        models: the served models; a reload may replace them.
+        worker: the inference threads.
         settings: limits, keys, proxies.
 
     Raises:
-        DataError: the file of keys is not what it should be.
+        DataError: an invalid key file.
     """
     keys = None if settings.api_keys is None else read_keys(settings.api_keys)
     service = Service(models, worker, settings, keys)
@@ -72,7 +72,7 @@ def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
     libretranslate.add_routes(app, service)
     deepl.add_routes(app, service)
     add_page(app, load_page())
-    # the one added last stands outermost
+    # the last one added is the outermost
     app.add_middleware(BodyLimit, most=settings.max_body)
     if settings.rate is not None:
         app.add_middleware(RateLimit, buckets=TokenBuckets(settings.rate), keys=keys)
@@ -87,12 +87,12 @@ def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
             expose_headers=["Retry-After"],
         )
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Observed, metrics=worker.metrics)
+    app.add_middleware(RequestLog, metrics=worker.metrics)
     return app
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
-    """What those who run the service ask it."""
+    """Add `/health`, `/ready`, `/metrics` and `/openapi.json`."""
 
     async def health(_: Request) -> Response:
         return json_response({"status": "ok"})
@@ -113,49 +113,47 @@ def _add_probes(app: FastAPI, service: Service) -> None:
 
     for path, operation in {
         "/health": Operation(
-            health, "Whether the server lives", answer=State, errors=(), is_open=True
+            health, "Whether the server is alive", answer=State, errors=(), is_open=True
         ),
         "/ready": Operation(
             ready, "Whether the models are ready", answer=State, errors=(503,), is_open=True
         ),
     }.items():
         add_operation(app, path, operation, tag="server", failure=State)
-        # load balancers ask so; the server leaves the body away
+        # load balancers send HEAD; the server omits the body
         app.add_route(path, operation.handle, methods=["HEAD"], include_in_schema=False)
     app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
     app.add_route("/openapi.json", schema, methods=["GET"], include_in_schema=False)
 
 
 class State(BaseModel):
-    """`ok` of a server that lives; `ready`, `loading` or `draining`."""
+    """`ok` from `/health`; `ready`, `loading` or `draining` from `/ready`."""
 
     status: str
 
 
 def _add_failures(app: FastAPI) -> None:
-    """Every error in its API's form, a bug of ours without what it was about."""
+    """Answer every error in its API's form, and a bug of ours without details."""
 
-    async def tell(request: Request, error: Exception) -> Response:
-        path = request.url.path
-        return error_response(path, as_request_error(error) or _BUG)
+    async def answer(request: Request, error: Exception) -> Response:
+        return error_response(request.url.path, as_request_error(error) or _BUG)
 
-    async def tell_http(request: Request, error: Exception) -> Response:
+    async def answer_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         message = _REASONS.get(error.status_code, str(error.detail))
-        refusal = RequestError(error.status_code, message, headers=error.headers)
-        return error_response(request.url.path, refusal)
+        rejection = RequestError(error.status_code, message, headers=error.headers)
+        return error_response(request.url.path, rejection)
 
-    for kind in (RequestError, ClientGoneError, ClientDisconnect, PenstockError):
-        app.add_exception_handler(kind, tell)
-    app.add_exception_handler(HTTPException, tell_http)
-
-    async def tell_bug(request: Request, error: Exception) -> Response:
-        # answered outside of every middleware, so the headers are added here
-        response = await tell(request, error)
+    async def answer_bug(request: Request, error: Exception) -> Response:
+        # Starlette answers this one outside all middleware
+        response = await answer(request, error)
         response.raw_headers.extend(SECURITY_HEADERS)
         return response
 
-    app.add_exception_handler(Exception, tell_bug)
+    for kind in (RequestError, ClientGoneError, ClientDisconnect, PenstockError):
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(HTTPException, answer_http)
+    app.add_exception_handler(Exception, answer_bug)
 
 
-_BUG = RequestError(500, "this server made a mistake; its log says which")
+_BUG = RequestError(500, "internal error; the server's log has the details")

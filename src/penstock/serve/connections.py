@@ -1,8 +1,8 @@
-"""One connection: how large a request's head may be, and how long what comes and goes may take.
+"""Limits of one connection: the size of a request's head, and timeouts for reading and writing.
 
-Bodies are limited where they are read (`BodyLimit`); a head is read by uvicorn before anything of
-ours sees the request, and uvicorn with httptools limits neither its size nor its time. Nor does it
-give up a client that never reads its answers.
+`BodyLimit` limits bodies, but uvicorn reads the head before our code sees the request; with
+httptools it limits neither the head's size nor its time, and never gives up on a client that does
+not read.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 
-_SEND_BYTES = 128 * 1024  # that the system keeps of what a client has not read
+_SEND_BYTES = 128 * 1024  # the socket's send buffer
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _TOO_LARGE = b"the request's head is too large; send fewer and shorter headers"
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's connection with limits for the heads of its requests.
+    """uvicorn's connection with limits.
 
-    A head that is too large is answered with 431, one that does not come in time with nothing:
-    who sends no request reads no answer. What is sent and belongs to no request counts as a head.
-    Who reads nothing for long while there is something to read is cut off.
+    A head that is too large is answered with 431; a connection whose head does not arrive in time
+    is closed without an answer. Bytes that belong to no request count as a head. A client that
+    reads nothing for `write_seconds` while data is pending is cut off.
     """
 
     head_seconds = HEAD_SECONDS
@@ -36,59 +36,59 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, transport: asyncio.Transport
     ) -> None:
-        """A client connected, and has a head to send."""
+        """Start waiting for a head."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # `pause_writing` when the client lags at all
-        # little, so that what waits here shows soon that one reads slowly
+        transport.set_write_buffer_limits(high=0)  # `pause_writing` as soon as the client lags
+        # a small buffer, so that a slow reader shows soon
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
         )
-        self._head: int | None = 0  # bytes of the head that is being read; None: of none
+        self._head: int | None = 0  # bytes read of the current head; None outside a head
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._begin_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """Stop the timers."""
         self._end_timer()
         self._end_write_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; whole heads among them become requests."""
+        """Count the bytes of a head, and pass them on."""
         if self._head is not None:
             self._head += len(data)
             data = _without_upgrade(data)
         super().data_received(data)
         if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
-            self._refuse()
+            self._reject()
         elif self._timer is None and not self._is_answering() and not self.transport.is_closing():
-            self._begin_timer()  # uvicorn has ended its own, of idle connections
+            self._begin_timer()  # uvicorn has stopped its own timer for idle connections
 
     def pause_writing(self) -> None:
-        """There is more to read than the client has read."""
+        """The client has not read everything: start watching it."""
         super().pause_writing()
         self._watch_reader(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """It has read everything."""
+        """The client has read everything."""
         super().resume_writing()
         self._end_write_timer()
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """A request's first byte has arrived."""
         super().on_message_begin()
         if self._timer is None:
             self._begin_timer()
 
     def on_headers_complete(self) -> None:
-        """The last byte of a request's head."""
+        """A request's head is complete."""
         self._head = None
         self._end_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The last byte of a request: what comes now is the next one's head."""
+        """A request is complete; the next bytes are another head."""
         super().on_message_complete()
         self._head = 0
 
@@ -105,7 +105,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _check_reader(self, waited: int) -> None:
         waiting = self.transport.get_write_buffer_size()
-        if waiting < waited:  # slowly, but it reads
+        if waiting < waited:  # it reads, if slowly
             self._watch_reader(waiting)
         else:
             self.transport.abort()
@@ -121,13 +121,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._timer = None
         if self._is_answering():
-            self._begin_timer()  # it may be us who do not read on, until the one before is answered
+            self._begin_timer()  # we may have paused reading until the previous answer is sent
         else:
             self.transport.close()
 
-    def _refuse(self) -> None:
+    def _reject(self) -> None:
         if self._is_answering():
-            self.flow.pause_reading()  # the answer to the request before comes first
+            self.flow.pause_reading()  # the answer to the previous request comes first
             return
         self.transport.write(
             b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -138,9 +138,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def _without_upgrade(data: bytes) -> bytes:
-    """A head without the wish to speak another protocol, which would end the reading of this one.
+    """Disable the Upgrade header, which would stop the HTTP parser.
 
-    HTTP lets a server ignore it (RFC 9110, 7.8). Some clients send it with every first request.
+    A server may ignore it (RFC 9110, 7.8); some clients send it with every first request.
     """
     head, end, rest = data.partition(b"\r\n\r\n")
     return _UPGRADE.sub(b"\r\nX-grade:", head) + end + rest

@@ -1,4 +1,4 @@
-"""Structured logs: a JSON object a line on stderr; no texts, no keys, no addresses."""
+"""Structured logs: one JSON object per line on stderr; no texts, keys or addresses."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Level = Literal["info", "warning", "error"]
 
 
 def write(event: str, *, level: Level = "info", **fields: str | float | bool | None) -> None:
-    """Log an event with its fields; those that are None are left out."""
+    """Log an event with its fields, except those that are None."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "level": level,
         "event": event,
         **{name: value for name, value in fields.items() if value is not None},
     }
-    with suppress(OSError, ValueError):  # a log that nobody reads any more stops no request
+    with suppress(OSError, ValueError):  # a closed log must not fail a request
         sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def write_failure(event: str, error: BaseException) -> None:
-    """Log a bug of ours: its type and where it came up, not its message, which may have a text."""
+    """Log a bug: its type and traceback, not its message, which may contain a user's text."""
     places = [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-8:]
@@ -40,25 +40,25 @@ def write_failure(event: str, error: BaseException) -> None:
 
 
 class _Quiet(logging.Handler):
-    """Another library's log records as ours: the message without what was put into it.
+    """Write a library's records to our log: the message's template without its arguments.
 
-    The same one again and again, as when no more files may be open, is written once a second.
+    A repeated record (such as too many open files) is written at most once per second.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: dict[tuple[type, str], float] = {}
+        self._last: dict[tuple[type, str], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, asyncio.CancelledError):
-            return  # the service ends
+            return  # the service is shutting down
         message = str(record.msg).split("\n")[0]
-        kind, now = (type(error), message), time.monotonic()
-        if now - self._told.get(kind, -math.inf) < _SECONDS_BETWEEN:
+        key, now = (type(error), message), time.monotonic()
+        if now - self._last.get(key, -math.inf) < _SECONDS_BETWEEN:
             return
-        self._told = {kind: now}
+        self._last = {key: now}
         if error is not None:
             write_failure("unexpected", error)
             return
@@ -67,7 +67,7 @@ class _Quiet(logging.Handler):
 
 
 def take_over(name: str) -> None:
-    """Let a library's logger write warnings and errors as ours, and nothing else."""
+    """Redirect a library's warnings and errors to our log, and drop the rest."""
     logger = logging.getLogger(name)
     logger.handlers = [_Quiet()]
     logger.setLevel(logging.WARNING)
@@ -75,7 +75,7 @@ def take_over(name: str) -> None:
 
 
 def silence(name: str) -> None:
-    """Let a library's logger write nothing."""
+    """Drop a library's log records."""
     logger = logging.getLogger(name)
     logger.handlers = [logging.NullHandler()]
     logger.propagate = False

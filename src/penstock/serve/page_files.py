@@ -1,4 +1,4 @@
-"""The page's files, held in memory: nothing of the disk can be asked for but these."""
+"""The web page's files, held in memory so that no other file on disk can be requested."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """A file and its headers; a browser asks each time whether it still has the right one."""
+    """A file and its headers, which make a browser revalidate it every time."""
 
     content: bytes
     headers: dict[str, str]
 
 
 def load_page(folder: Traversable | None = None) -> dict[str, PageFile]:
-    """The files of the page by their path in it; none where there is no page."""
+    """Read the page's files, by relative path; empty if there is no page."""
     folder = files("penstock.insight") / "page" if folder is None else folder
     found: dict[str, PageFile] = {}
     _collect(folder, "", found)

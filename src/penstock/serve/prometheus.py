@@ -1,4 +1,4 @@
-"""What Prometheus is told: counts and times, never a text, a key or an address."""
+"""Prometheus metrics: counts and times, never a text, a key or an address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The counts of one app, in a registry of its own."""
+    """The metrics of one application, in a registry of its own."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -33,15 +33,15 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._seconds = Histogram(
-            "penstock_request_seconds", "From a request's head to its answer's end.", ["route"],
+            "penstock_request_seconds", "Time from a request's head to its last byte.", ["route"],
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
-        self._waiting = Gauge("penstock_queue_texts", "Texts that wait.", registry=registry)
+        self._waiting = Gauge("penstock_queue_texts", "Queued texts.", registry=registry)
         self._batches = Histogram(
             "penstock_batch_texts", "Texts translated together.", buckets=_TEXTS, registry=registry
         )
         self._batch_seconds = Histogram(
-            "penstock_batch_seconds", "What a batch took.", buckets=_SECONDS, registry=registry
+            "penstock_batch_seconds", "Time per batch.", buckets=_SECONDS, registry=registry
         )
         pieces = Counter(
             "penstock_pieces", "Pieces read and written.", ["direction"], registry=registry
@@ -50,8 +50,11 @@ class Metrics:
         self._statuses = Counter(
             "penstock_translations", "Translations by status.", ["status"], registry=registry
         )
-        self._refused = Counter(
-            "penstock_refused", "Work not done, by reason.", ["reason"], registry=registry
+        self._rejected = Counter(
+            "penstock_refused",
+            "Rejected or dropped work, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self._reloads = Counter(
             "penstock_reloads", "Reloads of the models, by outcome.", ["outcome"],
@@ -59,12 +62,12 @@ class Metrics:
         )  # fmt: skip
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered; `route` is the template, never a path as asked."""
+        """Count an answered request; `route` is the path's template, never the path itself."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def count_batch(self, results: Sequence[Translation], seconds: float) -> None:
-        """Texts were translated together."""
+        """Count a batch of translations."""
         self._batches.observe(len(results))
         self._batch_seconds.observe(seconds)
         self._pieces_in.inc(sum(len(result.source_tokens) for result in results))
@@ -73,15 +76,15 @@ class Metrics:
         for result in results:
             self._statuses.labels(result.status).inc()
 
-    def count_refusal(self, reason: str) -> None:
-        """Work was refused or dropped: `queue_full`, `deadline` or `gone`."""
-        self._refused.labels(reason).inc()
+    def count_rejection(self, reason: str) -> None:
+        """Count rejected or dropped work: `queue_full`, `deadline` or `gone`."""
+        self._rejected.labels(reason).inc()
 
     def count_reload(self, outcome: str) -> None:
-        """The models were loaded anew: `done` or `failed`."""
+        """Count a reload of the models: `done` or `failed`."""
         self._reloads.labels(outcome).inc()
 
     def page(self, waiting: int) -> bytes:
-        """What `/metrics` answers, of type `CONTENT_TYPE`; `waiting` is `Worker.waiting`."""
+        """Render `/metrics`, of type `CONTENT_TYPE`; `waiting` is `Worker.waiting`."""
         self._waiting.set(waiting)
         return generate_latest(self._registry)

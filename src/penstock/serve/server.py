@@ -1,10 +1,10 @@
-"""The process: a socket, an event loop, signals, and an orderly end.
+"""The server process: socket, event loop, signals and graceful shutdown.
 
-| signal | what happens |
+| signal | effect |
 |---|---|
-| SIGTERM, SIGINT | `/ready` says no, new work is refused, what was taken is finished, exit 0 |
+| SIGTERM, SIGINT | `/ready` fails, new work is rejected, accepted work is finished, exit 0 |
 | the same again | exit without finishing |
-| SIGHUP | the models are loaded anew from where they were, and exchanged |
+| SIGHUP | reload the models from their paths and swap them in |
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from penstock.serve.models.model_set import Models
 from penstock.serve.settings import Settings
 
 _BACKLOG = 2048
-_ACCEPTS = 64  # connections taken at a time; as many tries fail when no more files may be open
-_IDLE_SECONDS = 75  # that a connection is kept: longer than proxies keep theirs
+_ACCEPTS = 64  # connections accepted per turn, and failed attempts when out of file descriptors
+_IDLE_SECONDS = 75  # an idle connection is kept longer than proxies keep theirs
 
 
 def run_server(
@@ -42,16 +42,16 @@ def run_server(
     port: int = 8000,
     announce: Callable[[str], None],
 ) -> None:
-    """Serve until a signal ends it.
+    """Serve until a signal arrives.
 
     Args:
         models: not loaded yet.
         settings: the limits.
-        host, port: where to listen; port 0: any free one.
-        announce: told once, when ready, what is served and where.
+        host, port: the address to listen on; port 0 picks a free one.
+        announce: called once when ready, with what is served and where.
 
     Raises:
-        PenstockError: the port is in use, or a model cannot be loaded or used.
+        PenstockError: the port is in use, or a model cannot be loaded or run.
     """
     listener = listen(host, port)
     try:
@@ -61,7 +61,7 @@ def run_server(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Open a listening socket.
 
     Raises:
         UsageError: an unknown host.
@@ -71,8 +71,8 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-        # asyncio does this for sockets of its own making only; without it an answer's second part
-        # waits 40 ms for the client's system to confirm the first
+        # asyncio does this only for sockets that it opens itself; without it the second packet of
+        # an answer waits 40 ms for the delayed ACK of the first
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except socket.gaierror as error:
@@ -90,7 +90,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where a browser finds the service."""
+    """The service's URL."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -105,7 +105,7 @@ class _Process:
         self._worker = Worker(settings)
         for library in ("uvicorn.error", "asyncio"):
             json_log.take_over(library)
-        # it quotes what a client sent, who is told the same
+        # it quotes what a client sent; the client gets the same message as an answer
         json_log.silence("python_multipart")
         app = _closing_connections(create_app(models, self._worker, settings), models)
         self._server = uvicorn.Server(
@@ -116,7 +116,7 @@ class _Process:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                proxy_headers=False,  # the app trusts those that are listed
+                proxy_headers=False,  # the application trusts only the configured proxies
                 server_header=False,
                 backlog=_ACCEPTS,
                 timeout_keep_alive=_IDLE_SECONDS,
@@ -128,9 +128,9 @@ class _Process:
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self, announce: Callable[[str], None]) -> None:
-        """Serve until a signal comes; `/health` answers while the models are loaded."""
+        """Serve until a signal arrives; `/health` answers while the models load."""
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        # uvicorn takes the signals when it begins, and would end by them: ours come after
+        # uvicorn installs its own signal handlers at its start; ours must replace them
         await asyncio.sleep(0)
         self._take_signals()
         try:
@@ -138,7 +138,7 @@ class _Process:
             if not self._stop.is_set() and not serving.done():
                 where = address_of(self._listener)
                 self._has_served = True
-                self._listener.listen(_BACKLOG)  # asyncio has set it to what it takes at a time
+                self._listener.listen(_BACKLOG)  # asyncio has set it to `_ACCEPTS`
                 announce(f"serving {self._models.current.summary()} on {where}")
                 json_log.write("ready", pairs=self._models.current.summary())
                 await self._first_of(serving)
@@ -152,14 +152,14 @@ class _Process:
 
     async def _load(self) -> None:
         await asyncio.to_thread(self._models.load)
-        # its thread has a warm-up of its own to do
+        # the worker's thread needs its own warm-up
         await self._worker.call(lambda _: self._models.current.warm_up())
-        # nor should the first text of an unnamed language wait for the detector
+        # load the language detector before the first text needs it
         await rank_languages([""], {source for source, _ in self._models.current.pairs})
         self._models.ready = True
 
     async def _first_of(self, *tasks: asyncio.Task[None]) -> None:
-        """Until the stop signal or the first task is done; its failure is raised."""
+        """Wait for the stop signal or the first task; raise the task's failure."""
         stop = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -170,7 +170,7 @@ class _Process:
                 await task
 
     async def _drain(self) -> None:
-        """Listen on, so that `/ready` is heard to say no, until what was taken is done."""
+        """Finish accepted work while `/ready` already reports that the service is draining."""
         self._models.draining = True
         json_log.write("draining", texts=self._worker.waiting)
         with suppress(TimeoutError):
@@ -190,7 +190,7 @@ class _Process:
 
     def _reload(self) -> None:
         if not self._models.ready:
-            return  # the files are being read just now
+            return  # the first load is still running
         task = asyncio.create_task(self._reloaded())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
@@ -201,7 +201,7 @@ class _Process:
 
 
 def _closing_connections(app: ASGIApp, models: Models) -> ASGIApp:
-    """An application whose clients, while it drains, open no more requests on old connections."""
+    """Send `Connection: close` while draining, so that clients reuse no connection."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_on(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Why work is not done now or here; the APIs turn each into a status of HTTP."""
+"""Errors of the service; the APIs map each to an HTTP status."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ from penstock.errors import PenstockError, UsageError
 
 
 class UnservedPairError(UsageError):
-    """No loaded model translates this pair, or no model of this name is loaded (400)."""
+    """No loaded model serves this language pair or has this name (400)."""
 
 
 class UnavailableError(PenstockError):
-    """The service cannot take this work now (503).
-
-    Args:
-        message: why.
-        retry_after: seconds after which to try again.
-    """
+    """The service cannot accept this work now (503); `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -23,12 +18,12 @@ class UnavailableError(PenstockError):
 
 
 class QueueFullError(UnavailableError):
-    """As many texts wait as may wait (503)."""
+    """The queue is full (503)."""
 
 
 class NotReadyError(UnavailableError):
-    """The models are still being loaded, or the service is about to end (503)."""
+    """The models are still loading, or the service is shutting down (503)."""
 
 
 class DeadlineError(PenstockError):
-    """The work was not done within its time (503)."""
+    """The work missed its deadline (503)."""

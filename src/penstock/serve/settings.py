@@ -1,4 +1,4 @@
-"""The limits of the service, as one value."""
+"""The service's settings."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the service allows.
+    """Limits, keys and proxies.
 
     Attributes:
-        max_body: bytes of a request's body.
-        max_texts: texts of a request.
-        max_characters: of a text.
-        queue: texts that may wait; more are refused with 503 and Retry-After.
-        batch_tokens: source pieces, padded, that are searched together by a model's usual beam; of
-            a wider search fewer.
-        parallel: batches that are searched at the same time, each in a thread of its own.
-        max_wait: seconds that an idle worker waits at most for a batch to fill.
-        deadline: seconds that a request may take.
-        rate: requests a minute of one client; None: no limit.
-        api_keys: a file of hashed keys; None: everybody may ask.
-        trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed.
-        cors_origins: web origins that may ask.
-        run: a run directory whose curves the page shows.
+        max_body: maximum bytes of a request's body.
+        max_texts: maximum texts per request.
+        max_characters: maximum characters per text.
+        queue: maximum queued texts; further ones are rejected with 503 and Retry-After.
+        batch_tokens: maximum source pieces per batch, padding included, for the model's default
+            search; wider searches get fewer.
+        parallel: number of batches computed in parallel, each in its own thread.
+        max_wait: maximum seconds that an idle worker waits for a batch to fill.
+        deadline: maximum seconds per request.
+        rate: maximum requests per minute and client; None for no limit.
+        api_keys: file of hashed keys; None if no key is needed.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For` is trusted.
+        cors_origins: web origins that may call the service.
+        run: run directory whose curves the page shows.
 
     Raises:
         UsageError: an impossible value.
@@ -70,26 +70,26 @@ class Settings:
         if self.queue < self.max_texts:
             raise UsageError(
                 f"queue {self.queue}: must hold a request of max_texts {self.max_texts}; raise "
-                "the one or lower the other"
+                "queue or lower max_texts"
             )
         for proxy in self.trusted_proxies:
             _check_proxy(proxy)
         for origin in self.cors_origins:
             if origin != "*" and _ORIGIN.fullmatch(origin) is None:
                 raise UsageError(
-                    f"cors_origin {origin!r}: no origin; give one as https://example.org, without "
-                    "a path or a slash at the end, or *"
+                    f"cors_origin {origin!r}: not an origin; give one such as https://example.org, "
+                    "without a path or a trailing slash, or *"
                 )
         if self.run is not None and not self.run.is_dir():
             raise UsageError(f"run {self.run}: no such directory; give one of 'penstock train'")
 
 
 def _check_proxy(text: str) -> None:
-    """Refuse what no proxy's address can be equal to."""
+    """Raise `UsageError` unless the text is an address or a network."""
     try:
         ipaddress.ip_network(text)
     except ValueError as error:
         raise UsageError(
-            f"trusted_proxy {text!r}: no address or network: {error}; give one as 10.0.0.1 or "
-            "10.0.0.0/8"
+            f"trusted_proxy {text!r}: not an address or network: {error}; give one such as "
+            "10.0.0.1 or 10.0.0.0/8"
         ) from None

@@ -1,1 +1,1 @@
-"""The HTTP interfaces: LibreTranslate's, DeepL's, our own, and what they share."""
+"""The HTTP APIs: LibreTranslate's, DeepL's and our own."""

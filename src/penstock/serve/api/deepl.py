@@ -1,7 +1,7 @@
-"""DeepL's API, version 2: what its official clients call.
+"""DeepL's API, version 2, as its official clients call it (https://developers.deepl.com/docs).
 
-https://developers.deepl.com/docs; unknown fields are ignored, as there, but not those that would
-change the text: a glossary or markup that nothing is done with is refused.
+Unknown fields are ignored, as in DeepL. Fields that would change the text, such as a glossary or
+markup, are rejected.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from penstock.tasks.translation.search_options import SearchOptions
 from penstock.text.language_names import base_language, language_name
 
 _FORMS = (JSON, URLENCODED, MULTIPART)
-_NO_LIMIT = 10**12  # what DeepL says of accounts without one
-# its clients refuse the plain code of these as a target
+_NO_LIMIT = 10**12  # DeepL's value for accounts without a limit
+# DeepL's clients reject the plain code of these as a target
 _VARIANTS = {"en": ("en-gb", "en-us"), "pt": ("pt-br", "pt-pt")}
-_USELESS = ("tag_handling", "glossary_id", "glossary_ids", "style_id", "custom_instructions")
+_UNSUPPORTED = ("tag_handling", "glossary_id", "glossary_ids", "style_id", "custom_instructions")
 
 
 class TranslateRequest(BaseModel):
@@ -40,23 +40,21 @@ class TranslateRequest(BaseModel):
     text: Annotated[Texts, Field(description="A text, or a list of texts.")]
     target_lang: Annotated[LanguageCode, Field(description="`DE`, `EN-US`, …")]
     source_lang: Annotated[
-        LanguageCode | None, Field(description="`DE`, …; detected where it is not given.")
+        LanguageCode | None, Field(description="`DE`, …; detected by default.")
     ] = None
     tag_handling: Annotated[
         Any,
         WithJsonSchema({"enum": [None, ""]}),
-        Field(description="Refused: only plain text is translated."),
+        Field(description="Rejected: only plain text is translated."),
     ] = None
     formality: Annotated[
         Any,
         WithJsonSchema({"not": {"enum": ["more", "less"]}}),
-        Field(description="What is only preferred is ignored."),
+        Field(description="`prefer_more` and `prefer_less` are ignored."),
     ] = None
-    split_sentences: Annotated[Any, Field(description="Without effect.")] = None
-    preserve_formatting: Annotated[Any, Field(description="Without effect: always kept.")] = None
-    show_billed_characters: Annotated[Any, Field(description="Without effect: always shown.")] = (
-        None
-    )
+    split_sentences: Annotated[Any, Field(description="Ignored.")] = None
+    preserve_formatting: Annotated[Any, Field(description="Ignored: always preserved.")] = None
+    show_billed_characters: Annotated[Any, Field(description="Ignored: always shown.")] = None
 
 
 class TranslationOf(BaseModel):
@@ -74,24 +72,24 @@ class TranslateAnswer(BaseModel):
 
 
 class Language(BaseModel):
-    """A language that is served."""
+    """A supported language."""
 
     language: str
     name: str
-    supports_formality: Annotated[bool | None, Field(description="Of target languages only.")] = (
+    supports_formality: Annotated[bool | None, Field(description="For target languages only.")] = (
         None
     )
 
 
 class Usage(BaseModel):
-    """What the key's holder had translated since the server's start."""
+    """Characters translated for the key's holder since the server's start."""
 
     character_count: int
     character_limit: int
 
 
 class Failure(BaseModel):
-    """Why there is no answer."""
+    """An error."""
 
     message: str
 
@@ -102,20 +100,20 @@ def add_routes(app: FastAPI, service: Service) -> None:
     async def translate(request: Request) -> Response:
         fields, is_json = await read_fields(request, lists=("text",))
         holder = service.admit(request, key=fields.get("auth_key"))
-        asked = validated(TranslateRequest, fields, strict=is_json)
-        _refuse_useless(fields)
-        return json_response(await _translate(service, request, asked, holder))
+        body = validated(TranslateRequest, fields, strict=is_json)
+        _reject_unsupported(fields)
+        return json_response(await _translate(service, request, body, holder))
 
     async def languages(request: Request) -> Response:
         service.admit(request)
-        return json_response(_languages(service, await _kind(request)))
+        return json_response(_languages(service, await _side(request)))
 
     async def usage(request: Request) -> Response:
         holder = service.admit(request)
         count = service.characters[holder]
         return json_response({"character_count": count, "character_limit": _NO_LIMIT})
 
-    kind = Parameter(
+    side = Parameter(
         name="type",
         description="Which languages; default: source.",
         schema={"type": "string", "enum": ["source", "target"]},
@@ -125,26 +123,26 @@ def add_routes(app: FastAPI, service: Service) -> None:
             translate, "Translate", request=TranslateRequest, forms=_FORMS, answer=TranslateAnswer
         ),
         "/v2/languages": Operation(
-            languages, "Languages that are served", query=(kind,), answer=list[Language]
+            languages, "Supported languages", query=(side,), answer=list[Language]
         ),
         "/v2/usage": Operation(usage, "Characters translated", answer=Usage),
     }.items():
         add_operation(app, path, operation, tag="DeepL", failure=Failure)
     for path, handle in (("/v2/languages", languages), ("/v2/usage", usage)):
-        # as some clients ask
+        # as some clients do
         app.add_api_route(path, handle, methods=["POST"], include_in_schema=False)
 
 
 async def _translate(
-    service: Service, request: Request, asked: TranslateRequest, holder: str
+    service: Service, request: Request, body: TranslateRequest, holder: str
 ) -> dict[str, Any]:
-    texts = [asked.text] if isinstance(asked.text, str) else asked.text
+    texts = [body.text] if isinstance(body.text, str) else body.text
     results = await translate_texts(
         service,
         request,
         texts,
-        source=asked.source_lang or None,
-        target=asked.target_lang,
+        source=body.source_lang or None,
+        target=body.target_lang,
         options=SearchOptions(),
         name="text",
     )
@@ -161,8 +159,8 @@ async def _translate(
     }
 
 
-def _refuse_useless(fields: dict[str, Any]) -> None:
-    for name in _USELESS:
+def _reject_unsupported(fields: dict[str, Any]) -> None:
+    for name in _UNSUPPORTED:
         if fields.get(name) not in (None, "", []):
             what = "only plain text is translated" if name == "tag_handling" else "not supported"
             raise RequestError(400, f"{name}: {what}; leave it out")
@@ -170,20 +168,20 @@ def _refuse_useless(fields: dict[str, Any]) -> None:
         raise RequestError(400, f"formality = {fields['formality']!r}: not supported; leave it out")
 
 
-async def _kind(request: Request) -> str:
-    """`source` or `target`: of the query, or of a form, which the official client sends."""
-    kind = request.query_params.get("type")
-    if kind is None and content_type(request) in _FORMS:
+async def _side(request: Request) -> str:
+    """`source` or `target`, from the query or from a form, as the official client sends it."""
+    side = request.query_params.get("type")
+    if side is None and content_type(request) in _FORMS:
         fields, _ = await read_fields(request, lists=())
-        kind = fields.get("type")
-    if kind not in (None, "source", "target"):
+        side = fields.get("type")
+    if side not in (None, "source", "target"):
         raise RequestError(400, "type: neither 'source' nor 'target'; give one of them, or none")
-    return kind or "source"
+    return side or "source"
 
 
-def _languages(service: Service, kind: str) -> list[dict[str, Any]]:
+def _languages(service: Service, side: str) -> list[dict[str, Any]]:
     pairs = service.models.current.pairs
-    if kind == "source":
+    if side == "source":
         codes = sorted({base_language(source) for source, _ in pairs})
         return [{"language": code.upper(), "name": language_name(code)} for code in codes]
     targets = sorted({target for _, target in pairs})

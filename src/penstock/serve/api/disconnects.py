@@ -1,4 +1,4 @@
-"""Waiting for an answer, as long as somebody waits for it."""
+"""Cancel work when its client has disconnected."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ T = TypeVar("T")
 
 
 async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
-    """The work's result; the work is cancelled when the client closes its connection.
-
-    It costs one task, which sleeps until the connection says something.
+    """Await the work, and cancel it when the client closes its connection.
 
     Args:
-        receive: of a request whose body was read to its end: what comes next is its disconnect.
+        receive: of a request whose body has been read: the next message is the disconnect.
         work: anything that can be cancelled.
 
     Raises:
-        ClientGoneError: the client went away.
+        ClientGoneError: the client has disconnected.
     """
     waiting = asyncio.current_task()
     assert waiting is not None

@@ -1,10 +1,10 @@
-"""What goes wrong with a request, and how each API says it.
+"""Errors of a request, and their form in each API.
 
 | path | form |
 |---|---|
 | `/v1/…` | `{"error": {"code": "too_long", "message": "…"}}` |
 | `/v2/…` (DeepL's) | `{"message": "…"}` |
-| the others (LibreTranslate's) | `{"error": "…"}` |
+| all others (LibreTranslate's) | `{"error": "…"}` |
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _CODES = {
 
 
 class RequestError(Exception):
-    """A request that is not answered with what it asked for.
+    """A request that is answered with an error.
 
     Args:
-        status: HTTP's.
-        message: what was found, where, and what to do.
+        status: the HTTP status.
+        message: what was found, where, and the remedy.
         code: a word for programs; default: one for the status.
         retry_after: seconds after which to try again.
-        headers: further ones of the answer.
+        headers: additional headers of the answer.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ClientGoneError(Exception):
 
 
 def as_request_error(error: Exception) -> RequestError | None:
-    """What is told of an error that a request or the load brought about; None of a bug of ours."""
+    """Convert an error caused by a request or by load; None for a bug of ours."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, UnservedPairError):
@@ -83,7 +83,7 @@ def as_request_error(error: Exception) -> RequestError | None:
         code = "not_ready" if isinstance(error, NotReadyError) else "overloaded"
         return RequestError(503, str(error), code=code, retry_after=error.retry_after)
     if isinstance(error, DeadlineError):
-        message = "it took too long; send less at a time, or try again when it is quieter"
+        message = "the request took too long; send less at a time, or try again later"
         return RequestError(503, message, code="deadline", retry_after=1)
     if isinstance(error, UsageError | DataError):
         return RequestError(400, str(error))
@@ -93,7 +93,7 @@ def as_request_error(error: Exception) -> RequestError | None:
 
 
 def error_content(path: str, error: RequestError) -> dict[str, Any]:
-    """The answer's content in the form of the API that the path belongs to."""
+    """The error in the form of the path's API."""
     if path.startswith("/v1/"):
         return {"error": {"code": error.code, "message": error.message}}
     if path.startswith("/v2/"):
@@ -102,17 +102,17 @@ def error_content(path: str, error: RequestError) -> dict[str, Any]:
 
 
 def error_response(path: str, error: RequestError) -> Response:
-    """The whole answer."""
+    """Answer with an error in the form of the path's API."""
     return json_response(error_content(path, error), status=error.status, headers=error.headers)
 
 
 def json_response(
     content: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON answer in UTF-8; a number that is not finite is null."""
+    """Answer with JSON in UTF-8; a number that is not finite becomes null."""
     try:
         text = _dumps(content)
-    except ValueError:  # rare, so it is not looked for beforehand
+    except ValueError:  # rare, so not checked beforehand
         text = _dumps(_finite(content))
     return Response(
         text.encode(), status_code=status, headers=headers, media_type="application/json"
@@ -124,7 +124,7 @@ def _dumps(content: object) -> str:
 
 
 def _finite(value: object) -> object:
-    """The same with null for what JSON has no number for."""
+    """Replace non-finite numbers by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if is_object(value):

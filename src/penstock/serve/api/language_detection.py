@@ -1,6 +1,6 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (py3langid declares no types)
-"""Which of the served languages a text is in, by py3langid."""
+"""Detect the language of a text among the served languages, with py3langid."""
 
 from __future__ import annotations
 
@@ -16,47 +16,42 @@ from penstock.text.language_names import base_language
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-_READ = 500  # characters that decide; more of them only take time
+_READ = 500  # characters to read; more only take time
 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """A language and how sure it is, from 0 to 1."""
+    """A language and its confidence, from 0 to 1."""
 
     language: str
     confidence: float
 
 
 class Detector:
-    """Tells a set of languages apart. One value serves all threads.
+    """Detects one of a set of languages. Thread-safe.
 
-    py3langid's model (140 languages, half a second to load) is loaded when it is first needed,
-    once a process, and never when there is nothing to tell apart. A language that it does not
-    know is never detected.
+    py3langid's model (140 languages, half a second to load) is loaded once per process, when it is
+    first needed. A language that it does not know is never detected.
 
     Args:
-        languages: codes; of a regional one (`pt-br`) the base decides.
+        languages: codes; a regional code (`pt-br`) stands for its base language.
     """
 
     def __init__(self, languages: Iterable[str]) -> None:
         self.languages = tuple(sorted(set(languages)))
 
     def rank(self, text: str) -> list[Detected]:
-        """The languages by likelihood, the likeliest first.
-
-        Args:
-            text: any; a blank one is as likely in all.
+        """Rank the languages, the likeliest first.
 
         Returns:
-            Only those that can be told apart from others; empty when there is none. A single
-            language is always the one.
+            Only the languages that py3langid knows; a single language is always the answer.
         """
         if len(self.languages) == 1:
             return [Detected(self.languages[0], 1.0)]
         if self._identifier is None:
             return []
         known: dict[str, str] = {}
-        for code in self.languages:  # of two of one base the plain or first one stands for both
+        for code in self.languages:  # of two with one base, the plain or first one wins
             known.setdefault(base_language(code), code)
         return [
             Detected(known[code], float(confidence))
@@ -69,7 +64,7 @@ class Detector:
 
 
 def _restricted(languages: frozenset[str]) -> LanguageIdentifier | None:
-    """py3langid's model for some languages; None when it knows none of them."""
+    """Restrict py3langid's model to some languages; None if it knows none of them."""
     whole = _whole()
     known = languages & set(whole.labels)
     if not known:

@@ -1,7 +1,4 @@
-"""LibreTranslate's API: what its clients and web pages call.
-
-https://docs.libretranslate.com; unknown fields are ignored, as there.
-"""
+"""LibreTranslate's API (https://docs.libretranslate.com); unknown fields are ignored, as there."""
 
 from __future__ import annotations
 
@@ -34,16 +31,16 @@ class TranslateRequest(BaseModel):
     format: Annotated[
         str,
         WithJsonSchema({"type": "string", "enum": ["text"]}),
-        Field(description="html is not translated yet."),
+        Field(description="`html` is not supported yet."),
     ] = "text"
     alternatives: Annotated[
-        int, Field(ge=0, le=_MOST_ALTERNATIVES, description="Further translations wanted.")
+        int, Field(ge=0, le=_MOST_ALTERNATIVES, description="Number of alternative translations.")
     ] = 0
     api_key: str | None = None
 
 
 class DetectRequest(BaseModel):
-    """A text whose language is asked for."""
+    """A text whose language to detect."""
 
     q: Annotated[str, Field(description="A text.")]
     api_key: str | None = None
@@ -64,12 +61,12 @@ class TranslateAnswer(BaseModel):
         Guess | list[Guess] | None, Field(description="With source `auto`.")
     ] = None
     alternatives: Annotated[
-        list[str] | list[list[str]] | None, Field(description="Where asked for.")
+        list[str] | list[list[str]] | None, Field(description="If requested.")
     ] = None
 
 
 class Language(BaseModel):
-    """A language and those it is translated to."""
+    """A source language and its target languages."""
 
     code: str
     name: str
@@ -77,7 +74,7 @@ class Language(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why there is no answer."""
+    """An error."""
 
     error: str
 
@@ -88,15 +85,15 @@ def add_routes(app: FastAPI, service: Service) -> None:
     async def translate(request: Request) -> Response:
         fields, is_json = await read_fields(request, lists=("q",))
         service.admit(request, key=fields.get("api_key"))
-        asked = validated(TranslateRequest, fields, strict=is_json)
-        return json_response(await _translate(service, request, asked))
+        body = validated(TranslateRequest, fields, strict=is_json)
+        return json_response(await _translate(service, request, body))
 
     async def detect(request: Request) -> Response:
         fields, is_json = await read_fields(request, lists=())
         service.admit(request, key=fields.get("api_key"))
-        asked = validated(DetectRequest, fields, strict=is_json)
-        service.check_texts([asked.q], name="q")
-        return json_response(await _detect(service, asked.q))
+        body = validated(DetectRequest, fields, strict=is_json)
+        service.check_texts([body.q], name="q")
+        return json_response(await _detect(service, body.q))
 
     async def languages(_: Request) -> Response:
         return json_response(_languages(service))
@@ -112,11 +109,11 @@ def add_routes(app: FastAPI, service: Service) -> None:
             detect, "Detect a language", request=DetectRequest, forms=_FORMS, answer=list[Guess]
         ),
         "/languages": Operation(
-            languages, "Languages that are served", answer=list[Language], is_open=True
+            languages, "Supported languages", answer=list[Language], is_open=True
         ),
         "/frontend/settings": Operation(
             settings,
-            "What a page that translates must know",
+            "Settings for a web page",
             answer=dict[str, Any],
             is_open=True,
         ),
@@ -124,30 +121,30 @@ def add_routes(app: FastAPI, service: Service) -> None:
         add_operation(app, path, operation, tag="LibreTranslate", failure=Failure)
 
 
-async def _translate(service: Service, request: Request, asked: TranslateRequest) -> dict[str, Any]:
-    if asked.format != "text":
+async def _translate(service: Service, request: Request, body: TranslateRequest) -> dict[str, Any]:
+    if body.format != "text":
         raise RequestError(
-            400, f"format = {asked.format[:20]!r}: only plain text is translated; send 'text'"
+            400, f"format = {body.format[:20]!r}: only plain text is translated; send 'text'"
         )
-    texts = [asked.q] if isinstance(asked.q, str) else asked.q
-    is_auto = asked.source.strip().lower() == "auto"
+    texts = [body.q] if isinstance(body.q, str) else body.q
+    is_auto = body.source.strip().lower() == "auto"
     results = await translate_texts(
         service,
         request,
         texts,
-        source=None if is_auto else asked.source,
-        target=asked.target,
-        options=_options(service, asked.alternatives),
+        source=None if is_auto else body.source,
+        target=body.target,
+        options=_options(service, body.alternatives),
         name="q",
     )
     answer: dict[str, Any] = {"translatedText": [each.translation.text for each in results]}
     if is_auto:
         answer["detectedLanguage"] = [_guess(each) for each in results]
-    if asked.alternatives:
+    if body.alternatives:
         answer["alternatives"] = [
-            alternative_texts(each.text, each.found, asked.alternatives) for each in results
+            alternative_texts(each.text, each.found, body.alternatives) for each in results
         ]
-    if isinstance(asked.q, str):
+    if isinstance(body.q, str):
         return {name: values[0] for name, values in answer.items()}
     return answer
 
@@ -155,9 +152,9 @@ async def _translate(service: Service, request: Request, asked: TranslateRequest
 def _options(service: Service, alternatives: int) -> SearchOptions:
     if not alternatives:
         return SearchOptions()
-    wanted = alternatives + 1
+    n_best = alternatives + 1
     sizes = [t.bundle.config.search.beam_size for t in service.models.current.pairs.values()]
-    return SearchOptions(n_best=wanted, beam_size=max([wanted, *sizes]))
+    return SearchOptions(n_best=n_best, beam_size=max([n_best, *sizes]))
 
 
 def _guess(result: TextResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which model translates a text: by the languages asked for, or by the language it is in."""
+"""Select the model for a text by the requested or the detected language."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import lru_cache
 
 from penstock.serve.api.error_responses import RequestError
 from penstock.serve.api.language_detection import Detected, Detector
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.tasks.translation.translator import Translator
 from penstock.text.language_names import base_language
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which model translates a text.
+    """The model for a text.
 
     Attributes:
-        source, target: languages as served.
-        translator: of these.
-        detected: the source language and its confidence where it was detected; else None.
+        source, target: served languages.
+        translator: their model.
+        detected: the detected source language; None if the request named it.
     """
 
     source: str
@@ -31,9 +31,9 @@ class Route:
 
 
 async def route(
-    serving: Serving, texts: Sequence[str], *, source: str | None, target: str
+    serving: ServedModels, texts: Sequence[str], *, source: str | None, target: str
 ) -> list[Route]:
-    """The way of each text; a source of None is detected among those that have the target.
+    """Route each text; if `source` is None, it is detected among the sources of the target.
 
     Raises:
         RequestError: 400, a language cannot be detected.
@@ -49,11 +49,11 @@ async def route(
     ]
 
 
-async def _detect(serving: Serving, texts: Sequence[str], target: str) -> list[Detected]:
-    """The language of each text, among those that have the target."""
+async def _detect(serving: ServedModels, texts: Sequence[str], target: str) -> list[Detected]:
+    """Detect the language of each text among the sources of the target."""
     sources = sorted(s for s, t in serving.pairs if t == target)
     if not sources:
-        serving.translator("auto", target)  # says what is served
+        serving.translator("auto", target)  # raises an error that lists what is served
     ranked = await rank_languages(texts, sources)
     if not all(ranked):
         raise RequestError(
@@ -65,11 +65,11 @@ async def _detect(serving: Serving, texts: Sequence[str], target: str) -> list[D
 
 
 async def rank_languages(texts: Sequence[str], among: Iterable[str]) -> list[list[Detected]]:
-    """For each text the languages by likelihood; see `Detector.rank`."""
+    """Rank the languages of each text (see `Detector.rank`)."""
     detector = _detector(tuple(among))
     if len(detector.languages) <= 1:
         return [detector.rank(text) for text in texts]
-    # loading takes half a second, a text half a millisecond: others are served meanwhile
+    # loading takes half a second, a text half a millisecond: do not block the event loop
     return await asyncio.to_thread(lambda: [detector.rank(text) for text in texts])
 
 
@@ -79,9 +79,9 @@ def _detector(languages: tuple[str, ...]) -> Detector:
 
 
 def served_code(code: str, served: Collection[str]) -> str:
-    """The served language that is meant: itself, its base (`en` for `EN-US`), or its only variant.
+    """Resolve a code to a served language: itself, its base (`en` for `EN-US`) or its only variant.
 
-    A language that is not served comes back in lower case.
+    A language that is not served is returned in lower case.
     """
     code = code.strip().lower().replace("_", "-")
     if code in served:

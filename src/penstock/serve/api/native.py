@@ -1,4 +1,4 @@
-"""`/v1`: everything that the models do, in our own form."""
+"""`/v1`, our own API, which offers everything that the models do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from penstock.insight import as_json, inspect_sentence
 from penstock.search import ShouldStop
-from penstock.serve.api import native_types as forms
+from penstock.serve.api import native_types as types
 from penstock.serve.api.disconnects import unless_gone
 from penstock.serve.api.error_responses import (
     RequestError,
@@ -29,7 +29,7 @@ from penstock.serve.api.openapi import Operation, Parameter, add_operation
 from penstock.serve.api.request_body import read_json, validated
 from penstock.serve.api.run_log import read_events
 from penstock.serve.api.service import Service, TextResult, translate_texts
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.cloze.task import CLOZE
 from penstock.tasks.language_model.task import LANGUAGE_MODEL
@@ -38,9 +38,9 @@ from penstock.tasks.translation.result import as_json_object
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 
 T = TypeVar("T")
-Form = TypeVar("Form", bound=BaseModel)
+Body = TypeVar("Body", bound=BaseModel)
 
-_STREAM_SECONDS = 60.0  # of a whole text, read as it grows
+_STREAM_SECONDS = 60.0  # deadline of a whole stream
 _LAST_EVENT = 10**9
 _ERRORS = (400, 403, 408, 413, 429, 503)
 
@@ -50,40 +50,40 @@ def add_routes(app: FastAPI, service: Service) -> None:
     native = _Native(service)
     after = Parameter(
         name="after",
-        description="The number of the first event; default: 0.",
+        description="Number of the first event; default: 0.",
         schema={"type": "integer", "minimum": 0, "maximum": _LAST_EVENT},
     )
     quick, missing = (403, 408, 413, 429), (400, 403, 404, 408, 413, 429)
     for path, operation in {
         "/v1/models": Operation(
-            native.models, "What is served", answer=forms.ModelsAnswer, errors=quick
+            native.models, "Served models", answer=types.ModelsAnswer, errors=quick
         ),
         "/v1/translate": Operation(
-            native.translate, "Translate", request=forms.TranslateRequest,
-            answer=forms.TranslateAnswer, errors=_ERRORS,
+            native.translate, "Translate", request=types.TranslateRequest,
+            answer=types.TranslateAnswer, errors=_ERRORS,
         ),
         "/v1/inspect": Operation(
-            native.inspect, "Show how a translation comes about", request=forms.InspectRequest,
+            native.inspect, "Show how a model translates a text", request=types.InspectRequest,
             answer=dict[str, Any], errors=_ERRORS,
         ),
         "/v1/classify": Operation(
-            native.classify, "Label texts", request=forms.ClassifyRequest,
-            answer=forms.ClassifyAnswer, errors=_ERRORS,
+            native.classify, "Label texts", request=types.ClassifyRequest,
+            answer=types.ClassifyAnswer, errors=_ERRORS,
         ),
         "/v1/fill": Operation(
-            native.fill, "Fill blanks in texts", request=forms.FillRequest,
-            answer=forms.FillAnswer, errors=_ERRORS,
+            native.fill, "Fill blanks in texts", request=types.FillRequest,
+            answer=types.FillAnswer, errors=_ERRORS,
         ),
         "/v1/generate": Operation(
-            native.generate, "Go on writing: `data: {\"text\": …}` events, then `event: done`",
-            request=forms.GenerateRequest, errors=_ERRORS, stream=True,
+            native.generate, "Continue a text: `data: {\"text\": …}` events, then `event: done`",
+            request=types.GenerateRequest, errors=_ERRORS, stream=True,
         ),
         "/v1/run": Operation(
-            native.run, "The events of a training", query=(after,), answer=forms.RunAnswer,
+            native.run, "The log of a training run", query=(after,), answer=types.RunAnswer,
             errors=missing,
         ),
     }.items():  # fmt: skip
-        add_operation(app, path, operation, tag="penstock", failure=forms.Failure)
+        add_operation(app, path, operation, tag="penstock", failure=types.Failure)
 
 
 class _Native:
@@ -107,10 +107,10 @@ class _Native:
         )
 
     async def translate(self, request: Request) -> Response:
-        asked = await self._read(request, forms.TranslateRequest)
-        options = asked.options(SearchOptions).changed(phrases=asked.options(Phrases))
-        texts = [asked.texts] if isinstance(asked.texts, str) else asked.texts
-        source, target = _languages(self._service.models.current, asked.source, asked.target)
+        body = await self._read(request, types.TranslateRequest)
+        options = body.options(SearchOptions).changed(phrases=body.options(Phrases))
+        texts = [body.texts] if isinstance(body.texts, str) else body.texts
+        source, target = _languages(self._service.models.current, body.source, body.target)
         results = await translate_texts(
             self._service, request, texts,
             source=source, target=target, options=options, name="texts",
@@ -118,53 +118,51 @@ class _Native:
         return json_response({"translations": [_translated(each) for each in results]})
 
     async def inspect(self, request: Request) -> Response:
-        asked = await self._read(request, forms.InspectRequest)
-        self._service.check_texts([asked.text], name="text")
+        body = await self._read(request, types.InspectRequest)
+        self._service.check_texts([body.text], name="text")
         serving = self._service.models.current
-        source, target = _languages(serving, asked.source, asked.target)
-        (result,) = await route(serving, [asked.text], source=source, target=target)
+        source, target = _languages(serving, body.source, body.target)
+        (result,) = await route(serving, [body.text], source=source, target=target)
         translator = serving.translator(result.source, result.target)
-        options = asked.options(SearchOptions)
+        options = body.options(SearchOptions)
         inspection = await self._call(
             request,
             lambda stop: as_json(
                 inspect_sentence(
-                    translator, asked.text, options,
-                    prefix=asked.prefix, exact=asked.exact, units=asked.units, should_stop=stop,
+                    translator, body.text, options,
+                    prefix=body.prefix, exact=body.exact, units=body.units, should_stop=stop,
                 )
             ),
         )  # fmt: skip
         return json_response(inspection)
 
     async def classify(self, request: Request) -> Response:
-        asked = await self._read(request, forms.ClassifyRequest)
-        texts = self._texts(asked.texts)
-        model = self._service.models.current.classifier(asked.model)
+        body = await self._read(request, types.ClassifyRequest)
+        texts = self._texts(body.texts)
+        model = self._service.models.current.classifier(body.model)
         labels = await self._call(request, lambda _: model.classify(texts), texts=len(texts))
         return json_response({"labels": [asdict(label) for label in labels]})
 
     async def fill(self, request: Request) -> Response:
-        asked = await self._read(request, forms.FillRequest)
-        texts = self._texts(asked.texts)
-        model = self._service.models.current.filler(asked.model)
+        body = await self._read(request, types.FillRequest)
+        texts = self._texts(body.texts)
+        model = self._service.models.current.filler(body.model)
         filled = await self._call(
             request,
-            lambda stop: model.fill(
-                texts, blank=asked.blank, n_best=asked.n_best, should_stop=stop
-            ),
+            lambda stop: model.fill(texts, blank=body.blank, n_best=body.n_best, should_stop=stop),
             texts=len(texts),
         )
         return json_response({"filled": [asdict(each) for each in filled]})
 
     async def generate(self, request: Request) -> Response:
-        asked = await self._read(request, forms.GenerateRequest)
-        self._service.check_texts([asked.prompt], name="prompt")
-        model = self._service.models.current.generator(asked.model)
-        options = asked.options(WritingOptions)
+        body = await self._read(request, types.GenerateRequest)
+        self._service.check_texts([body.prompt], name="prompt")
+        model = self._service.models.current.generator(body.model)
+        options = body.options(WritingOptions)
         pieces = self._service.worker.stream(
-            partial(model.generate, asked.prompt, options), deadline=_STREAM_SECONDS
+            partial(model.generate, body.prompt, options), deadline=_STREAM_SECONDS
         )
-        events = _events(pieces, unknown=model.unknown(asked.prompt))
+        events = _events(pieces, unknown=model.unknown(body.prompt))
         return StreamingResponse(
             events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
@@ -180,29 +178,29 @@ class _Native:
         run = self._service.settings.run
         if run is None:
             raise RequestError(
-                404, "no run is shown; start the server with --run RUN to see its curves"
+                404, "no run is served; start the server with --run RUN to see its curves"
             )
         return json_response(await asyncio.to_thread(read_events, run, after=int(after)))
 
-    async def _read(self, request: Request, form: type[Form]) -> Form:
+    async def _read(self, request: Request, body_type: type[Body]) -> Body:
         self._service.admit(request)
-        return validated(form, await read_json(request), refuse=True)
+        return validated(body_type, await read_json(request))
 
-    def _texts(self, given: str | list[str]) -> list[str]:
-        texts = [given] if isinstance(given, str) else given
+    def _texts(self, value: str | list[str]) -> list[str]:
+        texts = [value] if isinstance(value, str) else value
         self._service.check_texts(texts, name="texts")
         return texts
 
     async def _call(
         self, request: Request, function: Callable[[ShouldStop], T], *, texts: int = 1
     ) -> T:
-        """Work in the worker's thread, as long as the client and the deadline allow."""
+        """Call a function in an inference thread until the deadline or a disconnect."""
         deadline = self._service.settings.deadline
         work = self._service.worker.call(function, deadline=deadline, texts=texts)
         return await unless_gone(request.receive, work)
 
 
-def _pair(serving: Serving, source: str, target: str) -> dict[str, Any]:
+def _pair(serving: ServedModels, source: str, target: str) -> dict[str, Any]:
     translator = serving.translator(source, target)
     config = translator.bundle.config
     return {
@@ -219,22 +217,24 @@ def _named(models: Mapping[str, object]) -> list[dict[str, str]]:
     return [{"name": name} for name in models]
 
 
-def _languages(serving: Serving, source: str | None, target: str | None) -> tuple[str | None, str]:
-    """The source, None where it is to be detected, and the target, the only one where unsaid.
+def _languages(
+    serving: ServedModels, source: str | None, target: str | None
+) -> tuple[str | None, str]:
+    """Resolve the languages: a source to detect becomes None, a missing target the only one.
 
     Raises:
-        RequestError: 400, several targets would do.
+        RequestError: 400, there are several targets.
     """
     if source is not None and source.strip().lower() == "auto":
         source = None
     if target is not None:
         return source, target
-    wanted = None if source is None else served_code(source, {s for s, _ in serving.pairs})
-    targets = sorted({t for s, t in serving.pairs if wanted in (None, s)})
+    code = None if source is None else served_code(source, {s for s, _ in serving.pairs})
+    targets = sorted({t for s, t in serving.pairs if code in (None, s)})
     if len(targets) > 1:
         raise RequestError(400, f"target: missing; give one of {', '.join(targets)}")
     if not targets:
-        serving.translator(source or "auto", "auto")  # says what is served
+        serving.translator(source or "auto", "auto")  # raises an error that lists what is served
     return source, targets[0]
 
 
@@ -246,16 +246,16 @@ def _translated(result: TextResult) -> dict[str, Any]:
 
 
 async def _events(pieces: AsyncIterator[str], *, unknown: int) -> AsyncIterator[str]:
-    """Server-sent events: the pieces, and `done` or `error` at the end."""
+    """Yield server-sent events: the pieces, then `done` or `error`."""
     try:
         async for piece in pieces:
             if piece:
                 yield f"data: {json.dumps({'text': piece}, ensure_ascii=False)}\n\n"
     except Exception as error:
-        refusal = as_request_error(error)
-        if refusal is None:
+        rejection = as_request_error(error)
+        if rejection is None:
             raise
-        content = json.dumps(error_content("/v1/generate", refusal), ensure_ascii=False)
+        content = json.dumps(error_content("/v1/generate", rejection), ensure_ascii=False)
         yield f"event: error\ndata: {content}\n\n"
         return
     yield f"event: done\ndata: {json.dumps({'unknown': unknown})}\n\n"

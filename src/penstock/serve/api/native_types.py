@@ -1,4 +1,4 @@
-"""What `/v1` is asked and answers, as types."""
+"""The types of `/v1`'s requests and answers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from penstock.tasks.translation.search_options import Phrases, SearchOptions
 
 Kind = TypeVar("Kind", bound=Options)
 
-_OF_ONE_MODEL = "Name of the model; needed where several are served."
+_OF_ONE_MODEL = "Name of the model; required if several are served."
 
 
 class Strict(BaseModel):
-    """A request with these fields and no others."""
+    """A request that rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
     def options(self, kind: type[Kind]) -> Kind:
-        """Those of its fields that are options of a kind.
+        """Build an option model from its fields.
 
         Raises:
-            UsageError: values that do not go together.
+            UsageError: inconsistent values.
         """
         return kind.offered(self.model_dump(include=set(served_names(kind))))
 
@@ -37,26 +37,26 @@ class TranslateRequest(Strict):
 
     texts: Annotated[Texts, Field(description="A text, or a list of texts.")]
     source: Annotated[
-        LanguageCode | None, Field(description="Language code; `auto` or none: detected.")
+        LanguageCode | None, Field(description="Language code; detected by default or if `auto`.")
     ] = None
     target: Annotated[
-        LanguageCode | None, Field(description="Language code; needed where several are served.")
+        LanguageCode | None, Field(description="Language code; required if several are served.")
     ] = None
 
 
 @with_option_fields(SearchOptions)
 class InspectRequest(Strict):
-    """A sentence whose translation is to be shown in the making."""
+    """A sentence whose translation to inspect."""
 
     text: Annotated[str, Field(description="A sentence.")]
     source: LanguageCode | None = None
     target: LanguageCode | None = None
     prefix: Annotated[
         list[Annotated[str, Field(max_length=200)]],
-        Field(max_length=1000, description="Target pieces that the translation begins with."),
+        Field(max_length=1000, description="Target pieces that the translation must begin with."),
     ] = []
-    exact: Annotated[bool, Field(description="Search for the exact optimum too.")] = False
-    units: Annotated[bool, Field(description="Give single units of the gates.")] = False
+    exact: Annotated[bool, Field(description="Also search for the exact optimum.")] = False
+    units: Annotated[bool, Field(description="Include single gate units.")] = False
 
 
 class ClassifyRequest(Strict):
@@ -71,33 +71,35 @@ class FillRequest(Strict):
 
     texts: Texts
     model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
-    blank: Annotated[str, Field(min_length=1, max_length=20, description="The mark.")] = "___"
-    n_best: Annotated[int, Field(ge=1, le=50, description="Candidates of a blank.")] = 1
+    blank: Annotated[
+        str, Field(min_length=1, max_length=20, description="Mark of a missing word.")
+    ] = "___"
+    n_best: Annotated[int, Field(ge=1, le=50, description="Candidates per blank.")] = 1
 
 
 @with_option_fields(WritingOptions)
 class GenerateRequest(Strict):
-    """What a text begins with, and how to go on."""
+    """A prompt, and how to continue it."""
 
     prompt: str = ""
     model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
 
 
 class Reason(BaseModel):
-    """A word for programs, and a sentence for people."""
+    """A code for programs, and a message for people."""
 
     code: str
     message: str
 
 
 class Failure(BaseModel):
-    """Why there is no answer."""
+    """An error."""
 
     error: Reason
 
 
 class TranslatedText(BaseModel):
-    """As `penstock translate --format json` gives it, and the languages."""
+    """The output of `penstock translate --format json`, with the languages."""
 
     source: str
     text: str
@@ -142,13 +144,13 @@ class Named(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """What is served."""
+    """The served models."""
 
     pairs: list[Pair]
     classifiers: list[Named]
     fillers: list[Named]
     generators: list[Named]
-    run: Annotated[str | None, Field(description="Name of the run whose curves are shown.")]
+    run: Annotated[str | None, Field(description="Name of the run whose curves the page shows.")]
     max_characters: int
 
 
@@ -185,15 +187,15 @@ class FilledText(BaseModel):
 
 
 class FillAnswer(BaseModel):
-    """One for each text, in order."""
+    """One result for each text, in order."""
 
     filled: list[FilledText]
 
 
 class RunAnswer(BaseModel):
-    """What a training has written to its log."""
+    """Events of a training log."""
 
     name: str
     events: list[dict[str, Any]]
-    next: Annotated[int, Field(description="Ask for this number next.")]
+    next: Annotated[int, Field(description="Number of the next event to request.")]
     finished: bool

@@ -1,7 +1,6 @@
-"""How a path is described and added: the handler reads its request itself, the schema says what.
+"""Descriptions of paths, from which FastAPI makes the OpenAPI schema; handlers read the body.
 
-FastAPI's own reading of bodies costs more than the rest of a request, and knows one form of
-errors only; what it is good at, the OpenAPI schema, it makes of these descriptions.
+FastAPI's own parsing of bodies takes longer than the rest of a request.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from starlette.responses import Response
 
 from penstock.json_types import is_array
 from penstock.serve.api.request_body import JSON
-from penstock.serve.models.served_models import Serving
+from penstock.serve.models.served_models import ServedModels
 from penstock.serve.settings import Settings
 
 _KEYS = {
@@ -33,13 +32,13 @@ _KEYS = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 _WHY = {
-    400: "The request is not what it should be; the message says what and where.",
-    403: "An API key is needed, or it is wrong.",
-    404: "There is nothing of that name.",
-    408: "The request came too slowly.",
+    400: "The request is invalid; the message says what and where.",
+    403: "The API key is missing or wrong.",
+    404: "There is nothing with that name.",
+    408: "The request arrived too slowly.",
     413: "The request is too large.",
-    429: "Too many requests; wait as long as Retry-After says.",
-    503: "Too busy, or not ready yet; try again after a while.",
+    429: "Too many requests; wait as Retry-After says.",
+    503: "Too busy, or not ready yet; try again later.",
 }
 
 
@@ -67,7 +66,7 @@ LanguageCode = Annotated[str, Field(max_length=40)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A parameter of the query."""
+    """A query parameter."""
 
     name: str
     description: str
@@ -79,15 +78,15 @@ class Operation:
     """One method of a path.
 
     Attributes:
-        handle: what answers.
-        summary: a line.
-        answer: the type of the answer's JSON.
-        request: the fields of the body; None for GET.
-        forms: types that the body may have.
-        query: parameters.
-        errors: statuses beside 200.
-        stream: the answer is a stream of events.
-        is_open: no key is asked for, whatever the settings.
+        handle: the handler.
+        summary: one line.
+        answer: type of the answer's JSON.
+        request: fields of the body; None for GET.
+        forms: accepted content types of the body.
+        query: query parameters.
+        errors: statuses besides 200.
+        stream: whether the answer is a stream of events.
+        is_open: whether no key is required, whatever the settings.
     """
 
     handle: Handler
@@ -104,7 +103,7 @@ class Operation:
 def add_operation(
     app: FastAPI, path: str, operation: Operation, *, tag: str, failure: type[BaseModel]
 ) -> None:
-    """Add a path; `failure` is the form of its errors."""
+    """Add a path; `failure` is the type of its errors."""
     extra: dict[str, Any] = {}
     if operation.request is not None:
         schema = operation.request.model_json_schema
@@ -139,11 +138,10 @@ def add_operation(
     )
 
 
-def describe_served(schema: dict[str, Any], serving: Serving, settings: Settings) -> None:
-    """Write what is served, the most texts and the keys into an application's schema, in place.
+def describe_served(schema: dict[str, Any], serving: ServedModels, settings: Settings) -> None:
+    """Add the served languages, the limit of texts and the keys to a schema, in place.
 
-    Other names of a served language (`de_AT` for `de`) are understood too; the schema leaves them
-    out, so that what is made from it is served.
+    Other codes of a served language (`de_AT` for `de`) are accepted, but left out of the schema.
     """
     sources = sorted({source for source, _ in serving.pairs})
     targets = sorted({target for _, target in serving.pairs})

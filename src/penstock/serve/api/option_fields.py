@@ -1,4 +1,4 @@
-"""Fields of requests made from options: `@with_option_fields(SearchOptions)` adds them."""
+"""Request fields from option models: `@with_option_fields(SearchOptions)` adds them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def with_option_fields(*kinds: type[Options]) -> Callable[[type[M]], type[M]]:
-    """Give a request a field for each option that is served; null stands for its default."""
+    """Add a field to a request for each served option; null means its default."""
 
     def extended(request: type[M]) -> type[M]:
         fields: dict[str, Any] = {
@@ -36,7 +36,7 @@ def with_option_fields(*kinds: type[Options]) -> Callable[[type[M]], type[M]]:
 
 
 def served_names(kind: type[Options]) -> list[str]:
-    """The names that options of a kind have in requests."""
+    """The names of an option model's fields in requests."""
     return [name for name, _, _ in _served(kind)]
 
 
@@ -48,7 +48,7 @@ def _served(kind: type[Options]) -> Iterator[tuple[str, FieldInfo, Offered]]:
 
 
 def _narrowed(field: FieldInfo, offered: Offered) -> Any:
-    """A field's type with its bounds, and those of the service."""
+    """A field's type with its own bounds and the service's."""
     if offered.served is not True:
         return offered.served
     kind: Any = field.annotation
@@ -60,6 +60,6 @@ def _narrowed(field: FieldInfo, offered: Offered) -> Any:
 
 
 def _default(field: FieldInfo) -> Any:
-    """What is also there without the field; null where it is empty."""
+    """A field's default; null if it is empty."""
     default = None if field.default in ("", ()) else field.default
     return Field(default, description=field.description)

@@ -1,4 +1,4 @@
-"""A request's body as plain data, whatever was sent: JSON or a form, well made or not."""
+"""Parse and validate a request's body: JSON or a form."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MOST_FIELDS = 1000
 
 
 def content_type(request: Request) -> str:
-    """The body's type without its parameters; empty when the request names none."""
+    """The body's content type without parameters; empty if there is none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The body's JSON object.
+    """Read a JSON object.
 
     Raises:
-        RequestError: 400, the body is of another type or no JSON object.
+        RequestError: 400, the body has another type or is not a JSON object.
     """
     kind = content_type(request)
     if kind != JSON:
@@ -46,15 +46,15 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 async def read_fields(request: Request, *, lists: Iterable[str]) -> tuple[dict[str, Any], bool]:
-    """The fields of a JSON object or of a form, and whether it was JSON.
+    """Read the fields of a JSON object or a form, and return whether it was JSON.
 
     Args:
-        request: its body is read whole.
-        lists: fields that a form may repeat: they are a list when they come more than once. Of
-            others the last counts.
+        request: the request.
+        lists: fields that a form may repeat, which makes them lists. Of other repeated fields, the
+            last one counts.
 
     Raises:
-        RequestError: 400, the body is none of these.
+        RequestError: 400, the body is neither.
     """
     kind = content_type(request)
     if kind == JSON:
@@ -81,10 +81,10 @@ async def read_fields(request: Request, *, lists: Iterable[str]) -> tuple[dict[s
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """A JSON object as strictly as RFC 8259 has it, each name once.
+    """Parse a JSON object strictly (RFC 8259), without repeated names.
 
     Raises:
-        RequestError: 400, something else; the message says what and where.
+        RequestError: 400; the message says what is wrong, and where.
     """
     try:
         value: object = json.loads(
@@ -93,7 +93,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
             parse_constant=_no_constant,
             parse_float=_number,
         )
-        if rb"\u" in body:  # only an escape can name half a character
+        if rb"\u" in body:  # only an escape can be a lone surrogate
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
         raise RequestError(
@@ -102,7 +102,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise RequestError(
             400,
-            r"body: a lone surrogate (\ud800 to \udfff) is no character; send whole pairs or UTF-8",
+            r"body: a lone surrogate (\ud800 to \udfff); send whole pairs or UTF-8",
             code="not_utf8",
         ) from None
     except RecursionError:
@@ -116,7 +116,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 class _JsonError(ValueError):
-    """What Python's parser lets pass and JSON does not."""
+    """Something that Python's parser accepts but JSON does not allow."""
 
 
 _LONG = "a number has too many digits"
@@ -126,17 +126,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for name, content in pairs:
         if name in value:
-            raise _JsonError(f"{shorten(name)} comes twice; keep one")
+            raise _JsonError(f"{shorten(name)} is repeated; keep one")
         value[name] = content
     return value
 
 
 def _no_constant(name: str) -> float:
-    raise _JsonError(f"{name} is no JSON number; send a finite number")
+    raise _JsonError(f"{name} is not a JSON number; send a finite number")
 
 
 def _number(text: str) -> float:
-    """A finite number; a whole one as an integer, as JSON Schema counts 2.0 among them."""
+    """Parse a finite number; 2.0 becomes an integer, as in JSON Schema."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise _JsonError(f"{shorten(text)} is too large; send a smaller number")
@@ -165,11 +165,11 @@ def _multipart(header: str, body: bytes) -> list[tuple[str, str]]:
             raise RequestError(400, f"body: more than {_MOST_FIELDS:,} form fields")
         pairs.append(((field.field_name or b"").decode(), (field.value or b"").decode()))
 
-    def refuse(_: File) -> None:
+    def reject(_: File) -> None:
         raise RequestError(400, "body: found a file; send text fields only")
 
     try:
-        parse_form({"Content-Type": header.encode("latin-1")}, io.BytesIO(body), add, refuse)
+        parse_form({"Content-Type": header.encode("latin-1")}, io.BytesIO(body), add, reject)
     except FormParserError as error:
         raise RequestError(400, f"body: not {MULTIPART}: {error}") from None
     except UnicodeDecodeError:
@@ -177,29 +177,26 @@ def _multipart(header: str, body: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
-def validated(
-    model: type[Model], fields: Mapping[str, Any], *, strict: bool = True, refuse: bool = False
-) -> Model:
-    """The fields as a request, checked.
+def validated(model: type[Model], fields: Mapping[str, Any], *, strict: bool = True) -> Model:
+    """Validate a request's fields.
 
     Args:
-        model: what they should be.
+        model: the request; if it forbids extra fields, an unknown one is an error.
         fields: from `read_json` or `read_fields`.
-        strict: no number for a text or text for a number, as JSON can tell them apart.
-        refuse: an unknown field is an error; else it is ignored.
+        strict: for JSON, which distinguishes numbers from text.
 
     Raises:
         RequestError: 400, with place, value and remedy.
     """
-    if refuse:
-        _refuse_unknown(fields, model)
+    if model.model_config.get("extra") == "forbid":
+        _reject_unknown(fields, model)
     try:
         return model.model_validate(fields, strict=strict)
     except ValidationError as error:
         raise RequestError(400, first_problem(error)) from None
 
 
-def _refuse_unknown(fields: Mapping[str, Any], model: type[BaseModel]) -> None:
+def _reject_unknown(fields: Mapping[str, Any], model: type[BaseModel]) -> None:
     known = model.model_fields
     for name in fields:
         if name not in known:

@@ -1,4 +1,4 @@
-"""The log of a training, read on while it grows."""
+"""Read the log of a training run, which may still be growing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MOST_EVENTS = 2000  # in one answer
 
 
 def read_events(run: Path, *, after: int) -> dict[str, Any]:
-    """The events of a run from number `after` on, at most 2,000 at a time.
+    """Read the events of a run from number `after` on, at most 2,000 at a time.
 
     Returns:
-        `name`, `events`, `next` (the number to go on from), `finished` (these were
-        all, and the last is the training's stop).
+        `name`, `events`, `next` (the number to continue from) and `finished` (whether the last
+        event, which is the end of training, is among them).
 
     Raises:
         DataError: the log cannot be read.
@@ -35,7 +35,7 @@ def read_events(run: Path, *, after: int) -> dict[str, Any]:
                     events.append(_event(line))
                 number += 1
     except FileNotFoundError:
-        pass  # it has not begun
+        pass  # training has not started
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {type(error).__name__}", path=path.name) from None
     following = min(after, number) + len(events)

@@ -1,4 +1,4 @@
-"""What every handler needs, and the way from texts to translations that all APIs share."""
+"""What the handlers of all APIs share: admission, limits, and translating texts."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from penstock.serve.settings import Settings
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
 
-_LINES_A_TEXT = 20  # of so many texts as a request may have
+_LINES_PER_TEXT = 20  # on average over the texts that a request may have
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The loaded models, who works with them, and who may ask.
+    """Models, worker, settings and keys.
 
     Attributes:
-        models: what is served.
-        worker: decodes.
-        settings: limits.
-        keys: of those who may ask; None: everybody may.
-        characters: translated since the start, for each key holder (`""` without keys).
+        models: the served models.
+        worker: the inference threads.
+        settings: the limits.
+        keys: the API keys; None if no key is required.
+        characters: characters translated since the start, by key holder (`""` without keys).
     """
 
     models: Models
@@ -44,34 +44,27 @@ class Service:
     characters: Counter[str] = field(default_factory=Counter[str])
 
     def admit(self, request: Request, *, key: object = None) -> str:
-        """The name of who asks; empty when everybody may.
-
-        Args:
-            request: with or without a key in its header.
-            key: one from its body.
+        """Check the API key in a request's header or body, and return its holder's name.
 
         Raises:
-            RequestError: 403, there is no key or a wrong one.
+            RequestError: 403, the key is missing or wrong.
         """
         if self.keys is None:
             return ""
-        given = key_in_header(request.scope) or key
-        if not isinstance(given, str) or not given:
+        key = key_in_header(request.scope) or key
+        if not isinstance(key, str) or not key:
             raise RequestError(
                 403,
-                "an API key is needed; send it as 'Authorization: Bearer KEY' or as the API has it",
+                "an API key is required; send it as 'Authorization: Bearer KEY' or as the API "
+                "documents it",
             )
-        holder = self.keys.holder(given)
+        holder = self.keys.holder(key)
         if holder is None:
-            raise RequestError(403, "the API key is not known here; ask who runs this server")
+            raise RequestError(403, "unknown API key; ask the operator of this server for one")
         return holder
 
     def check_texts(self, texts: Sequence[str], *, name: str) -> None:
-        """Refuse too many texts, too long ones, and too many lines in all.
-
-        Raises:
-            RequestError: 400, with place, value and remedy.
-        """
+        """Raise `RequestError` 400 for no text, too many texts or a text that is too long."""
         most, longest = self.settings.max_texts, self.settings.max_characters
         if not texts:
             raise RequestError(400, f"{name}: an empty list; give at least one text")
@@ -86,21 +79,21 @@ class Service:
                 place = name if len(texts) == 1 else f"{name}.{number}"
                 raise RequestError(
                     400,
-                    f"{place}: {len(text):,} characters; send at most {longest:,} in a text",
+                    f"{place}: {len(text):,} characters; send at most {longest:,} per text",
                     code="too_long",
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class TextResult:
-    """What became of one text.
+    """The result for one text.
 
     Attributes:
-        source: the text as given.
+        source: the text.
         text: its lines.
-        found: a result for each line that is not blank.
-        source_language, target_language: as served.
-        detected: the source language and its confidence where it was detected; else None.
+        found: a translation of each line that is not blank.
+        source_language, target_language: the model's.
+        detected: the detected source language; None if the request named it.
     """
 
     source: str
@@ -112,7 +105,7 @@ class TextResult:
 
     @property
     def translation(self) -> Translation:
-        """Of the whole text."""
+        """The translation of the whole text."""
         return join_translations(self.source, self.text, self.found)
 
 
@@ -126,28 +119,28 @@ async def translate_texts(
     options: SearchOptions,
     name: str,
 ) -> list[TextResult]:
-    """Translate texts that may be of several languages, line by line.
+    """Translate texts, possibly in several languages, line by line.
 
     Args:
-        service: who does it.
-        request: whose body was read; the work is dropped when its client goes.
-        texts: any number; too many are refused.
-        source: a language, or None to detect each text's.
-        target: a language.
+        service: the service.
+        request: its body has been read; the work is dropped when its client disconnects.
+        texts: the texts.
+        source: language code, or None to detect it.
+        target: language code.
         options: of the searches.
-        name: of the texts in messages.
+        name: the field's name, for messages.
 
     Raises:
-        RequestError: limits, and a language that cannot be detected.
+        RequestError: a limit is exceeded, or a language cannot be detected.
         UnservedPairError: no model has the languages.
         QueueFullError, DeadlineError: see `Worker.translate`.
-        ClientGoneError: nobody waits any more.
+        ClientGoneError: the client has disconnected.
     """
     service.check_texts(texts, name=name)
     note_texts(request.scope, len(texts))
     routes = await route(service.models.current, texts, source=source, target=target)
     cut = [split_lines(text) for text in texts]
-    _check_lines(cut, most=_LINES_A_TEXT * service.settings.max_texts, name=name)
+    _check_lines(cut, most=_LINES_PER_TEXT * service.settings.max_texts, name=name)
     found = await unless_gone(request.receive, _by_translator(service, routes, cut, options))
     return [
         TextResult(text, lines, results, way.source, way.target, way.detected)
@@ -158,21 +151,19 @@ async def translate_texts(
 async def _by_translator(
     service: Service, routes: Sequence[Route], cut: Sequence[Text], options: SearchOptions
 ) -> list[list[Translation]]:
-    """A result for each written line of each text: one job for each source language."""
+    """Translate the lines of each text that are not blank, with one job per source language."""
     lines: dict[str, list[str]] = {way.source: [] for way in routes}
     translators = {way.source: way.translator for way in routes}
     for way, text in zip(routes, cut, strict=True):
         lines[way.source] += text.written
 
     async def job(source: str) -> Iterator[Translation]:
-        own = lines[source]
-        if not own:
+        if not lines[source]:
             return iter(())
-        deadline = service.settings.deadline
-        translator = translators[source]
-        return iter(await service.worker.translate(translator, own, options, deadline=deadline))
+        translate, deadline = service.worker.translate, service.settings.deadline
+        return iter(await translate(translators[source], lines[source], options, deadline=deadline))
 
-    # all of them or none: a group's failure would come as a group of exceptions
+    # not a TaskGroup, which would raise an ExceptionGroup
     done = (
         await asyncio.gather(*map(job, lines)) if len(lines) > 1 else [await job(next(iter(lines)))]
     )
@@ -184,7 +175,7 @@ async def _by_translator(
 
 
 def _check_lines(cut: Sequence[Text], *, most: int, name: str) -> None:
-    """Refuse so many lines that they would keep all others waiting."""
+    """Reject so many lines that they would keep all other requests waiting."""
     lines = sum(len(text.written) for text in cut)
     if lines > most:
         raise RequestError(

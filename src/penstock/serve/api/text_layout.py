@@ -1,4 +1,4 @@
-"""A text with several lines as lines to translate, and back."""
+"""Split a text into lines to translate, and restore its layout."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from penstock.tasks.translation.status import Status
 from penstock.text.lines import is_blank
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-# the gravest last, as `Translation` documents it
-_GRAVITY: tuple[Status, ...] = (
+# from least to most severe, as `Translation` documents it
+_SEVERITY: tuple[Status, ...] = (
     "empty", "ok", "split", "unknown-heavy", "repeated", "length-capped", "truncated",
 )  # fmt: skip
 
@@ -22,8 +22,8 @@ class Text:
     """A text cut at its line ends.
 
     Attributes:
-        lines: without their ends; one more than there are ends.
-        ends: what ends each line but the last.
+        lines: without line ends.
+        ends: the line ends, one fewer than the lines.
     """
 
     lines: list[str]
@@ -35,28 +35,28 @@ class Text:
         return [line for line in self.lines if not is_blank(line)]
 
     def with_lines(self, lines: Sequence[str]) -> str:
-        """The text with others in place of the lines that are not blank."""
-        given = iter(lines)
-        filled = [line if is_blank(line) else next(given) for line in self.lines]
+        """Replace the lines that are not blank."""
+        others = iter(lines)
+        filled = [line if is_blank(line) else next(others) for line in self.lines]
         return "".join(map("".join, zip(filled, [*self.ends, ""], strict=True)))
 
 
 def split_lines(text: str) -> Text:
-    """Cut a text at `\\n`, `\\r\\n` and `\\r`, and nowhere else."""
+    """Split a text at `\\n`, `\\r\\n` and `\\r`, and nowhere else."""
     return Text(_LINE_END.split(text), _LINE_END.findall(text))
 
 
 def join_translations(source: str, text: Text, found: Sequence[Translation]) -> Translation:
-    """One result for a text, its line ends, blank lines and outer white space as they were.
+    """Join the translations of a text's lines, preserving line ends, blank lines and white space.
 
-    Of one line it is that line's result. Of several, as of a long line in parts: scores are sums,
-    the status is the gravest (`split` when all went well), and alternatives and pieces, which
-    belong to a line, are left out.
+    The result of a single line stays as it is. For several lines, as for a long line in segments,
+    scores are summed, the status is the most severe one (at least `split`), and alternatives, which
+    belong to one line, are left out.
 
     Args:
-        source: the text as given.
+        source: the text.
         text: its lines.
-        found: a result for each of `text.written`.
+        found: the translations of `text.written`.
     """
     whole = text.with_lines([result.text for result in found])
     if not found:
@@ -67,7 +67,7 @@ def join_translations(source: str, text: Text, found: Sequence[Translation]) -> 
     return Translation(
         source=source,
         text=whole,
-        status=max(statuses, key=_GRAVITY.index),
+        status=max(statuses, key=_SEVERITY.index),
         source_tokens=[token for result in found for token in result.source_tokens],
         alternatives=[],
         score=sum(result.score for result in found),
@@ -78,9 +78,9 @@ def join_translations(source: str, text: Text, found: Sequence[Translation]) -> 
 
 
 def alternative_texts(text: Text, found: Sequence[Translation], count: int) -> list[str]:
-    """Other translations of a text, the best first, none twice and none the translation itself.
+    """Alternative translations of a text, best first, without duplicates.
 
-    The k-th takes the k-th of each line, or the line's best where it has no k-th.
+    The k-th joins the k-th alternatives of all lines, or a line's best if it has no k-th.
     """
     most = max((len(result.alternatives) for result in found), default=0)
     texts = [text.with_lines([_nth(result, number) for result in found]) for number in range(most)]
@@ -93,6 +93,6 @@ def _nth(result: Translation, number: int) -> str:
         return result.text
     chosen: Alternative = result.alternatives[number]
     core = result.alternatives[0].text
-    # an alternative has not the line's outer white space; the line's text has
+    # unlike the line's text, an alternative lacks the outer white space
     before, found, behind = result.text.partition(core)
     return f"{before}{chosen.text}{behind}" if found and core else chosen.text

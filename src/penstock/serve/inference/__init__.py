@@ -1,1 +1,1 @@
-"""The threads that compute, and the queue before them."""
+"""The inference threads and their queue."""

@@ -1,4 +1,4 @@
-"""Memory that large searches have used and freed, given back to the system."""
+"""Return freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import suppress
 
 
 class Trimmer:
-    """Gives back what is free, now and then.
+    """Call `malloc_trim` from time to time.
 
-    The C library keeps freed memory for later: after one exact search of hundreds of megabytes a
-    process would stay that large for good. Where its allocator has no such call, nothing is done.
+    The C library keeps freed memory: after one exact search of hundreds of megabytes, the process
+    would stay that large. Where the allocator has no such call, nothing happens.
 
     Args:
-        seconds: from one time to the next.
+        seconds: minimum time between two calls.
     """
 
     def __init__(self, *, seconds: float = 10.0) -> None:
@@ -22,7 +22,7 @@ class Trimmer:
         self._next = time.monotonic() + seconds
 
     def trim_if_due(self) -> bool:
-        """Give back, if it was not done of late; whether it was time."""
+        """Trim if the last time is long enough ago, and return whether it was."""
         now = time.monotonic()
         if now < self._next:
             return False

@@ -1,9 +1,9 @@
-"""The work that waits, shared by the event loop and the inference threads.
+"""The queue between the event loop and the inference threads.
 
-Texts of different requests are searched together when translator and options are equal. A batch
-takes one text of each such request in turn, then a second of each, and so on, until it is full;
-a request with texts left goes behind the others. So a request of 50 texts never keeps a single one
-waiting for longer than the batch that is being computed and those of other options before it.
+Requests with the same translator and equal options share batches. A batch takes texts round-robin
+over the requests until it is full; a request with texts left goes to the end of the queue. So a
+request of 50 texts delays a single text by no more than the batch being computed, and batches with
+other options before it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,30 @@ import threading
 import time
 from collections import deque
 
-from penstock.serve.inference.work import Calling, Taken, Translating, Work, padded_size, widening
+from penstock.serve.inference.work import (
+    Batch,
+    CallWork,
+    TranslationWork,
+    Work,
+    padded_size,
+    relative_cost,
+)
 from penstock.serve.service_errors import NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 
-_RECENT = 10  # times `max_wait`: who was answered longer ago is not expected back
-_WIDEST = 4.0  # times as much to do as usual: more, and a text is searched alone
+_RECENT = 10  # times `max_wait`: clients that were answered longer ago are not expected back
+_MOST_COST = 4.0  # relative cost above which a text is searched alone
 _RETRY_AT_MOST = 60.0  # s
 
 
 class WorkQueue:
-    """Bounded, first come first served among requests that cannot be joined.
+    """A bounded queue, first come first served among requests that cannot share a batch.
 
-    An idle thread waits for a batch to fill only for those it expects: as many requests as the
-    last batch answered, who, when they ask again, ask at about the same time. The first of them
-    waits at most `max_wait` for the others. A single client answers to itself and never waits; of
-    64 that ask again at once, the first does not go alone while 63 arrive. When the thread was
-    busy what came meanwhile is taken at once.
+    An idle thread waits for a batch to fill only if it expects more requests: as many as the last
+    batch answered, since their clients tend to return at about the same time. The first waits at
+    most `max_wait` for the others. So a single client never waits, and the first of 64 simultaneous
+    clients is not computed alone while 63 arrive. A thread that was busy takes what has arrived
+    meanwhile without waiting.
 
     Args:
         settings: `queue`, `batch_tokens`, `max_wait`.
@@ -38,61 +45,62 @@ class WorkQueue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._changed = threading.Condition(threading.Lock())
-        self._turn = threading.Lock()  # one thread at a time looks for work
+        self._turn = threading.Lock()  # held by the thread that takes work
         self._works: deque[Work] = deque()
         self._waiting = 0
         self._computing = 0
         self._expected = 1
-        self._wanted = 1  # works that wake the thread
-        self._texts_a_second = math.inf
+        self._wake_at = 1  # queue length that wakes the thread
+        self._texts_per_second = math.inf
         self._is_open = True
         self._is_closed = False
 
     @property
     def waiting(self) -> int:
-        """Texts that wait."""
+        """The number of queued texts."""
         return self._waiting
 
-    def put(self, work: Work, *, is_part: bool = False) -> None:
-        """Add work; what is part of work already taken is not refused.
+    def put(self, work: Work, *, continues: bool = False) -> None:
+        """Add work; work that continues an accepted request is never rejected.
 
         Raises:
-            QueueFullError: it does not fit.
-            NotReadyError: no more work is taken.
+            QueueFullError: the queue is full.
+            NotReadyError: the queue accepts no more work.
         """
         with self._changed:
-            if self._is_closed or not (self._is_open or is_part):
-                raise NotReadyError("the service is about to end; ask another one, or later")
-            if self._waiting + work.weight > self._settings.queue and not is_part:
+            if self._is_closed or not (self._is_open or continues):
+                raise NotReadyError("the service is shutting down; try another one, or later")
+            if self._waiting + work.weight > self._settings.queue and not continues:
                 raise QueueFullError(
-                    f"{self._waiting} texts wait, and {self._settings.queue} may; try again later",
+                    f"{self._waiting} of at most {self._settings.queue} texts are queued; try "
+                    "again later",
                     retry_after=self._retry_after(),
                 )
-            if self._waiting / self._rate > self._settings.deadline and not is_part:
+            if self._waiting / self._rate > self._settings.deadline and not continues:
                 raise QueueFullError(
-                    f"{self._waiting} texts wait, for longer than a request may take; try again "
-                    "later",
+                    f"{self._waiting} texts are queued, which takes longer than a request may; try "
+                    "again later",
                     retry_after=self._retry_after(),
                 )
             self._works.append(work)
             self._waiting += work.weight
-            if len(self._works) >= self._wanted:
+            if len(self._works) >= self._wake_at:
                 self._changed.notify()
 
     def drop(self, work: Work) -> None:
-        """Forget what of a work is not being computed."""
+        """Remove what has not been started of a request's work."""
         with self._changed:
             if work in self._works:
                 self._works.remove(work)
                 self._waiting -= work.weight
 
-    def refuse(self) -> None:
-        """Take no more work; what was taken stays."""
+    def stop_accepting(self) -> None:
+        """Reject new work; accepted work stays."""
         with self._changed:
             self._is_open = False
 
     def close(self) -> list[Work]:
-        """End `take`; the work that is left."""
+        """Make `take` return None, and return the work that is left."""
         with self._changed:
             self._is_open, self._is_closed = False, True
             left = list(self._works)
@@ -101,41 +109,41 @@ class WorkQueue:
             self._changed.notify()
             return left
 
-    def note_done(self, texts: int) -> None:
-        """Tell that so many texts are not computed any more."""
+    def finish(self, texts: int) -> None:
+        """Record that `texts` texts are no longer being computed."""
         with self._changed:
             self._computing -= texts
 
-    def note_speed(self, texts: int, seconds: float) -> None:
-        """Tell how fast texts were done, for `retry_after`."""
+    def record_speed(self, texts: int, seconds: float) -> None:
+        """Update the estimated speed, on which `retry_after` depends."""
         rate = texts / max(seconds, 1e-6)
-        known = self._texts_a_second
-        self._texts_a_second = rate if known == math.inf else 0.8 * known + 0.2 * rate
+        known = self._texts_per_second
+        self._texts_per_second = rate if known == math.inf else 0.8 * known + 0.2 * rate
 
-    def take(self) -> Taken | Calling | None:
+    def take(self) -> Batch | CallWork | None:
         """Wait for work and take what is computed next; None when the queue is closed."""
         with self._turn:
             return self._take()
 
-    def _take(self) -> Taken | Calling | None:
+    def _take(self) -> Batch | CallWork | None:
         while True:
             with self._changed:
                 self._wait()
                 if self._is_closed:
                     return None
                 first = self._works[0]
-                if isinstance(first, Calling):
+                if isinstance(first, CallWork):
                     self._works.popleft()
                     self._waiting -= first.weight
                     self._expected = 1
                     return first
                 candidates = self._candidates(first)
-            # cutting texts into pieces takes a while: the event loop does not wait for it
-            count = _fitting(candidates, self._settings.batch_tokens)
+            # tokenization takes a while: the event loop must not wait for it
+            count = _count_fitting(candidates, self._settings.batch_tokens)
             with self._changed:
-                taken = self._begin(candidates[:count])
-            if taken:  # else all were dropped meanwhile
-                return taken
+                batch = self._start(candidates[:count])
+            if batch:  # otherwise all requests were dropped meanwhile
+                return batch
 
     def _wait(self) -> None:
         if self._works or self._is_closed:
@@ -147,84 +155,79 @@ class WorkQueue:
         most = self._settings.max_wait
         if self._expected == 1 or begun - idle_since > _RECENT * most:
             return
-        self._wanted = self._expected
+        self._wake_at = self._expected
         until = begun + most
         while not self._is_closed and len(self._works) < self._expected:
             if not self._changed.wait(until - time.monotonic()):
                 break
-        self._wanted = 1
+        self._wake_at = 1
         while not (self._works or self._is_closed):  # all were dropped
             self._changed.wait()
 
-    def _candidates(self, first: Translating) -> Taken:
-        """Texts that may be searched with the first one's, one of each request in turn."""
-        # its share: a thread that took all would leave crumbs to the others
+    def _candidates(self, first: TranslationWork) -> Batch:
+        """Select texts that can share a batch with the first, round-robin over requests."""
+        # a thread that took more than its share would leave the others too little
         share = math.ceil((self._waiting + self._computing) / self._settings.parallel)
-        most = min(first.most_together, share)
-        joined: list[Translating] = []
+        most = min(first.max_batch, share)
+        joined: list[TranslationWork] = []
         for work in self._works:
-            if isinstance(work, Translating) and work.joins(first):
+            if isinstance(work, TranslationWork) and work.can_join(first):
                 joined.append(work)
                 if len(joined) == most:
                     break
-        found: Taken = []
+        found: Batch = []
         turn = 0
         while joined and len(found) < most:
-            found += [(work, work.begun + turn) for work in joined]
+            found += [(work, work.started + turn) for work in joined]
             turn += 1
-            joined = [work for work in joined if work.begun + turn < len(work.texts)]
+            joined = [work for work in joined if work.started + turn < len(work.texts)]
         return found[:most]
 
-    def _begin(self, chosen: Taken) -> Taken:
-        """Take the chosen texts whose request was not dropped."""
-        taken: Taken = []
-        works = dict.fromkeys(work for work, _ in chosen)
-        kept = {work for work in works if work in self._works}
+    def _start(self, chosen: Batch) -> Batch:
+        """Mark the chosen texts as started, and return those whose request was not dropped."""
+        kept = {work for work, _ in chosen if work in self._works}
+        batch = [(work, index) for work, index in chosen if work in kept]
         for work in kept:
             self._waiting -= work.weight
-        for work, place in chosen:
-            if work in kept:
-                work.begun = place + 1
-                taken.append((work, place))
-        for work in works:
-            if work in kept:
-                self._works.remove(work)
-                if work.begun < len(work.texts):
-                    self._works.append(work)
-                    self._waiting += work.weight
+        for work, index in batch:
+            work.started = index + 1
+        for work in dict.fromkeys(work for work, _ in batch):
+            self._works.remove(work)
+            if work.started < len(work.texts):
+                self._works.append(work)
+                self._waiting += work.weight
         self._expected = max(1, len(kept))
-        self._computing += len(taken)
-        return taken
+        self._computing += len(batch)
+        return batch
 
     def _retry_after(self) -> float:
         return min(max(1.0, self._waiting / self._rate), _RETRY_AT_MOST)
 
     @property
     def _rate(self) -> float:
-        """Texts a second of all threads, as of late."""
-        return self._texts_a_second * self._settings.parallel
+        """Recent texts per second of all threads."""
+        return self._texts_per_second * self._settings.parallel
 
 
-def _fitting(candidates: Taken, budget: int) -> int:
-    """How many of the candidates, from the first on, a search has room for; at least one.
+def _count_fitting(candidates: Batch, budget: int) -> int:
+    """Count how many candidates, from the first on, fit in a batch; at least one.
 
-    A search that is wider or writes more than the model's usual one has room for fewer; one with
-    very much more to do takes a text a turn, as others wait for each turn to end.
+    The more a search costs relative to the model's default, the fewer fit; very expensive ones are
+    batched alone, as other requests wait for each batch to end.
     """
     if len(candidates) == 1:
         return 1
     bundle = candidates[0][0].translator.bundle
     limit = bundle.config.data.max_source_tokens
-    more = widening(candidates[0][0].options, bundle.config.search, limit)
-    if more > _WIDEST:
+    cost = relative_cost(candidates[0][0].options, bundle.config.search, limit)
+    if cost > _MOST_COST:
         return 1
-    room = budget / more
-    texts = [work.texts[place] for work, place in candidates]
+    texts = [work.texts[index] for work, index in candidates]
     try:
         pieces = [len(ids) + 1 for ids in bundle.source_tokenizer.encode_batch(texts)]
-    except Exception:  # noqa: BLE001 (a text that cannot be cut fails later, by itself)
+    except Exception:  # noqa: BLE001 (a text that cannot be encoded fails later, by itself)
         pieces = [len(text) + 1 for text in texts]
     count = len(pieces)
-    while count > 1 and padded_size(pieces[:count], limit) > room:
+    while count > 1 and padded_size(pieces[:count], limit) > budget / cost:
         count -= 1
     return count

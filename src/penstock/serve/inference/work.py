@@ -1,4 +1,4 @@
-"""What waits for the inference thread: translations that may be joined, and anything else."""
+"""Work for the inference threads: translations, which can share batches, and function calls."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
 
-# a text may take seconds, most of it work that texts do not share
-_LONE = ("exact", "exhaustive", "mbr")
+# searches that gain little from batches, while one text may take seconds
+_UNBATCHED = ("exact", "exhaustive", "mbr")
 
-_DRAW = 4  # places of a beam that cost as much as a draw
-_USUAL = SearchOptions()
+_SLOTS_PER_SAMPLE = 4  # a sample costs as much as this many beam slots
+_DEFAULT = SearchOptions()
 
 
 @dataclass(eq=False, slots=True)
-class Translating:
+class TranslationWork:
     """The texts of one request.
 
     Attributes:
-        translator, texts, options: what is asked.
-        future: gets the translations in order, or the first error.
-        most: as how many texts it counts at most while it waits.
-        begun: so many texts are being translated or are done; they are taken in order.
-        results: what is there; None where nothing is.
-        missing: results still to come.
+        translator, texts, options: the request.
+        future: receives the translations in order, or the first error.
+        max_weight: the most that it counts in the queue.
+        started: number of texts that are being translated or done; they are started in order.
+        results: one per text, None until it is done.
+        missing: number of results still to come.
     """
 
     translator: Translator
     texts: Sequence[str]
     options: SearchOptions
     future: asyncio.Future[list[Translation]]
-    most: int
-    begun: int = 0
+    max_weight: int
+    started: int = 0
     results: list[Translation | None] = field(init=False)
     missing: int = field(init=False)
 
@@ -48,50 +48,50 @@ class Translating:
 
     @property
     def weight(self) -> int:
-        """As how many texts it counts in the queue."""
-        return min(len(self.texts) - self.begun, self.most)
+        """The number of texts that it counts for in the queue."""
+        return min(len(self.texts) - self.started, self.max_weight)
 
-    def joins(self, other: Translating) -> bool:
-        """Whether a search can have texts of both."""
+    def can_join(self, other: TranslationWork) -> bool:
+        """Whether both can share a batch."""
         return self.translator is other.translator and (
             self.options is other.options or self.options == other.options
         )
 
     @property
-    def most_together(self) -> int:
-        """How many texts a search has at most."""
-        return 1 if self.options.search in _LONE else self.options.batch
+    def max_batch(self) -> int:
+        """The maximum number of texts in a batch."""
+        return 1 if self.options.search in _UNBATCHED else self.options.batch
 
 
 @dataclass(eq=False, slots=True)
-class Calling:
-    """A function that the thread computes in turn, with what tells it to stop."""
+class CallWork:
+    """A function to call in an inference thread; its argument tells it when to stop."""
 
     function: Callable[[ShouldStop], Any]
     future: asyncio.Future[Any]
     weight: int = 1
 
 
-Work = Translating | Calling
-Taken = list[tuple[Translating, int]]  # texts that are searched together, by request and place
+Work = TranslationWork | CallWork
+Batch = list[tuple[TranslationWork, int]]  # requests, and the indices of their texts
 
 
-def widening(options: SearchOptions, config: SearchConfig, limit: int) -> float:
-    """How many times as much a search has to do as the model's usual one; at least 1.
+def relative_cost(options: SearchOptions, config: SearchConfig, limit: int) -> float:
+    """Estimate the cost of a search relative to the model's default search; at least 1.
 
     Args:
         options: of the search.
         config: of the model.
-        limit: the most source pieces that the model reads at once.
+        limit: maximum number of source pieces that the model reads at once.
     """
-    places = options.beam_size or config.beam_size
+    slots = options.beam_size or config.beam_size
     if options.search == "sample":
-        places = _DRAW * options.draws
-    length = options.lengths(limit, config)[1] / _USUAL.lengths(limit, config)[1]
-    return max(1.0, places / config.beam_size) * max(1.0, length)
+        slots = _SLOTS_PER_SAMPLE * options.draws
+    length = options.lengths(limit, config)[1] / _DEFAULT.lengths(limit, config)[1]
+    return max(1.0, slots / config.beam_size) * max(1.0, length)
 
 
 def padded_size(pieces: Sequence[int], limit: int) -> int:
-    """Source pieces, padded, of texts that are searched together; `limit` cuts long texts."""
+    """The source pieces of a batch, padding included; longer texts are split at `limit`."""
     rows = sum(-(-count // limit) for count in pieces)
     return rows * min(max(pieces), limit)

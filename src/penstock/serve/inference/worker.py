@@ -1,4 +1,4 @@
-"""The inference threads that all requests share, and the batches they make of their texts."""
+"""The inference threads that all requests share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from penstock.search import SearchStoppedError, ShouldStop
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
 from penstock.serve.inference.freed_memory import Trimmer
 from penstock.serve.inference.queue import WorkQueue
-from penstock.serve.inference.work import Calling, Taken, Translating, Work
+from penstock.serve.inference.work import Batch, CallWork, TranslationWork, Work
 from penstock.serve.prometheus import Metrics
 from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
@@ -22,23 +22,23 @@ from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
 
 T = TypeVar("T")
-_PATIENCE = 5.0  # s that the end of the service waits for what is being computed
+_PATIENCE = 5.0  # seconds that a shutdown waits for running computations
 
 
 class Worker:
-    """The inference threads, seen from the event loop.
+    """The inference threads as seen from one event loop, in which all methods run.
 
-    All methods belong to one event loop. Cancelling a task that awaits one drops what of its work
-    is not being computed yet; a search that nobody waits for any more ends at its next step.
+    Cancelling a task that awaits a method drops its queued work; a running search with no waiting
+    client stops at its next step.
 
     Args:
         settings: the limits of queue and batches.
-        metrics: what is counted; default: new ones.
+        metrics: default: new ones.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
-        self._most = settings.max_texts
+        self._max_weight = settings.max_texts
         self._queue = WorkQueue(settings)
         self._unfinished: set[Work] = set()
         self._is_done = asyncio.Event()
@@ -58,50 +58,50 @@ class Worker:
         *,
         deadline: float | None = None,
     ) -> list[Translation]:
-        """Translate texts, one result each, in order.
+        """Translate the texts of one request, in order.
 
         Args:
-            translator: of `Serving`.
-            texts: of one request; as its lines they count in the queue as `max_texts` at most.
-            options: how to search; requests with equal ones share batches.
-            deadline: seconds from now; None: none.
+            translator: one of the `ServedModels`.
+            texts: they count for at most `max_texts` in the queue.
+            options: how to search; requests with equal options share batches.
+            deadline: seconds from now; None for no deadline.
 
         Raises:
-            QueueFullError: too many texts wait; with `retry_after`.
-            NotReadyError: the service is about to end.
-            DeadlineError: not done in time.
-            UsageError: what was asked is impossible; other requests of the batch go on.
+            QueueFullError: the queue is full.
+            NotReadyError: the service is shutting down.
+            DeadlineError: the deadline has passed.
+            UsageError: impossible options; other requests of the batch are not affected.
         """
         if not texts:
             return []
         future: asyncio.Future[list[Translation]] = asyncio.get_running_loop().create_future()
-        work = Translating(translator, texts, options, future, self._most)
-        return await self._done(work, future, deadline)
+        work = TranslationWork(translator, texts, options, future, self._max_weight)
+        return await self._result(work, future, deadline)
 
     async def call(
         self, function: Callable[[ShouldStop], T], *, deadline: float | None = None, texts: int = 1
     ) -> T:
-        """Compute something else in a thread, in turn; as `translate` otherwise.
+        """Call a function in an inference thread; errors as for `translate`.
 
         Args:
-            function: what to compute: `lambda stop: filler.fill(lines, should_stop=stop)`.
+            function: for example `lambda stop: filler.fill(lines, should_stop=stop)`.
             deadline: seconds from now.
-            texts: as how many it counts in the queue.
+            texts: number of texts that it counts for in the queue.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        work = Calling(function, future, min(texts, self._most))
-        return await self._done(work, future, deadline)
+        work = CallWork(function, future, min(texts, self._max_weight))
+        return await self._result(work, future, deadline)
 
     async def stream(
         self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
     ) -> AsyncIterator[str]:
-        """Pieces of text as they are written, one piece a turn: others are served between.
+        """Stream generated text piece by piece, yielding to other requests after each.
 
-        The queue's limit holds for the start; a stream that began goes on. Closing the async
-        iterator closes the other one, in a thread.
+        Only the start of a stream may be rejected by a full queue. Closing the async iterator
+        closes the generator in a thread.
 
         Args:
-            start: makes the iterator, in a thread: `lambda: generator.generate(prompt, options)`.
+            start: makes the generator: `lambda: generator.generate(prompt, options)`.
             deadline: seconds for all pieces.
         """
         loop = asyncio.get_running_loop()
@@ -111,8 +111,8 @@ class Worker:
             while True:
                 rest = None if deadline is None else max(0.0, begun + deadline - loop.time())
                 future: asyncio.Future[str | None] = loop.create_future()
-                turn = Calling(lambda _: pieces.next(), future, 0)
-                piece = await self._done(turn, future, rest, is_part=True)
+                turn = CallWork(lambda _: pieces.next(), future, 0)
+                piece = await self._result(turn, future, rest, continues=True)
                 if piece is None:
                     return
                 yield piece
@@ -121,50 +121,50 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        """Texts that wait."""
+        """The number of queued texts."""
         return self._queue.waiting
 
     async def drain(self) -> None:
-        """Take no more work and return when all that was taken is done."""
-        self._queue.refuse()
+        """Reject new work, and wait until all accepted work is done."""
+        self._queue.stop_accepting()
         while self._unfinished:
             self._is_done.clear()
             await self._is_done.wait()
 
     async def close(self, *, drain: bool = True) -> None:
-        """End the threads, after what was taken is done, or at once with what is being computed."""
+        """Stop the threads; with `drain`, after all accepted work is done."""
         if drain:
             await self.drain()
         for work in self._queue.close():
-            _fail(work, NotReadyError("the service ends; ask another one, or later"))
+            _fail(work, NotReadyError("the service is shutting down; try another one, or later"))
         for thread in self._threads:
             await asyncio.to_thread(thread.join, None if drain else _PATIENCE)
 
-    async def _done(
+    async def _result(
         self,
         work: Work,
         future: asyncio.Future[T],
         deadline: float | None,
         *,
-        is_part: bool = False,
+        continues: bool = False,
     ) -> T:
-        """The work's result, in time; the work is dropped when nobody waits for it any more."""
+        """Wait for the work's result; the work is dropped at the deadline or on cancellation."""
         try:
-            self._queue.put(work, is_part=is_part)
+            self._queue.put(work, continues=continues)
         except QueueFullError:
-            self.metrics.count_refusal("queue_full")
+            self.metrics.count_rejection("queue_full")
             raise
         self._unfinished.add(work)
         try:
             async with asyncio.timeout(deadline):
                 return await future
         except TimeoutError:
-            self.metrics.count_refusal("deadline")
+            self.metrics.count_rejection("deadline")
             raise DeadlineError(
-                f"not done within {deadline:.3g} s; ask for less at once, or later"
+                f"not done within {deadline:.3g} s; send less at a time, or try again later"
             ) from None
         except asyncio.CancelledError:
-            self.metrics.count_refusal("gone")
+            self.metrics.count_rejection("gone")
             raise
         finally:
             self._queue.drop(work)
@@ -173,65 +173,63 @@ class Worker:
                 self._is_done.set()
 
     def _close_later(self, pieces: _Pieces) -> None:
-        """Let a thread close an iterator that may be running; nobody waits for this."""
+        """Let a thread close an iterator that may be running, without waiting for it."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put(Calling(lambda _: pieces.close(), future, 0), is_part=True)
-        except NotReadyError:
-            return  # the threads have ended
+        with suppress(NotReadyError):  # the threads have ended
+            self._queue.put(CallWork(lambda _: pieces.close(), future, 0), continues=True)
 
     # --- in a thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (work := self._queue.take()) is not None:
-            if isinstance(work, Calling):
+            if isinstance(work, CallWork):
                 self._compute(work)
             else:
                 self._translate(work)
             del work  # or its texts would stay until the next
             self._trimmer.trim_if_due()
 
-    def _compute(self, work: Calling) -> None:
+    def _compute(self, work: CallWork) -> None:
         if work.future.done():
             return
         try:
             result = work.function(work.future.done)
         except SearchStoppedError:
             return
-        except Exception as error:  # noqa: BLE001 (who asked gets it, the thread goes on)
+        except Exception as error:  # noqa: BLE001 (the request gets it, the thread continues)
             _in_loop(work.future, _fail, work, error)
         else:
-            _in_loop(work.future, _give, work, result)
+            _in_loop(work.future, _complete, work, result)
 
-    def _translate(self, taken: Taken) -> None:
+    def _translate(self, batch: Batch) -> None:
         begun = time.monotonic()
         done: list[Translation] = []
-        left = len(taken)
+        left = len(batch)
 
-        def tell(number: int, outcome: Outcome) -> None:
-            """A text's answer goes out while others of its batch are still searched."""
+        def on_result(number: int, outcome: Outcome) -> None:
+            """Deliver a text's result while others of its batch are still searched."""
             nonlocal left
             if isinstance(outcome, Translation):
                 done.append(outcome)
             left -= 1
-            self._queue.note_done(1)
-            work, place = taken[number]
-            _in_loop(work.future, deliver, work, place, outcome, self._queue)
+            self._queue.finish(1)
+            work, index = batch[number]
+            _in_loop(work.future, deliver, work, index, outcome, self._queue)
 
-        def is_unwanted() -> bool:
-            return all(work.future.done() for work, _ in taken)
+        def is_abandoned() -> bool:
+            return all(work.future.done() for work, _ in batch)
 
-        # what is left of requests that nobody waits for was dropped when they ended
+        # the queued rest of abandoned requests was dropped when they ended
         with suppress(SearchStoppedError):
-            translate_batch(taken, tell, is_unwanted)
-        self._queue.note_done(left)
+            translate_batch(batch, on_result, is_abandoned)
+        self._queue.finish(left)
         seconds = time.monotonic() - begun
-        self._queue.note_speed(len(taken), seconds)
+        self._queue.record_speed(len(batch), seconds)
         self.metrics.count_batch(done, seconds)
 
 
 class _Pieces:
-    """An iterator that is closed by one thread while another may still be in it."""
+    """An iterator that one thread may close while another is still in it."""
 
     def __init__(self, pieces: Iterator[str]) -> None:
         self._pieces = pieces
@@ -250,13 +248,11 @@ class _Pieces:
 
 def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:
     """Call a function in the event loop of a future."""
-    try:
+    with suppress(RuntimeError):  # the loop has ended
         future.get_loop().call_soon_threadsafe(function, *arguments)
-    except RuntimeError:
-        return  # the loop has ended, and nobody waits
 
 
-def _give(work: Calling, result: Any) -> None:
+def _complete(work: CallWork, result: Any) -> None:
     if not work.future.done():
         work.future.set_result(result)
 

@@ -1,4 +1,1 @@
-"""What stands before every request: limits, keys, headers, counting. All is plain ASGI.
-
-That costs microseconds, and lets a stream pass as it comes.
-"""
+"""Middleware: limits, keys, headers, request log. Plain ASGI, which is fast and passes streams."""

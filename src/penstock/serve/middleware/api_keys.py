@@ -1,8 +1,8 @@
 """API keys: a file of names and hashes.
 
-A line of the file is `name sha256:…`; blank lines and those that begin with `#` say nothing.
-A key is 256 random bits, so that nobody can try them all: a plain SHA-256 hides it as well as a
-slow password hash would, and costs microseconds. A key that a person made up must not stand there.
+A line of the file is `name sha256:…`; blank lines and lines that begin with `#` are ignored. A key
+has 256 random bits, so a plain SHA-256, which takes microseconds, protects it as well as a slow
+password hash would. Never use a key that a person made up.
 """
 
 from __future__ import annotations
@@ -27,34 +27,29 @@ _REMEDY = "write 'name sha256:…' as 'penstock serve --new-key NAME' prints it"
 
 @dataclass(frozen=True, slots=True)
 class ApiKeys:
-    """Who may use the service.
-
-    Attributes:
-        hashes: for each name the SHA-256 of its key.
-    """
+    """The known keys: for each name, the SHA-256 hash of its key."""
 
     hashes: Mapping[str, bytes]
 
     def holder(self, key: str) -> str | None:
-        """The name of a key's holder; None when it is nobody's.
+        """The name of a key's holder, or None for an unknown key.
 
-        The time it takes does not depend on how much of a key is right, or on whose it is: all
-        hashes are compared, each in constant time.
+        All hashes are compared, each in constant time, so the time reveals nothing about a key.
         """
-        given = _digest(key)
+        digest = _digest(key)
         found: str | None = None
-        for name, wanted in self.hashes.items():
-            if hmac.compare_digest(given, wanted):
+        for name, known in self.hashes.items():
+            if hmac.compare_digest(digest, known):
                 found = name
         return found
 
 
 def read_keys(path: Path) -> ApiKeys:
-    """The keys of a file.
+    """Read a key file.
 
     Raises:
-        DataError: an unreadable file, a line of another form, a name or key that comes twice, or
-            no key at all. The message never repeats what may be a key.
+        DataError: an unreadable file, a malformed line, a repeated name or key, or no key at all.
+            The message never repeats what may be a key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -68,9 +63,9 @@ def read_keys(path: Path) -> ApiKeys:
             continue
         name, digest = _entry(words, path, number)
         if name in hashes:
-            raise DataError(f"the name {name!r} comes twice; drop one", path=path, line=number)
+            raise DataError(f"the name {name!r} is repeated; drop one", path=path, line=number)
         if digest in hashes.values():
-            raise DataError("the same key twice; drop one", path=path, line=number)
+            raise DataError("the key is repeated; drop one", path=path, line=number)
         hashes[name] = digest
     if not hashes:
         raise DataError(f"has no key, so nobody could use the service; {_REMEDY}", path=path)
@@ -78,10 +73,10 @@ def read_keys(path: Path) -> ApiKeys:
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A fresh key and the line of the file that admits it.
+    """Create a key, and the line that adds it to a key file.
 
     Raises:
-        UsageError: the name has other characters than letters, digits, `.`, `_` and `-`.
+        UsageError: the name has characters other than letters, digits, `.`, `_` and `-`.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"--new-key {name!r}: a name has 1 to 64 letters, digits, '.', '_' or '-'")
@@ -90,7 +85,7 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 def key_in_header(scope: Scope) -> str | None:
-    """The API key of `Authorization: Bearer …` or DeepL's `DeepL-Auth-Key …`; None without."""
+    """The API key of `Authorization: Bearer …` or DeepL's `DeepL-Auth-Key …`, or None."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             scheme, _, key = value.decode("latin-1").partition(" ")
@@ -104,8 +99,8 @@ def _entry(words: list[str], path: Path, number: int) -> tuple[str, bytes]:
         raise DataError(f"not a name and a hash; {_REMEDY}", path=path, line=number)
     if not _HASH.fullmatch(words[1]):
         raise DataError(
-            f"the key of {words[0]!r} is not hashed: keys must not stand in the file as they "
-            f"are; {_REMEDY}",
+            f"the key of {words[0]!r} is not hashed: the file must not contain plain keys; "
+            f"{_REMEDY}",
             path=path,
             line=number,
         )

@@ -1,4 +1,4 @@
-"""How large a request's body may be, and how slow."""
+"""Limits on the size and duration of a request's body."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.serve.api.error_responses import RequestError, error_response
 
-_BODY_SECONDS = 10.0  # in which a whole body must arrive
-_DRAINED = 2**20  # bytes of a too large body that are still read, so that its sender hears why
+_BODY_SECONDS = 10.0  # for a whole body to arrive
+_DRAINED = (
+    2**20
+)  # bytes of an oversized body that are still read, so that its sender gets an answer
 
 
-class _Refusal(Exception):
-    """A body that is refused while it is read."""
+class _Rejection(Exception):
+    """A body was rejected while it was read."""
 
     def __init__(self, error: RequestError) -> None:
         super().__init__(error.message)
@@ -21,14 +23,14 @@ class _Refusal(Exception):
 
 
 class BodyLimit:
-    """Refuses a body that is too large or comes too slowly, however it is sent.
+    """Reject a body that is too large or too slow.
 
-    The announced length is only a first look: the bytes are counted as they come.
+    The bytes are counted as they arrive, as the declared length may be missing or wrong.
 
     Args:
-        app: what comes behind.
-        most: bytes of a body.
-        seconds: in which all of it must arrive.
+        app: the inner application.
+        most: maximum bytes of a body.
+        seconds: maximum time for a body to arrive.
     """
 
     def __init__(self, app: ASGIApp, *, most: int, seconds: float = _BODY_SECONDS) -> None:
@@ -37,12 +39,12 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, counting; 413 or 408 where it is too much."""
+        """Pass the request on, or answer 413 or 408."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         path = str(scope["path"])
-        if _announced(scope) > self._most:
+        if _declared_length(scope) > self._most:
             await self._drain(receive)
             await error_response(path, self._too_large())(scope, receive, send)
             return
@@ -51,20 +53,20 @@ class BodyLimit:
 
         async def counted() -> Message:
             nonlocal read, is_whole
-            if is_whole:  # then it waits for the client's end, as long as that takes
+            if is_whole:  # the application waits for a disconnect, without a limit
                 return await receive()
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                raise _Refusal(self._too_slow()) from None
+                raise _Rejection(self._too_slow()) from None
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
                 is_whole = not message.get("more_body", False)
                 if read > self._most:
                     if not is_whole:
                         await self._drain(receive)
-                    raise _Refusal(self._too_large())
+                    raise _Rejection(self._too_large())
             return message
 
         async def watched(message: Message) -> None:
@@ -74,12 +76,12 @@ class BodyLimit:
 
         try:
             await self._app(scope, counted, watched)
-        except _Refusal as refusal:
+        except _Rejection as rejection:
             if not has_begun:
-                await error_response(path, refusal.error)(scope, receive, send)
+                await error_response(path, rejection.error)(scope, receive, send)
 
     async def _drain(self, receive: Receive) -> None:
-        """Read on a little: a client that still writes would miss the answer."""
+        """Keep reading for a moment: a client that is still writing would miss the answer."""
         left = _DRAINED
         try:
             async with asyncio.timeout(1.0):
@@ -106,8 +108,8 @@ class BodyLimit:
         )
 
 
-def _announced(scope: Scope) -> int:
-    """The length that the request's header claims; 0 without one that can be read."""
+def _declared_length(scope: Scope) -> int:
+    """The request's Content-Length; 0 if it is missing or malformed."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and len(value) < 20:
             return int(value)

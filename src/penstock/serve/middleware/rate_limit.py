@@ -1,4 +1,4 @@
-"""How often a client may ask."""
+"""Rate limit per client."""
 
 from __future__ import annotations
 
@@ -13,65 +13,53 @@ from penstock.serve.api.error_responses import RequestError, error_response
 from penstock.serve.middleware.api_keys import ApiKeys, key_in_header
 
 _MOST_CLIENTS = 10_000
-# probes and the page's files: a page must not use up its reader's requests
+# probes and the page's files: loading the page must not use up a client's requests
 _UNLIMITED = ("/health", "/ready", "/metrics", "/", "/docs", "/openapi.json", "/favicon.ico")
 
 
 class TokenBuckets:
-    """How many requests each client has left.
-
-    A bucket holds `a_minute` requests and fills up steadily. The clients seen last are remembered;
-    one that is forgotten has a full bucket again.
+    """A token bucket per client, which holds `per_minute` requests and refills steadily.
 
     Args:
-        a_minute: requests.
-        most: clients that are remembered.
-        clock: seconds.
+        per_minute: requests per minute.
+        most: clients to remember; the least recently seen are forgotten, and start full again.
+        clock: the time in seconds.
     """
 
     def __init__(
         self,
-        a_minute: float,
+        per_minute: float,
         *,
         most: int = _MOST_CLIENTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._a_second = a_minute / 60
-        self._size = max(1.0, a_minute)
+        self._per_second = per_minute / 60
+        self._size = max(1.0, per_minute)
         self._most = most
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> float:
-        """Take a request from the client's bucket.
-
-        Returns:
-            0 when it had one; else the seconds until it has.
-        """
+        """Take a request from the client's bucket; return the seconds to wait if it has none."""
         now = self._clock()
         left, since = self._buckets.pop(client, (self._size, now))
-        left = min(self._size, left + (now - since) * self._a_second)
-        wait = 0.0 if left >= 1 else (1 - left) / self._a_second
+        left = min(self._size, left + (now - since) * self._per_second)
+        wait = 0.0 if left >= 1 else (1 - left) / self._per_second
         self._buckets[client] = (left if wait else left - 1, now)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
         return wait
 
     def __len__(self) -> int:
-        """Clients that are remembered."""
+        """The number of remembered clients."""
         return len(self._buckets)
 
 
 class RateLimit:
-    """Refuses a client that asks too often, before anything of its request is read.
+    """Reject clients that send too many requests, before reading the request.
 
-    A client is the holder of the key in its header, or else its address: of IPv6 the first 64
-    bits, which is what one client has for itself. Probes and the page's files are free.
-
-    Args:
-        app: what comes behind.
-        buckets: what each client has left.
-        keys: of the service.
+    A client is the holder of its API key, or else its address (of IPv6 the first 64 bits, the usual
+    allocation of one client). Probes and the page's files are not limited.
     """
 
     def __init__(self, app: ASGIApp, *, buckets: TokenBuckets, keys: ApiKeys | None) -> None:
@@ -80,11 +68,11 @@ class RateLimit:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or 429 with the time to wait."""
+        """Pass the request on, or answer 429 with the time to wait."""
         if scope["type"] == "http" and not _is_unlimited(scope["path"]):
             wait = self._buckets.take(self._client(scope))
             if wait:
-                message = "too many requests from this client; wait as long as Retry-After says"
+                message = "too many requests from this client; wait as Retry-After says"
                 error = RequestError(429, message, retry_after=wait)
                 await error_response(scope["path"], error)(scope, receive, send)
                 return

@@ -1,4 +1,4 @@
-"""Every request is counted, timed and logged: its route, never its text, key or address."""
+"""Count, time and log every request: its route, never its text, key or address."""
 
 from __future__ import annotations
 
@@ -11,33 +11,28 @@ from penstock.serve import json_log
 from penstock.serve.prometheus import Metrics
 
 _TEXTS = "penstock.texts"
-_QUIET = {"/health", "/ready", "/metrics"}  # asked every few seconds, for ever
+_QUIET = {"/health", "/ready", "/metrics"}  # polled every few seconds
 
 
 def note_texts(scope: Scope, count: int) -> None:
-    """Let the log say how many texts a request had."""
+    """Record the number of texts in a request, for the log."""
     scope[_TEXTS] = count
 
 
-class Observed:
-    """Middleware that counts and logs; outside of all other that may answer.
-
-    Args:
-        app: what answers.
-        metrics: where it is counted.
-    """
+class RequestLog:
+    """The outermost middleware: counts and logs every answer."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and say so."""
+        """Pass the request on, then log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begun = time.monotonic()
-        status = 499  # unless it is answered, its client is gone
+        status = 499  # without an answer: the client has disconnected
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -48,7 +43,7 @@ class Observed:
         try:
             await self._app(scope, receive, watched)
         except Exception:
-            status = 500  # the server's own handler answers so, outside of this
+            status = 500  # the handler of unexpected errors answers outside this middleware
             raise
         finally:
             self._note(scope, status, time.monotonic() - begun)
@@ -69,11 +64,11 @@ class Observed:
 
 
 def _template(scope: Scope) -> str:
-    """The path as the application has it: a path as asked may hold anything."""
+    """The path's template; the requested path may contain anything."""
     route: Any = scope.get("route")
     if route is not None:
         return route.path
-    endpoint: Any = scope.get("endpoint")  # of a route that is none of FastAPI's
+    endpoint: Any = scope.get("endpoint")  # of a plain Starlette route
     routes: Any = scope["app"].routes if endpoint is not None else ()
     found = (each.path for each in routes if getattr(each, "endpoint", None) is endpoint)
     return next(found, "none")

@@ -1,4 +1,4 @@
-"""What keeps a browser from doing more with an answer than meant."""
+"""Security headers for browsers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SECURITY_HEADERS = (
 
 
 class SecurityHeaders:
-    """Adds the headers to each answer."""
+    """Add the headers to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, adding the headers."""
+        """Pass the request on, adding the headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

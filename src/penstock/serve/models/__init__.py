@@ -1,1 +1,1 @@
-"""The models that are served: named, loaded, warmed, exchanged."""
+"""The served models: their paths, loading, warm-up and reloading."""

@@ -1,4 +1,4 @@
-"""`-m RUN` and `-m de-en=RUN`: a model and the languages that it is served for."""
+"""`-m RUN` and `-m de-en=RUN`: the path of a model and its languages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from penstock.errors import UsageError
 
 Pair = tuple[str, str]  # the language codes of source and target
-ANY = "any"  # stands for a language that the configuration does not name
+ANY = "any"  # a language that the configuration does not name
 
 _CODE = r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*"
 _BY_HYPHEN = re.compile(r"([A-Za-z]{2,8})-([A-Za-z]{2,8})=(.+)", re.DOTALL)
@@ -18,31 +18,26 @@ _BY_COLON = re.compile(rf"({_CODE}):({_CODE})=(.+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ModelPath:
-    """Where a model is.
-
-    Attributes:
-        path: a run directory or bundle.
-        pair: the languages given by hand; None: those of its configuration.
-    """
+    """A model's run directory or bundle, and its languages; None for those of its configuration."""
 
     path: Path
     pair: Pair | None = None
 
     @property
     def name(self) -> str:
-        """What the model is called: the name of its run directory."""
+        """The model's name, which is that of its run directory."""
         path = self.path.resolve()
         return path.parent.name if path.name == "model" else path.name
 
 
 def parse_model_path(text: str) -> ModelPath:
-    """Read what `-m` says.
+    """Parse `-m`.
 
-    `RUN`; `de-en=RUN` gives the languages by hand; a code with a hyphen of its own wants a colon
-    between the two, `en:pt-br=RUN`. A path that begins like this is written `./de-en=RUN`.
+    `RUN`, or `de-en=RUN` to set the languages; `en:pt-br=RUN` if a code has a hyphen. Write
+    `./de-en=RUN` for a path that looks like this.
 
     Raises:
-        UsageError: no path, or languages joined in another way.
+        UsageError: an empty path, or languages joined in another way.
     """
     match = _BY_HYPHEN.fullmatch(text) or _BY_COLON.fullmatch(text)
     if match is not None:
@@ -59,19 +54,19 @@ def parse_model_path(text: str) -> ModelPath:
 
 
 def language_code(text: str) -> str:
-    """A language's code as it is compared: lower case, `pt_BR` as `pt-br`.
+    """Normalize a language code: `pt_BR` becomes `pt-br`.
 
     Raises:
-        UsageError: no language code.
+        UsageError: not a language code.
     """
     if re.fullmatch(_CODE, text) is None:
         raise UsageError(
-            f"language {text!r}: a code has letters, then maybe a region, as de, ipa or pt-br"
+            f"language {text!r}: a code is letters and an optional region, such as de, ipa or pt-br"
         )
     return text.lower().replace("_", "-")
 
 
 def shown_pair(pair: Pair) -> str:
-    """A pair as it is written in messages and by `-m`."""
+    """Format a pair as in `-m`."""
     separator = ":" if any("-" in code for code in pair) else "-"
     return separator.join(pair)

@@ -1,4 +1,4 @@
-"""The models that are served, found by languages or by name: loaded and tried."""
+"""The served models, selected by languages or by name."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """What is served; it never changes, a reload makes another one.
+class ServedModels:
+    """An immutable set of loaded models.
 
     Attributes:
-        pairs: translators by the codes of source and target language, in lower case.
-        names: of the same pairs, the names of their run directories.
-        models: those chosen by name: by task, then by the name of their run directory.
+        pairs: translators by source and target language code, in lower case.
+        names: run names of the same pairs.
+        models: the other models, by task and then by run name.
     """
 
     pairs: Mapping[Pair, Translator] = field(default_factory=dict[Pair, Any])
@@ -40,10 +40,10 @@ class Serving:
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
 
     def translator(self, source: str, target: str) -> Translator:
-        """The translator of a pair of language codes, in any case.
+        """The translator of a language pair, in upper or lower case.
 
         Raises:
-            UnservedPairError: none; the message names the pairs that are served.
+            UnservedPairError: there is none; the message lists the pairs that are served.
         """
         pair = (source.lower().replace("_", "-"), target.lower().replace("_", "-"))
         found = self.pairs.get(pair)
@@ -53,26 +53,26 @@ class Serving:
                     "no model that translates is served; start the server with -m RUN"
                 )
             served = ", ".join(map(shown_pair, self.pairs))
-            asked = shown_pair(pair)
+            requested = shown_pair(pair)
             if "auto" in pair:
-                asked = f"into {pair[1]}" if pair[0] == "auto" else f"from {pair[0]}"
-            raise UnservedPairError(f"no model translates {asked}; pairs served: {served}")
+                requested = f"into {pair[1]}" if pair[0] == "auto" else f"from {pair[0]}"
+            raise UnservedPairError(f"no model translates {requested}; pairs served: {served}")
         return found
 
     def classifier(self, name: str | None = None) -> TextClassifier:
-        """A classifier by name; without a name the only one.
+        """The classifier with this name; without a name, the only one.
 
         Raises:
-            UnservedPairError: no such, or several and no name.
+            UnservedPairError: there is none, or there are several and no name.
         """
         return self._chosen(CLASSIFICATION, name)
 
     def filler(self, name: str | None = None) -> BlankFiller:
-        """A cloze model; as `classifier`."""
+        """A cloze model, selected as in `classifier`."""
         return self._chosen(CLOZE, name)
 
     def generator(self, name: str | None = None) -> TextGenerator:
-        """A language model; as `classifier`."""
+        """A language model, selected as in `classifier`."""
         return self._chosen(LANGUAGE_MODEL, name)
 
     def of(self, task: Task) -> Mapping[str, Any]:
@@ -86,15 +86,16 @@ class Serving:
         if name is None or name not in models:
             service = task.use().service
             noun = service.noun if service else task.name
-            asked = "" if name is None else f" {name!r}"
+            requested = "" if name is None else f" {name!r}"
             served = ", ".join(map(repr, models))
             remedy = f"models served: {served}" if served else "none is served"
-            missing = f"no {noun}{asked}" if name is not None or not models else f"which {noun}?"
+            no_name = name is None and models
+            missing = f"which {noun}?" if no_name else f"no {noun}{requested}"
             raise UnservedPairError(f"{missing}; {remedy}")
         return models[name]
 
     def summary(self) -> str:
-        """What is served, in a few words: the pairs, then the names of other models."""
+        """The language pairs, then the names of the other models."""
         pairs = [
             f"{self.names[pair]} ({shown_pair(pair)})" if ANY in pair else shown_pair(pair)
             for pair in self.pairs
@@ -103,7 +104,7 @@ class Serving:
         return ", ".join([*pairs, *others]) or "no model"
 
     def warm_up(self) -> None:
-        """Use every model once: what is slow or fails the first time does so now."""
+        """Run every model once, so that the first request finds it warm."""
         named = (model for models in self.models.values() for model in models.values())
         for model in (*self.pairs.values(), *named):
             service = TASKS[model.bundle.config.task].use().service
@@ -111,49 +112,49 @@ class Serving:
             service.warm_up(model)
 
 
-def load_serving(
+def load_models(
     paths: Sequence[ModelPath],
     *,
     device: str = "cpu",
     precision: Precision = "fp32",
     engine: EngineName = "auto",
     threads: int | None = None,
-) -> Serving:
-    """Load every model; of no paths, nothing (a page of curves needs none).
+) -> ServedModels:
+    """Load every model; there may be none, as the page of a run's curves needs none.
 
     Raises:
-        UsageError: a language that is no code, two models for one pair or of one name, languages
-            for a model that translates nothing.
+        UsageError: an invalid language code, two models for one pair or with one name, or languages
+            for a model that does not translate.
         BundleError: see `load_bundle`.
     """
     pairs: dict[Pair, Translator] = {}
     names: dict[Pair, str] = {}
     models: dict[str, dict[str, Any]] = {}
-    places: dict[object, ModelPath] = {}
+    paths_by_key: dict[object, ModelPath] = {}
     where = {"device": device, "engine": engine, "threads": threads}
     for model in paths:
         bundle = load_bundle(model.path)
         task = bundle.config.task
         use = TASKS[task].use()
         if use.service is None:
-            raise UsageError(f"-m {model.path}: a model for {task}, which is not served")
+            raise UsageError(f"-m {model.path}: a model for {task}, which cannot be served")
         pair = _pair(bundle, model) if use.service.by_languages else None
         if pair is None and model.pair is not None:
             raise UsageError(
                 f"-m {shown_pair(model.pair)}={model.path}: a model for {task} has no pair of "
                 f"languages; give -m {model.path}"
             )
-        _refuse_second(places, model, pair or (task, model.name))
+        _reject_second(paths_by_key, model, pair or (task, model.name))
         if pair is None:
             models.setdefault(task, {})[model.name] = use.model(bundle, **where)
         else:
             pairs[pair] = use.model(bundle, precision=precision, **where)
             names[pair] = model.name
-    return Serving(MappingProxyType(pairs), MappingProxyType(names), MappingProxyType(models))
+    return ServedModels(MappingProxyType(pairs), MappingProxyType(names), MappingProxyType(models))
 
 
 def _pair(bundle: Bundle, model: ModelPath) -> Pair:
-    """The languages that a model is chosen by."""
+    """The languages of a translation model."""
     if model.pair is not None:
         return model.pair
     data = bundle.config.data
@@ -163,21 +164,21 @@ def _pair(bundle: Bundle, model: ModelPath) -> Pair:
         )
     except UsageError as error:
         raise UsageError(
-            f"{model.path}: {error}; give the pair by hand, as in -m de-en={model.path}"
+            f"{model.path}: {error}; set the pair, as in -m de-en={model.path}"
         ) from None
 
 
-def _refuse_second(places: dict[object, ModelPath], model: ModelPath, key: Pair) -> None:
-    """Note who has a pair, or a name within a task; one has it only."""
-    before = places.setdefault(key, model)
+def _reject_second(paths_by_key: dict[object, ModelPath], model: ModelPath, key: Pair) -> None:
+    """Register a model's pair, or its task and name; raise `UsageError` if another model has it."""
+    before = paths_by_key.setdefault(key, model)
     if before is model:
         return
     if key[1] == model.name:
         raise UsageError(
             f"{before.path} and {model.path}: two models for {key[0]} named {model.name!r}; "
-            "requests choose by name: rename a directory or leave one out"
+            "requests select by name: rename a directory or leave one out"
         )
     raise UsageError(
-        f"{before.path} and {model.path}: two models for {shown_pair(key)}; leave one out, or give "
-        f"one another pair by hand, as in -m de-en={model.path}"
+        f"{before.path} and {model.path}: two models for {shown_pair(key)}; leave one out, or set "
+        f"another pair, as in -m de-en={model.path}"
     )
