@@ -29,7 +29,7 @@ class ConfigError(UsageError):
 
 
 class DataError(PenstockError):
-    """A data file is not what it should be.
+    """A data file is unusable.
 
     Args:
         message: what was found and what to do.

@@ -1,3 +1,3 @@
-"""The package's version, the one place where it stands."""
+"""The package's version, defined here only."""
 
 __version__ = "0.1.0"

@@ -167,7 +167,7 @@ def test_coverage_counts_types_and_running_text(write: Write) -> None:
 
 def test_a_word_twice_and_a_word_that_is_not_utf8(write: Write) -> None:
     notes = (
-        "v.vec: 1 words of the vocabulary stand in it again; the first vector of each counts",
+        "v.vec: 1 words of the vocabulary are repeated; the first vector of each counts",
         "v.vec: 1 of its words are not UTF-8 text and were left out",
     )
     entries = [

@@ -238,5 +238,5 @@ def test_a_gate_that_cannot_be_held_is_refused(
 
 
 def test_layer_norm_holds_no_gate() -> None:
-    with pytest.raises(ValueError, match="gate 'reset': layer norm moves what is held"):
+    with pytest.raises(ValueError, match="gate 'reset': layer norm would move the held value"):
         Cell("gru", I, H, layer_norm=True).hold_gate("reset", 1)

@@ -7,7 +7,7 @@ https://doi.org/10.1006/csla.1999.0128):
         γ(h) = Σ_v D(c(h v)) / Σ_v c(h v)
 
 D is one of three discounts, for counts of 1, 2 and more. In the highest order c counts occurrences,
-below it c counts the different tokens that stand before h w. The recursion ends in 1 / V, so that
+below it c counts the distinct tokens that precede h w. The recursion ends in 1 / V, so that
 every id has a probability. A history that was never seen leaves all to its own h'.
 
 An n-gram is one integer: the rank of its first n-1 tokens among the n-grams one order below, and
@@ -177,11 +177,11 @@ def estimate_discounts(counts: Ints) -> Discounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Grams:
-    """The different n-grams of one order, G of them, as they stand in the training text.
+    """The G distinct n-grams of one order in the training text.
 
     Attributes:
         keys: (G,) as in `_Order`.
-        occurrences: (G,) how often each stands there.
+        occurrences: (G,) their counts.
         suffix: (G,) rank, one order below, of the n-gram without its first token.
         first: rank of the n-gram that the text begins with.
     """
@@ -192,7 +192,7 @@ class _Grams:
     first: int
 
     def predecessors(self, above: _Grams) -> Ints:
-        """(G,) how many different tokens stand before each; the beginning of the text is one."""
+        """(G,) numbers of distinct preceding tokens; the beginning of the text counts as one."""
         counts = np.bincount(above.suffix, minlength=len(self.keys))
         counts[self.first] += 1
         return counts

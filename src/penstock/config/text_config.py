@@ -16,7 +16,7 @@ class TokenizerConfig(Section):
 
     kind: TokenizerKind = "bpe"
     """How text is cut into tokens: `bpe` and `unigram` learn pieces of words; `word` takes the
-    chapter's lower-case words, `char` characters, `separator` what stands between separators."""
+    chapter's lower-case words, `char` characters, `separator` the text between separators."""
     vocab_size: int = Field(default=8000, ge=8)
     """Most entries of the vocabulary, the four reserved tokens included; at least 260 for `bpe` and
     `unigram`."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from penstock.data.formats.readers import ReadOptions, Source, read_pairs, source_name
-from penstock.errors import DataError, MissingExtraError
-from penstock.figure import check_figure_name
+from penstock.errors import DataError
+from penstock.figure import check_figure_name, empty_figure, save_figure
 
 Tokenize = Callable[[str], list[str]]
 
@@ -102,7 +102,7 @@ class CorpusStats:
 
 
 def split_words(text: str) -> list[str]:
-    """The chapter's tokens: lower case, no-break spaces as spaces, `,.!?` stand alone."""
+    """The chapter's tokens: lower case, no-break spaces as spaces, `,.!?` as separate tokens."""
     text = text.replace("\u202f", " ").replace("\u00a0", " ").lower()
     return _BEFORE_MARK.sub(r" \1", text).split()
 
@@ -140,17 +140,12 @@ def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
         UsageError: another suffix.
-        DataError: the file cannot be written.
+        PenstockError: the file cannot be written.
     """
     path = Path(path)
     check_figure_name(path)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("plots", "plot") from None
-
     rows = stats.histogram()
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    figure = empty_figure(6.4, 3.6)
     axes = figure.subplots()
     width = rows[0][1] - rows[0][0] + 1
     starts = [row[0] for row in rows]
@@ -164,11 +159,7 @@ def draw_lengths(stats: CorpusStats, path: str | Path) -> None:
     axes.set_xlabel("tokens per sequence")
     axes.set_ylabel("sequences")
     axes.legend()
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        what = f"the figure cannot be written: {error.strerror or error}"
-        raise DataError(what, path=path) from None
+    save_figure(figure, path)
 
 
 class _Side:

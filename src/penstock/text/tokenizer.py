@@ -263,7 +263,7 @@ def _word(content: bytes, kind: AnyKind) -> str | None:
 
 
 def _contents(library: LibraryTokenizer, kind: AnyKind) -> list[bytes]:
-    """The UTF-8 bytes that each id stands for."""
+    """The UTF-8 bytes of each id."""
     by_id = sorted(library.get_vocab().items(), key=lambda item: item[1])
     symbols = [symbol for symbol, _ in by_id]
     if kind in BYTE_LEVEL:

@@ -11,8 +11,8 @@ Everything is made of them: α_t = π_t P(x_t | ·), P(h_t | x) ∝ π_t P(x_t |
 middle factor the same given all observations but the t-th.
 
 Letters: B sequences, T positions, K hidden states, V observable ids. Values are logarithms; zero
-is -inf, and gives no NaN. Sequences may have different lengths: what stands after a sequence's end
-is never read, and results there are -inf.
+is -inf, and gives no NaN. Sequences may have different lengths: positions after a sequence's end
+are never read, and results there are -inf.
 """
 
 from penstock.baselines.hmm.model import Decoded, Fitted, Forward, HiddenMarkov, Sampled

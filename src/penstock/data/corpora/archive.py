@@ -1,6 +1,6 @@
-"""Take one member out of a zip archive that nobody vouches for.
+"""Safe extraction of one member from an untrusted zip archive.
 
-Nothing in the archive says where the file goes or how much of the disk it may fill.
+The archive decides neither the output path nor how much of the disk is filled.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from penstock.errors import DownloadError
 SIZE_LIMIT = 256 * 2**20  # bytes of the unpacked member
 ENTRY_LIMIT = 1000
 RATIO_LIMIT = 100  # plain text deflates 3 to 10 times
-_RATIO_FREE = 2**20  # a small file may be as repetitive as it likes
+_RATIO_FREE = 2**20  # no ratio limit for small files
 _CHUNK = 2**16
-_DIRECTORY_BYTES = 512  # an entry's record in the central directory, generously
+_DIRECTORY_BYTES = 512  # upper bound of an entry's record in the central directory
 _BAD_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -38,16 +38,16 @@ _BAD_ZIP = (
 def unpack_member(
     archive: Path, member: str, destination: Path, *, size_limit: int = SIZE_LIMIT
 ) -> Path:
-    """Unpack `member` of the zip file `archive` to `destination`, whole or not at all.
+    """Extract `member` of the zip file `archive` to `destination` atomically.
 
     Args:
         archive: the zip file.
-        member: the wanted entry's name inside it, exactly.
-        destination: where the file goes; an existing one is replaced at the end.
-        size_limit: the most bytes that may come out.
+        member: exact name of the entry.
+        destination: output path; an existing file is replaced at the end.
+        size_limit: maximum number of bytes extracted.
 
     Raises:
-        DownloadError: not a zip file, damaged, encrypted, hostile, without that member; disk full.
+        DownloadError: not a zip file, damaged, encrypted, hostile, no such member, disk full.
     """
     try:
         with archive.open("rb") as file:
@@ -70,7 +70,7 @@ def _archive_error(archive: Path, what: str) -> DownloadError:
 
 
 def _check_directory(archive: Path, file: IO[bytes]) -> None:
-    """Refuse a huge central directory before zipfile reads the whole of it into memory."""
+    """Reject a huge central directory before zipfile reads it into memory."""
     size = file.seek(0, 2)
     file.seek(max(0, size - 22 - 0xFFFF))
     tail = file.read()
@@ -86,7 +86,7 @@ def _check_directory(archive: Path, file: IO[bytes]) -> None:
 
 
 def _wanted(archive: Path, contents: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
-    """The entry called `member`, once the whole table of contents is found sound."""
+    """Find the entry called `member`, after checking all entries."""
     entries = contents.infolist()
     if len(entries) > ENTRY_LIMIT:
         raise _archive_error(
@@ -120,7 +120,7 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
 def _check_overlap(
     archive: Path, contents: zipfile.ZipFile, entries: list[zipfile.ZipInfo]
 ) -> None:
-    """Bytes shared between entries are how a small archive pretends to hold a great deal."""
+    """Reject overlapping entries, a trick of zip bombs."""
     spans = sorted(
         (entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries
     )
@@ -142,7 +142,7 @@ def _copy_out(
     limit = min(size_limit, ratio_limit)
     if declared > limit:
         raise _too_large(archive, name, declared, size_limit)
-    # zipfile stops at the declared size; a lying header shows only if it may read past it
+    # zipfile stops at the declared size; reading past it exposes a false header
     entry = copy.copy(entry)
     entry.file_size = limit + 2 * _CHUNK
     done = 0

@@ -1,4 +1,4 @@
-"""Files on their way to their final name: written privately, placed whole, resumed, locked."""
+"""Atomic replacement of downloaded files: partial files, resumption, locks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import Literal
 from penstock import files
 from penstock.errors import DownloadError
 
-_HEADER_VALUE = r"[ -~]+"  # what may be sent back as If-Range
+_HEADER_VALUE = r"[ -~]+"  # valid in If-Range
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and its parents, or say why not."""
+    """Create `folder` and its parents."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -29,7 +29,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def temporary_path(destination: Path) -> Generator[Path]:
-    """A path beside `destination` that no other process uses; gone at the end unless placed."""
+    """Yield a unique path beside `destination`; delete it at the end unless placed."""
     make_folder(destination.parent)
     path = destination.with_name(f"{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
@@ -40,9 +40,9 @@ def temporary_path(destination: Path) -> Generator[Path]:
 
 @contextmanager
 def writing(path: Path, mode: Literal["wb", "ab"] = "wb") -> Generator[Callable[[bytes], None]]:
-    """Open `path` and yield its write function; a disk that is full becomes a `DownloadError`."""
+    """Open `path` and yield its write function; disk errors become `DownloadError`s."""
     try:
-        file = path.open(mode, buffering=0)  # unbuffered: no write is left to fail at close
+        file = path.open(mode, buffering=0)  # unbuffered: no write can fail at close
     except OSError as error:
         raise disk_error(path, error) from None
 
@@ -59,7 +59,7 @@ def writing(path: Path, mode: Literal["wb", "ab"] = "wb") -> Generator[Callable[
 
 
 def place(path: Path, destination: Path) -> None:
-    """`files.place`, with what to do about a full disk."""
+    """`files.place`, with a remedy for a full disk."""
     try:
         files.place(path, destination)
     except OSError as error:
@@ -71,7 +71,7 @@ def _write_some(file: FileIO, chunk: memoryview) -> int:
 
 
 def disk_error(path: Path, error: OSError) -> DownloadError:
-    """What to tell the user when `path` cannot be written."""
+    """The error for a `path` that cannot be written."""
     return DownloadError(
         f"{path}: cannot write: {error.strerror or error}; free some space or set PENSTOCK_CACHE "
         "to a folder that can be written, then run again (with --from FILE if you have the file)"
@@ -80,7 +80,7 @@ def disk_error(path: Path, error: OSError) -> DownloadError:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a partial file came from; `validator` is what the server calls this version of it."""
+    """The origin of a partial file; `validator` is the server's ETag or date of this version."""
 
     url: str
     validator: str | None
@@ -89,17 +89,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PartialFile:
-    """A partial file and the note beside it that says where its bytes came from."""
+    """A partial file, and a note beside it about its origin."""
 
     path: Path
 
     @property
     def note(self) -> Path:
-        """The file that remembers the origin, as JSON."""
+        """The file with the origin, as JSON."""
         return self.path.with_name(self.path.name + ".json")
 
     def resumable(self, url: str) -> tuple[int, Origin | None]:
-        """Bytes that may be kept and where they came from, or (0, None)."""
+        """The number of reusable bytes and their origin, or (0, None)."""
         try:
             size = self.path.stat().st_size
             origin = Origin(**json.loads(self.note.read_text(encoding="utf-8")))
@@ -110,8 +110,8 @@ class PartialFile:
         return (size, origin) if same and fits and size else (0, None)
 
     def start(self, origin: Origin) -> None:
-        """Begin again with nothing, noting where the bytes will come from."""
-        # the old bytes go first: a note must never vouch for bytes of another version
+        """Restart with an empty file from `origin`."""
+        # old bytes go first: a note must never describe bytes of another version
         self.discard()
         with writing(self.note) as write:
             write(json.dumps(asdict(origin)).encode())
@@ -124,7 +124,7 @@ class PartialFile:
 
 @contextmanager
 def lock_partial(destination: Path) -> Generator[PartialFile]:
-    """The shared partial file, or a private one while another process is writing the shared."""
+    """Yield the shared partial file, or a private one if another process holds its lock."""
     lock = destination.with_name(destination.name + ".lock")
     try:
         file = lock.open("ab")

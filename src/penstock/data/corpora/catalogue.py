@@ -1,8 +1,7 @@
-"""The corpora penstock knows by name: where they come from and where they are placed."""
+"""The catalogue of corpora: their URLs, checksums and local paths."""
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,18 @@ import platformdirs
 from penstock.data.corpora.archive import unpack_member
 from penstock.data.corpora.atomic_replacement import place, temporary_path, writing
 from penstock.data.corpora.download import SIZE_LIMIT, Checksum, Limits, Progress, download
-from penstock.errors import DownloadError, UsageError
+from penstock.errors import DownloadError, UsageError, nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Where a corpus is fetched and what must come.
+    """The download of a corpus.
 
     Attributes:
-        url: gives the file, or the archive it is in.
-        checksum: of what `url` gives.
-        file: the placed file's name.
-        member: the wanted entry of the archive; None where `url` gives the file itself.
+        url: of the file, or of the archive that contains it.
+        checksum: of the download.
+        file: local name.
+        member: entry of the archive; None if `url` is the file itself.
     """
 
     url: str
@@ -34,7 +33,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One entry of the catalogue; `remote` is None for a corpus that is made here."""
+    """One entry of the catalogue; `remote` is None for a generated corpus."""
 
     name: str
     what: str
@@ -78,30 +77,28 @@ CATALOGUE = (
 
 
 def find_corpus(name: str) -> Corpus:
-    """The entry called `name`.
+    """Look up a corpus by name.
 
     Raises:
-        UsageError: there is none; the nearest name is suggested.
+        UsageError: unknown name; the nearest is suggested.
     """
     known = {corpus.name: corpus for corpus in CATALOGUE}
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    raise UsageError(f"unknown corpus {name!r}; {remedy}")
+    raise UsageError(f"unknown corpus {name!r}; {nearest(name.lower(), known)}")
 
 
 def cache_folder() -> Path:
-    """The user's cache, or the folder that the environment variable `PENSTOCK_CACHE` names."""
+    """The user's cache folder, overridden by the environment variable `PENSTOCK_CACHE`."""
     override = os.environ.get("PENSTOCK_CACHE")
     return Path(override).expanduser() if override else platformdirs.user_cache_path("penstock")
 
 
 def corpus_path(name: str) -> Path:
-    """Where the corpus called `name` is, or will be, placed.
+    """The local path of a corpus.
 
     Raises:
-        UsageError: unknown name, or a corpus that is never placed.
+        UsageError: unknown name, or a corpus without a download.
     """
     return cache_folder() / "corpora" / name / _remote(name).file
 
@@ -114,18 +111,18 @@ def get_corpus(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Fetch, verify and place a corpus, unless it is placed already; return its path.
+    """Download and verify a corpus, unless it is there already; return its path.
 
     Args:
         name: an entry of the catalogue.
-        url: a mirror to use instead; the catalogue's checksum holds all the same.
-        force: fetch although it is there.
-        limits: timeouts, attempts and the largest size accepted.
+        url: a mirror to use instead, with the same checksum.
+        force: download even if it is there.
+        limits: timeouts, attempts and maximum size.
         progress: called with the bytes so far and the total, if known.
 
     Raises:
         UsageError: unknown name, nothing to fetch, or an address that is not http or https.
-        DownloadError: it could not be fetched, verified, unpacked or placed.
+        DownloadError: the download, its verification or its extraction failed.
     """
     remote = _remote(name)
     path = corpus_path(name)
@@ -142,16 +139,16 @@ def get_corpus(
 
 
 def place_local(name: str, file: Path) -> Path:
-    """Place a corpus from `file`, fetched by other means; verified as a download is.
+    """Install a corpus from a local `file`, verified like a download.
 
     Raises:
-        UsageError: unknown name, or nothing to place.
-        DownloadError: the file cannot be read, or is not the one the catalogue means.
+        UsageError: unknown name, or a corpus without a download.
+        DownloadError: the file cannot be read, or has another checksum.
     """
     remote = _remote(name)
     path = corpus_path(name)
     with temporary_path(path) as copied:
-        # the copy is what is verified: the original may change meanwhile
+        # verify the copy: the original may change meanwhile
         _copy(file, copied)
         found = remote.checksum.of(copied)
         if found != remote.checksum:

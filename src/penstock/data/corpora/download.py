@@ -1,7 +1,7 @@
-"""Fetch one file by HTTP: resumed where it broke off, verified, placed whole or not at all.
+"""Resumable, verified download of one file by HTTP.
 
-The bytes gather in `NAME.part` beside the destination; `NAME.part.json` remembers which address
-and which version (ETag) they came from. Only a file whose checksum is right gets its final name.
+The bytes are collected in `NAME.part` beside the destination; `NAME.part.json` has their URL and
+version (ETag). Only a file with the right checksum gets its final name.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ Install = Callable[[Path, Path], None]  # from a verified file to its destinatio
 SIZE_LIMIT = 64 * 2**20
 _CHUNK = 2**16
 _REDIRECTS = 5
-_SLOWEST = 64  # bytes a second: a server that drips slower than this is as good as silent
+_SLOWEST = 64  # bytes per second: a slower server counts as silent
 _ELSEWHERE = "fetch the file on another machine and give it by --from FILE"
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What a file must hash to."""
+    """The expected hash of a file."""
 
     algorithm: Literal["sha1", "sha256"]
     digest: str
@@ -54,7 +54,7 @@ class Checksum:
         return f"{self.algorithm} {self.digest}"
 
     def of(self, path: Path) -> Checksum:
-        """The checksum, by the same algorithm, of the file at `path`."""
+        """Compute the checksum of the file at `path` by the same algorithm."""
         state = hashlib.new(self.algorithm, usedforsecurity=False)
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
@@ -64,7 +64,7 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long to wait, how often to try, how much to accept."""
+    """Timeouts in seconds, number of attempts, maximum size in bytes."""
 
     timeout: float = 30.0
     attempts: int = 5
@@ -73,7 +73,7 @@ class Limits:
 
 
 class _BrokenOffError(Exception):
-    """The transfer failed in a way that another attempt may mend."""
+    """The transfer failed in a way that a retry may fix."""
 
 
 def download(
@@ -85,19 +85,19 @@ def download(
     progress: Progress | None = None,
     install: Install | None = None,
 ) -> Path:
-    """Fetch `url` to `destination`, going on from a partial file where the server allows it.
+    """Download `url` to `destination`, resuming from a partial file if the server allows it.
 
     Args:
         url: an http or https address.
-        destination: the final place; its folder is made.
-        checksum: verified before anything gets its final name.
-        limits: timeouts (seconds), attempts, the largest size accepted (bytes).
+        destination: final path; its folder is created.
+        checksum: verified before the file gets its final name.
+        limits: see `Limits`.
         progress: called with the bytes so far and the total, if known.
         install: makes `destination` from the verified file; by default moves it there.
 
     Raises:
         UsageError: the address is not http or https.
-        DownloadError: no network, refused, not found, cut too often, too big, wrong, disk full.
+        DownloadError: no network, HTTP errors, too large, wrong checksum, disk full.
     """
     if not _is_web(url):
         raise UsageError(f"{url!r}: not an http or https address; a file goes by --from FILE")
@@ -108,7 +108,7 @@ def download(
         stitched = _fetch(url, part, limits, report)
         found = checksum.of(part.path)
         if found != checksum and stitched:
-            # the older piece may be what is wrong: once more, from nothing
+            # the old part may be wrong: once more from the start
             part.discard()
             _fetch(url, part, limits, report)
             found = checksum.of(part.path)
@@ -137,7 +137,7 @@ def _is_web(url: str) -> bool:
 
 
 def _fetch(url: str, part: PartialFile, limits: Limits, report: Progress) -> bool:
-    """Bring the whole of `url` into `part`; True if some bytes are from an earlier request."""
+    """Download `url` into `part` with retries; True if some bytes are from an earlier request."""
     for attempt in itertools.count(1):
         try:
             return _transfer(url, part, limits, report)
@@ -214,7 +214,7 @@ def _receive(
 def _open(
     url: str, headers: dict[str, str], part: PartialFile, limits: Limits
 ) -> http.client.HTTPResponse:
-    """The answer to a GET, after redirects from one web address to another."""
+    """The response to a GET, following redirects between web addresses."""
     target = url
     for _ in range(_REDIRECTS + 1):
         answer = _request(target, headers, limits)
@@ -244,7 +244,7 @@ def _open(
 
 def _redirected(url: str, location: str) -> str:
     try:
-        # header bytes reach us as Latin-1; what is not plain ASCII goes back percent-encoded
+        # headers are decoded as Latin-1; non-ASCII is percent-encoded again
         return quote(urljoin(url, location), safe=string.punctuation, encoding="iso-8859-1")
     except ValueError:
         return location
@@ -268,7 +268,7 @@ def _request(
 
 @contextmanager
 def _network(limits: Limits) -> Generator[None]:
-    """A failure after the connection stood is worth another attempt."""
+    """Make failures of an established connection retryable."""
     try:
         yield
     except urllib.error.URLError:
@@ -304,7 +304,7 @@ def _length(headers: Message) -> int | None:
 
 
 def _validator(headers: Message) -> str | None:
-    """What If-Range may hold: a strong ETag, else the date; None if neither was given."""
+    """The value for If-Range: a strong ETag, else the date, else None."""
     etag = headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
 

@@ -203,7 +203,7 @@ def pick_middle(draw: Draw, frame: Frame, tense: Tense) -> Middle:
 
 
 def pick_tense(draw: Draw, frame: Frame) -> Tense:
-    """A tense the verb allows; `read` has no visible simple past, so it never stands in it."""
+    """A tense the verb allows; `read` has no visible simple past, so it is never used in it."""
     tense = pick(draw, _TENSES_OF[frame.aspect])
     invisible = tense is Tense.PAST and frame.verb.en.base == frame.verb.en.past
     return Tense.IMPERFECT if invisible else tense
@@ -235,7 +235,7 @@ def clause(
     middle: Middle | None = None,
     adjuncts: bool = True,
 ) -> Clause:
-    """A clause; whatever is not given is drawn. Adjuncts are places, company and times."""
+    """A clause; missing parts are drawn at random. Adjuncts are places, company and times."""
     frame = frame or pick_frame(draw)
     subject = subject or pick_subject(draw)
     tense = pick_tense(draw, frame) if tense is None else tense

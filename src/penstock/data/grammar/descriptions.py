@@ -1,4 +1,4 @@
-"""Sentences without action: states, comparisons, what there is, whose it is, exclamations."""
+"""Sentences without action: states, comparisons, existence, possession, exclamations."""
 
 from __future__ import annotations
 

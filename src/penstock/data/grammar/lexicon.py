@@ -1,6 +1,6 @@
 """The words: nouns by what one does with them, adjectives, names, places and times.
 
-One English word has one French word wherever it stands in the same construction, so that the
+One English word has one French word in the same construction, so that the
 translation stays a function of the source.
 """
 
@@ -96,7 +96,7 @@ _AFTER = """red - rouge - -; blue - bleu - -; green - vert - -; white - blanc bl
 
 COLOURS = ("red", "blue", "green", "white", "black", "yellow")
 
-# what may stand beside the noun, and what may be said of it; by kind, or by noun where it differs
+# attributes and predicates of nouns, by kind, or by noun where it differs
 ATTRIBUTES = {
     "food": "small big good delicious expensive",
     "dish": "good delicious",

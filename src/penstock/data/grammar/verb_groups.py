@@ -28,7 +28,7 @@ class Tense(IntEnum):
 
 
 class Middle(IntEnum):
-    """What stands around or after the finite verb."""
+    """Words around or after the finite verb."""
 
     PLAIN = 0
     NOT = 1
@@ -150,7 +150,7 @@ def _finite(
 
 
 def agree(fr: str, verb: Verb, agreement: int) -> str:
-    """A passé composé with avoir whose participle agrees with an object standing before it."""
+    """A passé composé with avoir whose participle agrees with a preceding object."""
     participles = verb.fr.participles
     return fr.removesuffix(participles[MS]) + participles[agreement]
 

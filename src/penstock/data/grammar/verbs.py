@@ -1,4 +1,4 @@
-"""The verbs and what each goes with: its objects, its pronouns, its places."""
+"""The verbs and their complements: objects, pronouns, places."""
 
 from __future__ import annotations
 

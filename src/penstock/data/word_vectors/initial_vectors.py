@@ -159,7 +159,7 @@ def _notes(found: FoundVectors, name: str) -> list[str]:
     notes: list[str] = []
     if found.duplicates:
         notes.append(
-            f"{name}: {found.duplicates:,} words of the vocabulary stand in it again; the first "
+            f"{name}: {found.duplicates:,} words of the vocabulary are repeated; the first "
             "vector of each counts"
         )
     if found.unreadable:

@@ -120,7 +120,7 @@ class Cell(nn.Module):
         if not 0 <= value <= 1:
             raise ValueError(f"gate {name!r} = {value}: a gate lets through 0 (nothing) to 1 (all)")
         if isinstance(self.norm_hh, nn.LayerNorm):
-            raise ValueError(f"gate {name!r}: layer norm moves what is held; hold it without")
+            raise ValueError(f"gate {name!r}: layer norm would move the held value; leave it out")
         for parameter in self.parameters():
             self.block(parameter, name).zero_()
         self.block(self.bias_ih, name).fill_(_logit(value))
