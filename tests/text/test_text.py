@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
@@ -160,6 +160,7 @@ def test_word_round_trip_loses_case_and_spaces_before_marks_only(line: str) -> N
 
 
 @given(st.one_of(texts, st.text("au.,3! \u0301\u200b")))
+@example("a.u.a .")
 def test_word_decoding_encodes_to_the_same_ids(text: str) -> None:
     tokenizer = train("word", [text, "fill"])
     ids = tokenizer.encode(text)

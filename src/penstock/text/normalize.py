@@ -34,8 +34,11 @@ _CHARACTERS = str.maketrans(
 
 # the first two alternatives consume what must stay whole
 _MARK = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}|(?<=\d)[.,](?=\d)|(?<=\S)([,.!?])")
-# but not where the two sides would read as a number or an abbreviation: `3 .14`, `u .s .`
-_SPACE_BEFORE_MARK = re.compile(r" (?=[,.!?])(?!(?<=\d )[.,]\d)(?!(?<=\b[^\W\d_] )\.[^\W\d_])")
+# but not where the two sides would read as a number or an abbreviation: `3 .14`, `u .s`, `u.s.a .`
+_SPACE_BEFORE_MARK = re.compile(
+    r" (?=[,.!?])(?!(?<=\d )[.,]\d)(?!(?<=\b[^\W\d_] )\.[^\W\d_])"
+    r"(?!(?<=\b[^\W\d_]\.[^\W\d_]\.[^\W\d_] )\.)"
+)
 
 
 def preprocess(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -90,20 +90,16 @@ def tokenize(
 
 def report_truncation(store: PairStore, data: DataConfig, report: Report) -> None:
     """Report how much of the training text was truncated or unknown."""
-    counts = store.counts
-    for side, cut, limit in (
-        ("source", counts.truncated_sources, data.max_source_tokens),
-        ("target", counts.truncated_targets, data.max_target_tokens),
-    ):
+    counts = asdict(store.counts)
+    for side in ("source", "target"):
+        cut, limit = counts[f"truncated_{side}s"], getattr(data, f"max_{side}_tokens")
         if cut:
             report(
-                f"{cut:,} of {counts.pairs:,} training {side}s are longer than {limit} tokens and "
+                f"{cut:,} of {len(store):,} training {side}s are longer than {limit} tokens and "
                 f"were cut (raise data.max_{side}_tokens to keep them whole)"
             )
-    for side, unknown, total in (
-        ("source", counts.unknown_source_tokens, counts.source_tokens),
-        ("target", counts.unknown_target_tokens, counts.target_tokens),
-    ):
+    for side in ("source", "target"):
+        unknown, total = counts[f"unknown_{side}_tokens"], counts[f"{side}_tokens"]
         if unknown:
             report(
                 f"{unknown:,} of {total:,} training {side} tokens ({unknown / total:.1%}) are "
