@@ -337,7 +337,7 @@ def test_a_figure_is_drawn(
     out = tmp_path / "figure.svg"
     assert run(["inspect", "-m", str(tiny_run), SENTENCE, "--out", str(out), *flags]) == 0
     assert capfd.readouterr().out == f"{out}\n"
-    assert ("grey: fell out" in " ".join(texts_of(out))) == bool(flags)
+    assert ("grey: pruned" in " ".join(texts_of(out))) == bool(flags)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_a_figure_is_drawn(
         ([SENTENCE, "--out", "x.html", "--view", "tree"], "--view: a page and JSON hold"),
         ([SENTENCE, "--budget", "5"], "--budget is for exact search: add --exact, or leave it out"),
         ([SENTENCE, "--beam-size", "0"], "beam_size = 0: must be at least 1"),
-        ([SENTENCE, "--prefix", "qqq"], "prefix, piece 1: 'qqq' is no piece of the target"),
+        ([SENTENCE, "--prefix", "qqq"], "prefix, piece 1: 'qqq' is not in the target"),
         ([SENTENCE * 300], r"[\d,]+ source pieces, and the model reads 256 at once"),
         ([], "Missing argument"),
     ],

@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat: speed beside the hardware's limit, and memory."""
+"""Reproducible measurements: speed compared with the hardware's limit, and memory."""

@@ -1,9 +1,9 @@
-"""Decoding speed beside the limit of its matrix products, in one run.
+"""Decoding speed compared with the limit of its matrix products, in one run.
 
-The limit makes the products of the same work and nothing else: for each step of the search one
-product a layer with as many rows as the search had, for the encoder one product a layer over all
-positions. Attention's small products are left out of it. Ratios of one run are worth something;
-times of different runs on a shared machine are not.
+The limit is the time of the same matrix products and nothing else: per search step, one product per
+layer with as many rows as the search had; for the encoder, one per layer over all positions.
+Attention's small products are left out. Compare ratios of one run, not times of different runs on a
+shared machine.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _VOCABULARY = 8000
 
 @dataclass(frozen=True, slots=True)
 class DecodingSpeed:
-    """What `measure_decoding` found for one search and one precision.
+    """The speed of one search in one precision.
 
     Attributes:
         search, precision, batch: what was measured.
         sentences_per_second: median over rounds.
         milliseconds: median time of a batch.
-        limit_fp32, limit_bf16: sentences a second of the matrix products alone.
-        ratio_fp32, ratio_bf16: speed over the limits, medians of the rounds' own ratios.
-        weights_milliseconds: reading the decoder's weights once a step, in this precision, at the
-            speed of a product of one row.
+        limit_fp32, limit_bf16: sentences per second of the matrix products alone.
+        ratio_fp32, ratio_bf16: speed over the limits, medians of the ratios per round.
+        weights_milliseconds: time to read the decoder's weights once per step, in this precision,
+            measured with products of one row.
     """
 
     search: Search
@@ -77,16 +77,16 @@ def measure_decoding(
     beam_size: int = 5,
     rounds: int = 5,
 ) -> DecodingSpeed:
-    """Decode sources in batches of like length; speed and limits turn about.
+    """Decode sources in batches of similar length, alternating with the limits.
 
     Args:
         model: in evaluation mode.
         sources: ids, EOS last.
         search: `beam` or `greedy`.
         precision: of the products.
-        batch: sentences together.
+        batch: sentences per batch.
         beam_size: of `beam`.
-        rounds: after one to warm up.
+        rounds: number of measurements, after one warm-up.
     """
     prepared = InferenceModel(model, precision=precision)
     ordered = sorted(sources, key=len)
@@ -129,7 +129,7 @@ def measure_decoding(
 
 
 class Work:
-    """One batch to decode, and how many rows each step had."""
+    """One batch to decode, and the number of rows in each step."""
 
     def __init__(
         self,
@@ -189,9 +189,9 @@ class Products:
         self._source_tokens = source_tokens
         self._tensors: dict[torch.dtype, tuple[list[_Work], list[_Work]]] = {}
 
-    def seconds(self, kind: torch.dtype) -> float:
-        """Of all products, in the given type."""
-        encoder, steps = self._made(kind)
+    def seconds(self, dtype: torch.dtype) -> float:
+        """Time of all products."""
+        encoder, steps = self._operands(dtype)
 
         def make() -> None:
             for x, product in encoder:
@@ -203,9 +203,9 @@ class Products:
         make()
         return _seconds(make)
 
-    def reading_seconds(self, kind: torch.dtype) -> float:
-        """Of products of a single row a step: what reading the weights takes."""
-        _, steps = self._made(kind)
+    def reading_seconds(self, dtype: torch.dtype) -> float:
+        """Time of products with one row per step, which is that of reading the weights."""
+        _, steps = self._operands(dtype)
 
         def make() -> None:
             for _ in self._rows:
@@ -215,19 +215,19 @@ class Products:
         make()
         return _seconds(make)
 
-    def _made(self, kind: torch.dtype) -> tuple[list[_Work], list[_Work]]:
-        if kind not in self._tensors:
+    def _operands(self, dtype: torch.dtype) -> tuple[list[_Work], list[_Work]]:
+        if dtype not in self._tensors:
             most = max(self._rows)
             encoder = [
-                (torch.randn(self._source_tokens, i, dtype=kind), _product(i, o, kind))
+                (torch.randn(self._source_tokens, i, dtype=dtype), _product(i, o, dtype))
                 for i, o in self._encoder
             ]
             steps = [
-                (torch.randn(most, i, dtype=kind), _product(i, o, kind))
+                (torch.randn(most, i, dtype=dtype), _product(i, o, dtype))
                 for i, o in self._step_sizes
             ]
-            self._tensors[kind] = (encoder, steps)
-        return self._tensors[kind]
+            self._tensors[dtype] = (encoder, steps)
+        return self._tensors[dtype]
 
 
 def profile_decoding(
@@ -238,13 +238,13 @@ def profile_decoding(
     precision: Literal["fp32", "bf16"] = "fp32",
     beam_size: int = 5,
 ) -> dict[str, float]:
-    """Shares of the decoding time of one batch by kind of operation; they sum to 1.
+    """Shares of a batch's decoding time by kind of operation; they sum to 1.
 
-    `products` are the matrix products, `other` is what no kernel accounts for: Python and numpy.
+    `products` are the matrix products; `other` is outside all kernels: Python and numpy.
     """
     work = Work(InferenceModel(model, precision=precision), sources, search, beam_size)
     work.decode()
-    # torch's profiler reads it at first use; its lines on stderr say only that it starts and stops
+    # torch's profiler reads it at first use; otherwise it logs to stderr that it starts and stops
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         whole = _seconds(work.decode)
@@ -290,10 +290,10 @@ _KINDS: dict[str, frozenset[str]] = {
 def decoding_work(
     model: Path | None, lines: str | None, config: Path | None, count: int
 ) -> tuple[Seq2Seq, list[list[int]]]:
-    """A model and sources for it, EOS last: given ones, or random ones of usual shape.
+    """Load or make up a model and sources, EOS last.
 
     Raises:
-        UsageError: lines without the model that they are for.
+        UsageError: lines without a model.
     """
     if model is None:
         if lines is not None:
@@ -310,7 +310,7 @@ def decoding_work(
 
 
 def _random_sources(count: int, vocab_size: int = _VOCABULARY) -> list[list[int]]:
-    """Sources of Multi30k's lengths, of random ids."""
+    """Random ids in sentences as long as Multi30k's."""
     random = torch.Generator().manual_seed(1)
     lengths: list[int] = torch.randint(8, 23, (count,), generator=random).tolist()
     every = torch.randint(EOS_ID + 1, vocab_size, (count, 23), generator=random)
@@ -319,10 +319,7 @@ def _random_sources(count: int, vocab_size: int = _VOCABULARY) -> list[list[int]
 
 
 def _random_model(config: ModelConfig) -> Seq2Seq:
-    """A model of the configured shape with random weights.
-
-    It wants to end about as soon as trained ones do.
-    """
+    """A model with random weights, whose outputs end about as soon as those of trained models."""
     torch.manual_seed(1)
     model = Seq2Seq(config, source_size=_VOCABULARY, target_size=_VOCABULARY).eval()
     with torch.no_grad():
@@ -335,7 +332,7 @@ def _product(inner: int, outer: int, kind: torch.dtype) -> PackedLinear:
 
 
 def _joined(cell: torch.nn.Module) -> tuple[int, int]:
-    """Width of a cell's input beside its state, and of its gates."""
+    """The width of a cell's input and state together, and of its gates."""
     assert isinstance(cell, Cell)
     recurrent = 0 if cell.weight_hh is None else cell.hidden_size
     return cell.input_size + recurrent, len(cell.weight_ih)

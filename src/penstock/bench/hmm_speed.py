@@ -1,4 +1,4 @@
-"""Forward-backward of a hidden Markov model beside its matrix products alone, in one run."""
+"""A hidden Markov model's forward-backward pass compared with its matrix products alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from penstock.baselines.hmm import HiddenMarkov
 
 @dataclass(frozen=True)
 class HmmSpeed:
-    """What `measure_hmm` found.
+    """Median times.
 
     Attributes:
-        forward_backward_ms: both messages and the posterior of every position; a median.
-        viterbi_ms: the best path; a median.
-        products_ms: 2 (T - 1) products (B, K) · (K, K) one after another; a median.
-        ratio: forward-backward over products, the median of the rounds' own ratios.
+        forward_backward_ms: both messages and the posterior of every position.
+        viterbi_ms: the best path.
+        products_ms: 2 (T - 1) products (B, K) · (K, K) one after another.
+        ratio: forward-backward over products, the median of the ratios per round.
     """
 
     states: int
@@ -43,12 +43,12 @@ def measure_hmm(
     precision: Literal["float32", "float64"] = "float32",
     rounds: int = 9,
 ) -> HmmSpeed:
-    """Random parameters and log-likelihoods; all three turn about in each round."""
-    kind = torch.float32 if precision == "float32" else torch.float64
+    """Measure with random parameters and log-likelihoods; every round times all three."""
+    dtype = torch.float32 if precision == "float32" else torch.float64
     generator = torch.Generator().manual_seed(1)
-    rows = torch.randn(states, states, generator=generator, dtype=kind).log_softmax(1)
+    rows = torch.randn(states, states, generator=generator, dtype=dtype).log_softmax(1)
     model = HiddenMarkov.from_log(rows[0], rows)
-    scores = torch.randn(batch, steps, states, generator=generator, dtype=kind)
+    scores = torch.randn(batch, steps, states, generator=generator, dtype=dtype)
     left, right = scores[:, 0].exp(), rows.exp()
 
     def multiply() -> None:

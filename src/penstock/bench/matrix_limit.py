@@ -1,8 +1,8 @@
 """The hardware's limit for a model: its matrix products alone, as few and as large as possible.
 
-Every product of an update (forward, gradient of the input, gradient of the weight) is made on
-random numbers, nothing between them: no gates, softmax, loss, optimizer or Python of the model.
-Recurrent products count as if all positions were one product, which no real recurrence can do.
+Every product of an update (forward, gradient of the input, gradient of the weight) runs on random
+numbers, without gates, softmax, loss, optimizer or the model's Python code. Recurrent products are
+joined into one over all positions, which no real recurrence can do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Product:
 def training_products(
     config: ModelConfig, *, vocab_size: int, source_tokens: int, target_tokens: int
 ) -> list[Product]:
-    """The products of one update, for a batch of so many real tokens."""
+    """The products of one update; the numbers of tokens exclude padding."""
     spec, hidden, width = cell_spec(config.cell), config.hidden_size, config.embedding_size
     gates, recurrent = spec.blocks, int(spec.recurrent_weights)
     products: list[Product] = []
@@ -63,7 +63,7 @@ def training_products(
 
 
 def seconds_of(products: list[Product], dtype: torch.dtype, *, repeats: int) -> float:
-    """Median seconds of all products of one update, in the given type."""
+    """Median seconds of all products of one update."""
     tensors = [
         (
             torch.randn(p.rows, p.inner, dtype=dtype),

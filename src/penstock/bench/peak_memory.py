@@ -1,4 +1,4 @@
-"""Peak memory of tokenising and training, on a small and on a large corpus."""
+"""Peak memory of tokenization and training, by corpus size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Peak resident megabytes of `penstock train` on so many generated pairs."""
+    """Peak resident memory of `penstock train` on generated pairs."""
 
     pairs: int
     peak_megabytes: float
@@ -36,13 +36,13 @@ class MemoryUse:
 def measure_memory(
     sizes: list[int], *, updates: int, folder: Path | None = None, say: Callable[[str], None]
 ) -> list[MemoryUse]:
-    """Generate, tokenise and train once for each size, each in a process of its own.
+    """Generate a corpus of each size, and train on it in a process of its own.
 
     Args:
         sizes: numbers of pairs.
-        updates: of training after tokenising.
-        folder: for the generated files (some 110 bytes a pair); a temporary one by default.
-        say: told of progress.
+        updates: number of training updates.
+        folder: where to put the generated files (about 110 bytes per pair); default: temporary.
+        say: called with progress messages.
 
     Raises:
         PenstockError: a training failed.

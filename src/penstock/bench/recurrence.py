@@ -1,4 +1,4 @@
-"""One recurrent layer, forward and backward: our kernels beside torch's."""
+"""One recurrent layer, forward and backward: our kernels compared with torch's."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def measure_recurrence(
     *,
     rounds: int = 9,
 ) -> list[dict[str, Any]]:
-    """Medians in milliseconds, both in turn, for fp32 and bf16, full and unequal lengths.
+    """Median times of alternating runs, for fp32 and bf16, equal and unequal lengths.
 
     Raises:
-        UsageError: there is no such cell, or torch has none like it.
+        UsageError: an unknown cell, or one that torch does not have.
     """
     if cell not in CELLS:
         raise UsageError(unknown_name("cell", cell, CELLS))

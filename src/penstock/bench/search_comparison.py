@@ -1,7 +1,7 @@
-"""How good searches are: greedy, beams and exact on one sample, by one ranking.
+"""Compare greedy, beam and exact search on one sample with one ranking.
 
 The tables of Stahlberg and Byrne (2019, https://arxiv.org/abs/1908.10090) for any model: how often
-a search misses the best output, how often that output is empty, and what it is worth.
+a search misses the best output, how often that output is empty, and how good it is.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class SearchQuality:
 
     Attributes:
         search: its name.
-        errors: share of the certified sentences whose best output it missed; None of none.
+        errors: share of the certified sentences whose best output it missed; None without any.
         empty: share of empty outputs.
-        log_probability: mean of the whole outputs.
+        log_probability: mean over the outputs.
         length_ratio: target pieces over those of the first reference.
         bleu: against all references.
         seconds: for the whole sample.
@@ -46,15 +46,15 @@ class SearchQuality:
 
 @dataclass(frozen=True, slots=True)
 class SearchReport:
-    """What `compare_searches` found.
+    """The comparison.
 
     Attributes:
-        sentences: in the sample.
-        certified: for each budget the share whose best output is certified within it.
-        uncertified: sentences left without a certificate at the largest budget.
-        empty_certified: share of the certified whose best output is empty.
-        gap: mean of what the score of an uncertified sentence may be short of the best.
-        searches: one row each, exact search last.
+        sentences: number of sentences in the sample.
+        certified: for each budget, the share of sentences whose best output it certifies.
+        uncertified: number of sentences that the largest budget does not certify.
+        empty_certified: share of the certified sentences whose best output is empty.
+        gap: mean difference between bound and score of the uncertified sentences.
+        searches: one row per search, exact search last.
     """
 
     sentences: int
@@ -78,9 +78,9 @@ def compare_searches(
     Args:
         translator: the model.
         pairs: the sample; sources too long for the model are left out.
-        options: ranking and limits, the same for all.
-        beam_sizes: beams to compare.
-        budgets: of exact search; the largest is used, the others are read off it.
+        options: ranking and limits of all searches.
+        beam_sizes: beam sizes to compare.
+        budgets: of exact search, which runs once with the largest.
     """
     whole = translator.translate([pair.source for pair in pairs], options.changed(search="greedy"))
     kept = [pair for pair, result in zip(pairs, whole, strict=True) if result.parts == 1]

@@ -1,4 +1,4 @@
-"""Training speed beside the matrix-product limit of the same model, in one run."""
+"""Training speed compared with the limit of the model's matrix products, in one run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from penstock.training.precision import choose_precision, mixed
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """What `measure_training` found.
+    """Training speed and its limits.
 
     Attributes:
-        tokens_per_second: real target tokens, medians over rounds.
-        limit_fp32, limit_bf16: target tokens a second of the matrix products alone.
-        ratio_bf16: speed over the bf16 limit, the median of the rounds' own ratios.
-        seconds_by_part: of one update.
+        tokens_per_second: target tokens without padding, median over rounds.
+        limit_fp32, limit_bf16: target tokens per second of the matrix products alone.
+        ratio_bf16: speed over the bf16 limit, the median of the ratios per round.
+        seconds_by_part: the parts of one update.
     """
 
     parameters: int
@@ -53,15 +53,15 @@ def measure_training(
     rounds: int = 5,
     updates: int = 6,
 ) -> TrainingSpeed:
-    """Train on random sentences of Multi30k's lengths; speed and limits turn about in one run.
+    """Train on random sentences as long as Multi30k's, alternating with the limits.
 
     Args:
         config: the model.
         vocab_size: V of both sides.
-        batch_tokens: target positions a batch.
+        batch_tokens: target positions per batch.
         precision: as in training.
-        rounds: of speed, then limit; their medians are reported.
-        updates: in each round.
+        rounds: number of measurements of speed and limits.
+        updates: updates per round.
     """
     device = torch.device("cpu")
     precision = choose_precision(precision, device)
@@ -102,7 +102,7 @@ def measure_training(
 
 
 class _Clock:
-    """Adds up seconds by part."""
+    """Sums seconds by part."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -122,7 +122,7 @@ def _update(
     device: torch.device,
     clock: _Clock,
 ) -> None:
-    """One update as the training loop makes it, its parts timed."""
+    """Run one update as in the training loop, and time its parts."""
     with mixed(precision, device):
         with clock.part("encoder"):
             memory, state = model.encode(batch.src, batch.src_lengths)
@@ -147,7 +147,7 @@ def _update(
 
 
 def _random_batches(vocab_size: int, batch_tokens: int, *, count: int) -> list[Batch]:
-    """Batches of like target length, as the sampler makes them; lengths as in Multi30k."""
+    """Batches of similar target length, as from the sampler; lengths as in Multi30k."""
     random = np.random.default_rng(1)
     batches = []
     for tgt in np.linspace(9, 21, count).round().astype(int):

@@ -1,4 +1,4 @@
-"""What a model does with one sentence: attention, choices, the beam's tree, gates over time."""
+"""How a model translates a sentence: attention, choices, the beam's tree, gates over time."""
 
 from penstock.insight.inspection import Inspection, as_json
 from penstock.insight.inspection_builder import inspect_sentence

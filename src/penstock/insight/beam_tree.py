@@ -16,13 +16,13 @@ def make_tree(
     optimum: Hypothesis | None,
     vocabulary: Sequence[str],
 ) -> Tree:
-    """The tree of one sentence.
+    """Build the tree of one sentence.
 
     Args:
-        steps: what each step compared.
-        best: the output chosen.
-        optimum: the best output there is, or that was found; None when it was not searched.
-        vocabulary: tokens as they are shown.
+        steps: the candidates of each step.
+        best: the chosen output.
+        optimum: the best output that exact search found; None without exact search.
+        vocabulary: tokens by id.
     """
     growth = _Growth(vocabulary)
     for candidates in steps:
@@ -40,10 +40,10 @@ class _Growth:
         self._vocabulary = vocabulary
         self.nodes = [Node(0, None, 0, vocabulary[BOS_ID], 0.0, 0.0, None, "kept", exact=False)]
         self._children: dict[tuple[int, int], int] = {}  # by parent and token
-        self._rows = {0: 0}  # of the step to come, to nodes
+        self._rows = {0: 0}  # nodes by row of the next step
 
     def add_step(self, candidates: Sequence[Candidate]) -> None:
-        """Add what a step compared."""
+        """Add the candidates of a step."""
         rows: dict[int, int] = {}
         for candidate in candidates:
             state: NodeState = "kept" if candidate.became is not None else "pruned"
@@ -60,14 +60,14 @@ class _Growth:
         self._rows = rows
 
     def mark_best(self, best: Hypothesis) -> None:
-        """Mark the end of the output that was chosen."""
+        """Mark the end of the chosen output."""
         node = 0
         for token in [*best.tokens, EOS_ID]:
             node = self._children[node, token]
         self.nodes[node] = replace(self.nodes[node], state="best")
 
     def mark_optimum(self, optimum: Hypothesis) -> None:
-        """Mark the path of the optimum, and add what the beam never compared."""
+        """Mark the path of the optimum, and add the nodes that the beam never saw."""
         node, total = 0, 0.0
         self._mark(node)
         written = zip([*optimum.tokens, EOS_ID], optimum.token_log_probabilities, strict=True)

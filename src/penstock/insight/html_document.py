@@ -1,4 +1,4 @@
-"""One inspection as one HTML file: the page's own styles and modules inside, nothing fetched."""
+"""An inspection as a self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def make_document(inspection: Inspection, page: Path | None = None) -> str:
-    """The text of the file.
-
-    A strict policy in it allows its one style and its one script, by their hashes.
+    """Make the text of the file, whose security policy allows its one style and one script by hash.
 
     Args:
-        inspection: what it shows.
-        page: in place of our own, a folder with `inspection.html`, whose placeholders
+        inspection: its content.
+        page: default: our own page. A folder with `inspection.html`, whose placeholders
             `<!-- styles -->` (in the head), `<!-- data -->` and `<!-- script -->` are filled;
-            `index.html`, whose style sheets in `css/` are taken in its order; and `js/`, of which
-            `inspection.js` is taken with what it imports.
+            `index.html`, whose style sheets in `css/` are joined in order; and `js/`, whose
+            `inspection.js` is joined with its imports.
     """
     page = page or PAGE
     sheets: list[str] = _SHEET.findall(_read(page / "index.html"))
@@ -54,10 +52,9 @@ def make_document(inspection: Inspection, page: Path | None = None) -> str:
 
 
 def join_modules(folder: Path, entry: str) -> str:
-    """A module and all that it imports as one script, each behind what it imports.
+    """Join a module and its imports into one script, in topological order.
 
-    They import each other as `import { a, b } from "./x.js"`, without renaming, and no two have a
-    top-level name in common.
+    Modules use `import { a, b } from "./x.js"` without renaming, and share no top-level name.
     """
     ordered: dict[str, str] = {}
     _add_module(folder, entry, ordered, ())
@@ -95,7 +92,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def _source(content: str) -> str:
-    """What a policy calls an inline element of this content."""
+    """The policy's source expression for an inline element with this content."""
     digest = hashlib.sha256(content.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 

@@ -1,4 +1,4 @@
-"""What a model does with one sentence, as plain values that JSON can hold."""
+"""The inspection of one translation, as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NodeState = Literal["kept", "pruned", "finished", "best", "unseen"]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How was searched."""
+    """The search's settings."""
 
     beam_size: int
     normalization: Normalization
@@ -23,10 +23,10 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Where the decoder looked: T target pieces over S source pieces.
+    """Attention weights of T target pieces over S source pieces.
 
     Attributes:
-        heads: [H][T][S], each row summing to one; one head for the single-headed kinds.
+        heads: [H][T][S], each row summing to one; one head unless it is multi-head attention.
         mean: [T][S] over the heads.
     """
 
@@ -36,7 +36,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A token that could stand at a place, and its log-probability there in nats."""
+    """A token at some position, and its log-probability there in nats."""
 
     token: str
     log_probability: float
@@ -72,7 +72,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The search as it grew; a parent stands before its children."""
+    """The beam search; a parent comes before its children."""
 
     nodes: Sequence[Node]
 
@@ -104,8 +104,8 @@ class Signal:
     """A gate or a state over N tokens.
 
     Attributes:
-        mean: [N] over the units; of absolute values where they can be negative.
-        units: [N][U] in hundredths, -100 to 100; None when not asked for.
+        mean: [N] over the units; of absolute values if they can be negative.
+        units: [N][U] in hundredths, -100 to 100; None unless requested.
     """
 
     mean: Sequence[float]
@@ -122,7 +122,7 @@ class Layer:
         direction: `forward` or `backward`.
         cell: its name in `model.cell`.
         size: U units.
-        tokens: what is read, N, in the order of the text.
+        tokens: the N tokens that it reads, in the order of the text.
         values: signals by name: `reset`, `update`, `candidate`, `hidden` of a GRU; `input`,
             `forget`, `output`, `candidate`, `cell` (its tanh, so that it has a scale), `hidden` of
             an LSTM; `hidden` of an RNN.
@@ -139,20 +139,20 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a model did with one sentence.
+    """How a model translated one sentence.
 
     Attributes:
         source: the sentence.
         text, status, score, log_probability: of its translation.
-        search: how was searched.
-        prefix: target pieces that were forced.
-        source_tokens: S source pieces, the end last.
-        target_tokens: T target pieces, the end last (forced, where `status` is `length-capped`).
+        search: the search's settings.
+        prefix: forced target pieces.
+        source_tokens: S source pieces, EOS last.
+        target_tokens: T target pieces, EOS last (forced if `status` is `length-capped`).
         token_log_probabilities: [T] in nats.
-        attention: None for a model without.
-        choices: for each target piece the likeliest tokens, likeliest first, its own among them.
+        attention: None for a model without attention.
+        choices: for each target piece, the likeliest tokens in order, itself included.
         tree: the beam search.
-        exact: None when not asked for.
+        exact: None unless requested.
         gates: each layer and direction, the encoder's first.
     """
 
@@ -174,7 +174,7 @@ class Inspection:
 
 
 def as_json(inspection: Inspection) -> dict[str, Any]:
-    """The same as dictionaries, lists, strings and numbers."""
+    """Convert to dictionaries, lists, strings and numbers."""
     return _plain(inspection)
 
 
@@ -183,7 +183,7 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {name: _plain(own) for name, own in value.items()}  # pyright: ignore
-    # numbers and words need no copy, and units have hundreds of thousands of them
+    # no copy of numbers and words: units have hundreds of thousands
     if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (int, float, str)):
         return [_plain(own) for own in value]  # pyright: ignore
     return list(value) if isinstance(value, tuple) else value  # pyright: ignore

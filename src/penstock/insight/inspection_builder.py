@@ -1,4 +1,4 @@
-"""From a sentence to all that its translation can show."""
+"""Translate a sentence and collect everything that an inspection shows."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def inspect_sentence(
     units: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> Inspection:
-    """Translate one sentence by beam search and show how that came about.
+    """Translate one sentence by beam search, and show how.
 
-    Tokens, scores and attention are those that `translator.translate` gives with the same options.
+    Tokens, scores and attention equal those of `translator.translate` with the same options.
 
     Args:
         translator: of one model.
@@ -91,9 +91,9 @@ def inspect_sentence(
 def _optimum(
     translator: Translator, segment: Segment, options: SearchOptions, should_stop: ShouldStop | None
 ) -> tuple[Hypothesis, Optimum]:
-    """The best output under the same ranking and limits, as far as the budget goes."""
-    asked = options.changed(search="exact", n_best=1)
-    (best, *_), translation = translator.search(segment, asked, should_stop=should_stop)
+    """Search for the best output under the same ranking and limits, within the budget."""
+    exact = options.changed(search="exact", n_best=1)
+    (best, *_), translation = translator.search(segment, exact, should_stop=should_stop)
     assert best.certified is not None
     assert best.bound is not None
     assert best.extended is not None

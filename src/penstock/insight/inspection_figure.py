@@ -1,4 +1,4 @@
-"""Figures of one inspection (needs the extra `plot`): attention, alignment, beam tree, gates."""
+"""Figures of an inspection: attention, alignment, beam tree, gates. Requires the `plot` extra."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ View = Literal["attention", "alignment", "tree", "gates"]
 
 _LONGEST = 16  # characters shown of a token
 _INK, _GREY, _PALE, _BLUE, _ORANGE = "#333333", "#767676", "#bbbbbb", "#0072B2", "#D55E00"
-_PIXELS_AN_INCH = 150  # as `save_figure` draws
+_PIXELS_PER_INCH = 150  # as in `save_figure`
 _MOST_PIXELS_A_SIDE, _MOST_PIXELS = 1 << 16, 100_000_000  # 400 MB while it is drawn
-# installed ones of these stand in for what the usual font lacks
+# fallbacks, if installed, for characters that the default font lacks
 _FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
     "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei",
@@ -65,8 +65,8 @@ def draw_inspection(inspection: Inspection, path: Path, view: View) -> None:
 
 
 def _require_fit(figure: Figure, path: Path) -> None:
-    """A picture of pixels has a greatest size; the other formats have none."""
-    wide, high = (int(_PIXELS_AN_INCH * inches) for inches in figure.get_size_inches())
+    """Raise `UsageError` if a PNG would be too large; the other formats have no limit."""
+    wide, high = (int(_PIXELS_PER_INCH * inches) for inches in figure.get_size_inches())
     fits = max(wide, high) < _MOST_PIXELS_A_SIDE and wide * high <= _MOST_PIXELS
     if path.suffix.lower() == ".png" and not fits:
         raise UsageError(
@@ -77,7 +77,7 @@ def _require_fit(figure: Figure, path: Path) -> None:
 
 @contextmanager
 def _any_text() -> Generator[None]:
-    """Texts as they are, in any script: a `$` begins no formula, fonts stand in for each other."""
+    """Draw literal text in any script: no formulas between `$`, and fallback fonts."""
     try:
         import matplotlib
         from matplotlib import font_manager
@@ -87,14 +87,14 @@ def _any_text() -> Generator[None]:
     fonts = ["DejaVu Sans", *(name for name in _FONTS if name in known)]
     settings: Any = {"font.family": fonts, "text.parse_math": False}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # a script that no installed font has: boxes in a picture, the reader's fonts in an SVG
+        # a script that no installed font has: boxes in a PNG, the reader's fonts in an SVG
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         warnings.filterwarnings("ignore", "Matplotlib currently does not support", UserWarning)
         yield
 
 
 def shown(token: str) -> str:
-    """A token as a figure can hold it: nothing unprintable, not too long."""
+    """Format a token for a figure: escaped and truncated."""
     plain = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in token
     )
@@ -115,7 +115,7 @@ def _name_rows(axes: Axes, tokens: Sequence[str]) -> None:
 
 
 def _attention(inspection: Inspection, attention: Attention) -> Figure:
-    """The mean, and beside it each head where there are several."""
+    """Draw the mean, and each head if there are several."""
     panels = [("attention", attention.mean)]
     if len(attention.heads) > 1:
         panels = [("mean of the heads", attention.mean)]
@@ -137,7 +137,7 @@ def _attention(inspection: Inspection, attention: Attention) -> Figure:
 
 
 def _alignment(inspection: Inspection, attention: Attention) -> Figure:
-    """Both sentences, and lines as strong as the attention between their tokens."""
+    """Draw both sentences, with lines as strong as the attention between their tokens."""
     source, target = inspection.source_tokens, inspection.target_tokens
     count = max(len(source), len(target))
     figure = empty_figure(max(3.0, 0.5 * count), 3.0)
@@ -195,11 +195,11 @@ def _tree(inspection: Inspection) -> Figure:
             node.step + 0.06, y - 0.12, text, fontsize=6, color=colour, fontweight=weight,
             va="bottom",
         )  # fmt: skip
-    said = "grey: fell out; blue: ended, with its score; bold: chosen"
+    legend = "grey: pruned; blue: finished, with its score; bold: chosen"
     if inspection.exact is not None:
         proven = "certified" if inspection.exact.certified else "not certified"
-        said += f"; orange: best found by exact search ({proven})"
-    axes.set_title(f"  {said}", fontsize=8, loc="left")
+        legend += f"; orange: best found by exact search ({proven})"
+    axes.set_title(f"  {legend}", fontsize=8, loc="left")
     return figure
 
 
@@ -212,7 +212,7 @@ def _percent(log_probability: float) -> str:
 
 
 def _gates(layers: Sequence[Layer]) -> Figure:
-    """A panel a layer and direction, a row a gate or state: its mean over the units."""
+    """Draw a panel per layer and direction, with the mean of each gate or state as a row."""
     longest = max(len(layer.tokens) for layer in layers)
     high = sum(1.0 + 0.25 * len(layer.values) for layer in layers)
     figure = empty_figure(max(5.0, 1.6 + 0.34 * longest), high)

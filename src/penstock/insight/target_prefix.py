@@ -1,4 +1,4 @@
-"""Target pieces, as they are shown, to ids that an output can be made to begin with."""
+"""Convert the target pieces of a forced prefix to ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.special_tokens import EOS_ID, RESERVED
 def prefix_ids(
     pieces: Sequence[str], vocabulary: Sequence[str], blocked: Sequence[int]
 ) -> tuple[int, ...]:
-    """The ids of target pieces.
+    """Look up target pieces.
 
     Args:
         pieces: as an inspection shows them.
@@ -20,11 +20,11 @@ def prefix_ids(
         blocked: ids that are never written.
 
     Raises:
-        UsageError: a piece that the vocabulary lacks, or that cannot be written, or the end.
+        UsageError: an unknown or blocked piece, or EOS.
     """
     if isinstance(pieces, str):
         raise UsageError("a prefix is a list of target pieces, such as ['▁A', '▁man']")
-    # two tokens may look alike; of those the first, but a reserved one last
+    # of tokens that look alike, the first one wins, and reserved ones come last
     order = [*range(len(RESERVED), len(vocabulary)), *range(len(RESERVED))]
     known: dict[str, int] = {}
     for index in order:
@@ -38,7 +38,7 @@ def _id(piece: str, place: int, known: dict[str, int], blocked: Sequence[int]) -
         near = get_close_matches(piece, known, 1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         raise UsageError(
-            f"prefix, piece {place}: {piece!r} is no piece of the target vocabulary; give whole "
+            f"prefix, piece {place}: {piece!r} is not in the target vocabulary; give whole "
             f"pieces as 'target_tokens' shows them{meant}"
         )
     if index == EOS_ID:

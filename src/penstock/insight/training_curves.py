@@ -1,4 +1,4 @@
-"""Figures of runs (needs the extra `plot`)."""
+"""Learning curves of runs. Requires the `plot` extra."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from penstock.insight.inspection import Node
 
-_FALLEN = 2  # pruned children drawn per hypothesis: they are most of the tree
+_PRUNED = 2  # pruned children drawn per node; all of them would fill most of the figure
 
 
 def place_nodes(nodes: Sequence[Node]) -> dict[int, int]:
@@ -27,8 +27,8 @@ def place_nodes(nodes: Sequence[Node]) -> dict[int, int]:
         if node.parent is not None:
             children[node.parent].append(node)
     for parent, own in children.items():
-        fallen = [node for node in own if node.state == "pruned" and not node.exact]
-        hidden = sorted(fallen, key=lambda node: -node.log_probability)[_FALLEN:]
+        pruned = [node for node in own if node.state == "pruned" and not node.exact]
+        hidden = sorted(pruned, key=lambda node: -node.log_probability)[_PRUNED:]
         drawn = [node for node in own if node not in hidden]
         children[parent] = sorted(drawn, key=lambda node: -node.log_probability)
     order: list[Node] = []
@@ -41,6 +41,6 @@ def place_nodes(nodes: Sequence[Node]) -> dict[int, int]:
     places = {leaf: row for row, leaf in enumerate(leaves)}
     for node in reversed(order):
         own = children[node.id]
-        if own:  # straight on to the likeliest
+        if own:  # in line with the likeliest
             places[node.id] = places[own[0].id]
     return places

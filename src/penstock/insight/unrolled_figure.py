@@ -1,4 +1,4 @@
-"""The drawing of an unrolled network (needs the extra `plot`)."""
+"""The figure of an unrolled network. Requires the `plot` extra."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RADIUS, _SCALE = 0.27, 0.85  # of a node; inches a step
 
 
 def draw_dependencies(graph: Graph, path: Path) -> None:
-    """Draw nodes, arrows as information flows, and what the colours mean.
+    """Draw the nodes, the flow of information as arrows, and a legend.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -70,7 +70,7 @@ def draw_dependencies(graph: Graph, path: Path) -> None:
 
 
 def _band(graph: Graph, name: str) -> tuple[float, float]:
-    """From where to where a node reaches that serves many steps: over all that it serves."""
+    """The horizontal extent of a node that serves many steps: over all of them."""
     kind = graph.nodes[name].kind
     near = [edge.target for edge in graph.edges if edge.source == name]
     if kind != "context":

@@ -58,10 +58,7 @@ def evaluate(classifier: TextClassifier, data: EvaluationData) -> Evaluation:
             ("sentences", f"{found.sentences}"),
         ],
         outputs=[(p.source, label, *p.targets) for p, label in zip(pairs, labels, strict=True)],
-        notes=[
-            f"{cut:,} of {len(pairs):,} texts are longer than {limit} tokens: the model read their "
-            "beginnings"
-        ]
+        notes=[f"{cut:,} of {len(pairs):,} texts are longer than {limit} tokens and were truncated"]
         if cut
         else [],
     )
