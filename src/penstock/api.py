@@ -1,4 +1,4 @@
-"""What `import penstock as ps` gives beside the classes: train, load and evaluate in one call."""
+"""The functions of `import penstock as ps`: train, load and evaluate in one call each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What `train` made.
+    """A finished or interrupted training run.
 
     Attributes:
-        path: the run directory; every verb of the command line takes it, as `load` does.
+        path: the run directory, which `load` and every command accept.
         reason: why training stopped.
-        interrupted: by Ctrl-C or SIGTERM; `train(…, resume=True)` goes on.
-        scores: of the model that is kept, on the held-out data; empty when no model is kept.
-        messages: what training reported; empty with `verbose=True`, which prints it.
+        interrupted: whether Ctrl-C or SIGTERM stopped it; `train(…, resume=True)` continues.
+        scores: held-out scores of the saved model; empty if none was saved.
+        messages: training's messages; empty with `verbose=True`, which prints them.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Run:
     messages: str
 
     def load(self, *, device: str = "cpu") -> Any:
-        """The best model, ready to use (see `load`)."""
+        """Load the best model (see `load`)."""
         return load(self.path, device=device)
 
 
@@ -55,7 +55,7 @@ def train(
         data: a configuration, as a value, a nested mapping or a TOML file; or a file of pairs,
             or two line-parallel files, with the default configuration.
         out: the run directory; default: `runs/` and the name of the file.
-        resume: go on from the last checkpoint in `out`, if there is one.
+        resume: continue from the last checkpoint in `out`, if there is one.
         verbose: print progress to standard error.
 
     Raises:
@@ -87,7 +87,7 @@ def train(
 
 
 def _configuration(data: Any) -> tuple[RunConfig, str]:
-    """What `train` was given as a configuration, and a name for the run."""
+    """Convert the argument of `train` to a configuration and a name for the run."""
     from penstock.config import RunConfig, load_config
 
     if isinstance(data, str | Path) and str(data).endswith(".toml"):
@@ -109,7 +109,7 @@ def _configuration(data: Any) -> tuple[RunConfig, str]:
 
 
 def _sources(data: Any) -> str | list[str] | None:
-    """One path, or several; None for anything else."""
+    """Convert one or several paths to strings; anything else to None."""
     if isinstance(data, str | Path):
         return str(data)
     paths = list(cast(Sequence[object], data)) if isinstance(data, list | tuple) else []
@@ -144,8 +144,8 @@ def evaluate(model: Any, data: Any) -> Evaluation:
     Args:
         model: what `load` gives, or a path for it.
         data: a file of pairs, labelled texts or lines, two line-parallel files, or the examples
-            themselves: `(source, target)` or `(source, [target, …])` each; lines of text for a
-            language model and a cloze.
+            themselves: `(source, target)` or `(source, [target, …])`; lines of text for a language
+            model or a cloze.
 
     Raises:
         DataError: no examples, or a label that training did not see.
@@ -164,7 +164,7 @@ def evaluate(model: Any, data: Any) -> Evaluation:
 
 @dataclass(frozen=True)
 class _Examples:
-    """Data as `evaluate` takes them (see `EvaluationData`)."""
+    """The data of `evaluate` (see `EvaluationData`)."""
 
     data: Any
     path: str | None = None

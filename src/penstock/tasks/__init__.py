@@ -1,4 +1,4 @@
-"""What a model can be trained for: one table, a line per task."""
+"""The tasks that a model can be trained for, one line each in `TASKS`."""
 
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.cloze.task import CLOZE

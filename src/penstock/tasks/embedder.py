@@ -1,4 +1,4 @@
-"""A trained model of any task as a source of contextual vectors, one a token."""
+"""Contextual vectors, one per token, from a trained model of any task."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Embedding:
     """The vectors of one line.
 
     Attributes:
-        source: the line as given.
-        tokens: its pieces; none for a line without any.
+        source: the line.
+        tokens: its pieces.
         vectors: (tokens, H) float32, the top layer's states.
-        truncated: whether the line is longer than the model reads.
+        truncated: whether the line is longer than the model's limit.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Embedding:
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        """One vector (H,) for the line, zeros where it has no token."""
+        """One vector (H,) for the line; zeros without tokens."""
         return self.vectors.mean(0) if self.tokens else np.zeros(self.size, np.float32)
 
     @property
@@ -51,14 +51,14 @@ class Embedding:
 class Embedder:
     """A model with its tokenizer.
 
-    What a vector knows depends on the task: of a language model the tokens up to its own; of the
-    others the whole sentence, if they are bidirectional. A cloze's vector, unlike what it
-    predicts from, has read its own token too.
+    What a vector depends on differs by task: for a language model, the tokens up to its own; for the
+    others, the whole sentence if they are bidirectional. A cloze's vector includes its own token,
+    unlike the context from which the model predicts.
 
     `Embedder.load("runs/cloze").embed(["A fine film."])[0].vectors`
 
     Args:
-        bundle: of any task; of a translation model the encoder speaks.
+        bundle: of any task; a translation model uses its encoder.
         device: where it runs.
         engine: what computes, or its name (see `choose_engine`).
         threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
