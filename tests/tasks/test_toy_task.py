@@ -14,7 +14,7 @@ import penstock as ps
 from penstock.bundle import Bundle
 from penstock.cli.app import run as penstock
 from penstock.data.padding import padded_ids
-from penstock.runtime.engine import load_engine, required
+from penstock.runtime.engine import as_engine, required
 from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import EOS_ID
 from penstock.tasks import TASKS
@@ -38,8 +38,8 @@ class Count(nn.Module):
 
 
 class Counter:
-    def __init__(self, bundle: Bundle, *, device: str = "cpu", engine: Any = None) -> None:
-        self.bundle, self.engine = bundle, engine or load_engine(bundle, device=device)
+    def __init__(self, bundle: Bundle, *, device: str = "cpu", engine: Any = "auto") -> None:
+        self.bundle, self.engine = bundle, as_engine(engine, bundle, device=device, threads=None)
 
     def count(self, lines: list[str]) -> list[float]:
         rows = [[*ids, EOS_ID] for ids in self.bundle.source_tokenizer.encode_batch(lines)]
