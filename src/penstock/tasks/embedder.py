@@ -51,9 +51,9 @@ class Embedding:
 class Embedder:
     """A model with its tokenizer.
 
-    What a vector depends on differs by task: for a language model, the tokens up to its own; for the
-    others, the whole sentence if they are bidirectional. A cloze's vector includes its own token,
-    unlike the context from which the model predicts.
+    What a vector depends on differs by task: for a language model, the tokens up to its own; for
+    the others, the whole sentence if they are bidirectional. A cloze's vector includes its own
+    token, unlike the context from which the model predicts.
 
     `Embedder.load("runs/cloze").embed(["A fine film."])[0].vectors`
 

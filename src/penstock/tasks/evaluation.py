@@ -1,4 +1,4 @@
-"""What measuring a model gives, whatever its task, and the data it is measured on."""
+"""The result of evaluating a model of any task, and the data to evaluate on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ BLOCK = 1024  # lines or pairs that are scored together
 
 
 class EvaluationData(Protocol):
-    """Examples, read when they are asked for.
+    """Examples, read on demand.
 
     Attributes:
-        path: the file, for messages; None where there is none.
-        model: where the model lies; in a run directory the training text is at hand for baselines.
+        path: the file, for messages; None if there is none.
+        model: the model's path; a run directory has the training text for baselines.
     """
 
     @property
@@ -25,27 +25,27 @@ class EvaluationData(Protocol):
     def model(self) -> str | None: ...  # noqa: D102
 
     def pairs(self) -> Iterable[Pair]:
-        """Of a task with pairs."""
+        """Examples for a task with pairs."""
         ...
 
     def lines(self) -> Iterable[str]:
-        """Of a task with one text."""
+        """Examples for a task with plain text."""
         ...
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores with what they depend on.
+    """Scores and their settings.
 
     Attributes:
-        scores: by metric. Rates are percentages.
-        signature: how sacreBLEU computed its scores; empty where it computed none.
-        recipe: how the outputs were found, for example the search.
-        examples: how many pairs or lines were scored.
-        report: everything that was measured, as `penstock evaluate --json` prints it.
+        scores: by metric; rates are percentages.
+        signature: sacreBLEU's signature; empty if it computed none of the scores.
+        recipe: settings that produced the outputs, such as the search.
+        examples: number of scored pairs or lines.
+        report: all measurements, as `penstock evaluate --json` prints them.
         rows: names and values as `penstock evaluate` prints them.
-        outputs: per example its source, the model's output and the references.
-        notes: what is worth knowing beside the numbers.
+        outputs: source, output and references of each example.
+        notes: remarks for the user.
     """
 
     scores: Mapping[str, float]
@@ -66,13 +66,13 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ScoredText:
-    """How probable a text is.
+    """The probability of a text.
 
     Attributes:
         texts: the line, or source and target, by name.
         log_probability: of all its tokens, in nats.
-        tokens: how many they are.
-        perplexity: None without a token.
+        tokens: number of tokens.
+        perplexity: None without tokens.
     """
 
     texts: Mapping[str, str]
@@ -82,7 +82,7 @@ class ScoredText:
 
 
 def plain_rows(report: Mapping[str, float | int]) -> list[tuple[str, str]]:
-    """A report of numbers as `penstock evaluate` prints it."""
+    """Format a report of numbers for `penstock evaluate`."""
     return [
         (name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else f"{value}")
         for name, value in report.items()

@@ -1,4 +1,4 @@
-"""How probable each line of a text is, for models with a `score` of lines."""
+"""The probability of each line of a text, for models that score lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LineScorer(Protocol):
 
 
 def score_lines(model: LineScorer, data: EvaluationData) -> Iterator[ScoredText]:
-    """Of a language model each line read alone, of a cloze every token given all others."""
+    """Score each line alone; a cloze scores every token given all others."""
     lines = iter(data.lines())
     while block := list(islice(lines, BLOCK)):
         for line, found in zip(block, model.score(block), strict=True):

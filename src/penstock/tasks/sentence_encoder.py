@@ -1,4 +1,4 @@
-"""Lines to ids as a model of whole sentences reads them, and batches of like length."""
+"""Encode lines for a model of whole sentences, in batches of similar length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Ids with EOS at the end, and whether the sentence was too long and lost its end."""
+    """Ids, EOS last, and whether the sentence was truncated."""
 
     ids: list[int]
     cut: bool
@@ -26,10 +26,10 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class SentenceBatch:
-    """Some of the sentences together.
+    """A batch of sentences.
 
     Attributes:
-        rows: which they are.
+        rows: their indices.
         ids: (B, S), padded.
         lengths: (B,) with EOS.
     """
@@ -40,7 +40,7 @@ class SentenceBatch:
 
 
 class Sentences:
-    """How a bundle reads sentences: its normalisation, its tokenizer, its greatest length."""
+    """A bundle's normalization, tokenizer and length limit."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._tokenizer = bundle.source_tokenizer
@@ -48,24 +48,24 @@ class Sentences:
         self._limit = bundle.config.data.max_source_tokens
 
     def normalized(self, line: str) -> str:
-        """The line as the model's training text was read."""
+        """Normalize a line like the training text."""
         return letters_only(line) if self._letters else line
 
     def encode(self, lines: Sequence[str]) -> list[Sentence]:
-        """The ids of each line, EOS at the end, cut at the model's greatest length."""
+        """Encode each line, EOS last, truncated to the model's limit."""
         return [
             Sentence([*ids[: min(len(ids), self._limit) - 1], EOS_ID], len(ids) > self._limit)
             for ids in self.encode_whole(lines)
         ]
 
     def encode_whole(self, lines: Sequence[str]) -> list[list[int]]:
-        """The ids of each line, EOS at the end, however long it is."""
+        """Encode each line, EOS last, without truncation."""
         rows = self._tokenizer.encode_batch([self.normalized(line) for line in lines])
         return [[*ids, EOS_ID] for ids in rows]
 
 
 def in_batches(rows: Sequence[list[int]], *, tokens: int = BATCH_TOKENS) -> Iterator[SentenceBatch]:
-    """All rows in batches of like length of at most so many tokens, padding included."""
+    """Yield batches of similar length with at most `tokens` tokens, padding included."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
     for cut in cut_by_tokens(order, lengths[order], tokens):

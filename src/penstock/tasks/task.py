@@ -1,4 +1,4 @@
-"""What a task is: one value, which imports nothing of what it names until it is used."""
+"""A task as one value, which imports its parts lazily."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class LearnerMaker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Learning:
-    """What trains a model of a task.
+    """The training side of a task.
 
     Attributes:
         network: builds a network with its first weights, from the run's configuration,
@@ -98,8 +98,8 @@ class Service:
 
     Attributes:
         noun: what messages call the model.
-        warm_up: uses it once, so that what is slow or fails the first time does so then.
-        by_languages: requests choose the model by a pair of languages instead of its name.
+        warm_up: runs it once, so that the first request finds it warm.
+        by_languages: whether requests select the model by languages instead of its name.
     """
 
     noun: str
@@ -109,16 +109,16 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What uses a trained model of a task.
+    """The inference side of a task.
 
     Attributes:
         model: the class that users load, made of a bundle and a `device`; where `searches`, also
             of `others` and `weights` of an ensemble, and a `precision`.
         evaluate: scores such a model on `EvaluationData`; where `searches`, with options.
-        score: how probable given examples are; None where a model gives them no probability.
-        searches: whether its output is text found by a search, to which search options, corpus
-            metrics and ensembles apply.
-        service: None where the task is not served.
+        score: computes the probability of examples; None if the model has no probabilities.
+        searches: whether its output is found by a search, so that search options, corpus metrics
+            and ensembles apply.
+        service: None if the task is not served.
     """
 
     model: type[Any]
@@ -133,16 +133,16 @@ class Task:
     """What a model can be trained for.
 
     Attributes:
-        name: as configurations have it.
+        name: its name in configurations.
         verb: the command that uses a model of the task.
         trial: an example of that command, without the model.
-        target: what a source is paired with: a text, one of some labels, or nothing. Where there is
-            nothing, data are plain text and the source's tokenizer is the only one.
-        metrics: what a model may be selected by, on held-out data.
-        defaults: by section, what the task wants otherwise than the configuration's defaults.
-        unused: keys that would do nothing, and why: setting one is an error.
-        unused_with_transformer: the same with `model.transformer`.
-        problem: why a configuration is impossible; empty when it is possible.
+        target: what a source is paired with: a text, a label, or nothing. With nothing, data are
+            plain text and there is only the source's tokenizer.
+        metrics: the held-out metrics by which a model may be selected.
+        defaults: the task's own defaults, by section.
+        unused: keys without effect, and why; setting one is an error.
+        unused_with_transformer: further ones with `model.transformer`.
+        problem: says why a configuration is impossible, or returns an empty text.
         learning: network and learner; imports torch.
         graphs: makes a network's ONNX graphs, by the role of their files in a bundle; the ranges of
             int8 activations are those seen on a sample of held-out text. Imports torch and onnx.
@@ -150,7 +150,7 @@ class Task:
         graph_engine: makes what runs those graphs of a bundle and the threads of a call; for tasks
             whose models are used through an `Engine`.
         use: the class that users load, its evaluation and its service.
-        unroll: draws its network over so many steps; None: it has no drawing.
+        unroll: makes the graph of its unrolled network; None if there is none.
     """
 
     name: str

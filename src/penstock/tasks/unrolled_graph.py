@@ -1,9 +1,8 @@
-"""What depends on what in a network, unrolled over a few steps: nodes and edges on a plane.
+"""The graph of a network unrolled over a few time steps: nodes and edges with coordinates.
 
-`unroll` has the task of a configuration draw its network with the parts below. An edge says that
-information flows: a token reaches an output exactly when a path leads there, as the gradients of
-the real network have it. Embeddings, bridges and readouts are parts of the edges; they pass each
-position on by itself.
+An edge is a flow of information: a token influences an output exactly if there is a path, just as
+the gradients of the real network show. Embeddings, bridges and readouts, which treat each position
+separately, belong to the edges.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a value to another that is computed from it.
+    """An edge from a value to one that is computed from it.
 
     Attributes:
         source, target: names of nodes.
@@ -109,10 +108,10 @@ class Graph:
 
 
 def unroll(config: RunConfig, steps: int) -> Graph:
-    """The configured network over `steps` tokens a side.
+    """Unroll the configured network over `steps` tokens per side.
 
     Raises:
-        UsageError: fewer than 2 steps, or more than can be drawn; a task without a drawing.
+        UsageError: fewer than 2 or too many steps, or a task without a graph.
     """
     if not 2 <= steps <= MAX_STEPS:
         raise UsageError(f"{steps} steps: a figure has 2 to {MAX_STEPS}")
@@ -123,7 +122,7 @@ def unroll(config: RunConfig, steps: int) -> Graph:
 
 
 def one_stack_title(config: RunConfig) -> str:
-    """What is drawn of a task with one stack, in words."""
+    """The title for a task with one stack."""
     model = config.model
     layers = counted_layers(model.num_layers)
     return f"{config.task}: {model.cell.upper()}, {layers}{each_direction(config)}"
@@ -141,7 +140,7 @@ def each_direction(config: RunConfig) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What one step gives to what is above it: nodes to read, and nodes added by a residual."""
+    """The input of the next layer at one step: nodes to read, and nodes of residual connections."""
 
     reads: list[str]
     past: list[str] = field(default_factory=list[str])
@@ -246,7 +245,7 @@ def add_inputs(
 
 
 def add_source(graph: Graph, model: ModelConfig, steps: int) -> tuple[list[Feed], float, int]:
-    """What a whole sentence gives to a stack; the stack's height; the width of what it reads."""
+    """Add the source: the feeds of a stack, the stack's height, and the width of its input."""
     inputs = add_inputs(graph, "input", numbered("x", 1, steps), 0)
     if model.transformer is None:
         return inputs, 1, model.embedding_size

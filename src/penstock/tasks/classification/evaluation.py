@@ -1,4 +1,4 @@
-"""How well a classifier finds labels."""
+"""Evaluate a classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of the training data that can be learnt, and held-out ones that were."""
+"""Checks of the labels in training and held-out data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penstock.training.examples import REST, Report, file_names
 
 
 def require_labels(training: Iterator[Pair], data: DataConfig) -> None:
-    """Refuse labels that a classifier cannot learn.
+    """Check that a classifier can learn the labels.
 
     Raises:
         DataError: a label with a line end, or one label alone.

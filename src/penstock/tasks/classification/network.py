@@ -1,4 +1,4 @@
-"""The classifier: a sentence's states pooled into one vector, and a score a label."""
+"""The classifier: a sentence's states pooled into one vector, and a score per label."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Classifier(nn.Module):
         config: sizes and choices; the depth is `num_layers`.
         vocab_size: V of the text.
         num_labels: C.
-        transformer: stands in the place of the embedding.
+        transformer: replaces the embedding.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Classifier(nn.Module):
 
 
 def _pool(values: Tensor, mask: Tensor, kind: str) -> Tensor:
-    """States (B, S, H) of the real tokens in one vector a sentence, (B, H)."""
+    """Pool the states (B, S, H) of the real tokens into one vector per sentence, (B, H)."""
     if kind == "max":
         return values.masked_fill(~mask[:, :, None], float("-inf")).amax(1)
     return values.sum(1) / mask.sum(1, keepdim=True)  # values are zero at padding

@@ -20,16 +20,16 @@ from penstock.text.lines import is_blank
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a classifier says of one line.
+    """The label of one line.
 
     Attributes:
-        source: the line as given.
+        source: the line.
         label: the likeliest label; empty for a blank line.
         probability: of that label; 0 for a blank line.
         probabilities: of all labels, the likeliest first; empty for a blank line.
-        status: `ok`; `empty` for a blank line; `truncated` when the line is longer than the model
-            reads; `unknown-heavy` when more than half of it is unknown, or the model's form of
-            it is empty. Of several, the one named last here.
+        status: `ok`; `empty` for a blank line; `truncated` if the line exceeds the model's limit;
+            `unknown-heavy` if more than half of its tokens are unknown, or normalization leaves
+            nothing. If several apply, the last of these.
     """
 
     source: str
@@ -97,7 +97,7 @@ class TextClassifier:
         return results
 
     def label_ids(self, labels: Sequence[str]) -> list[int]:
-        """The classes of given labels, in the order of `labels`.
+        """The class indices of labels.
 
         Raises:
             DataError: a label that was not in the training data.

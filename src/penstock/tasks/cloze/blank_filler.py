@@ -36,13 +36,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What became of one line.
+    """One line with its blanks filled.
 
     Attributes:
-        source: the line as given.
-        text: the line with its blanks filled; as given where there is nothing to fill.
-        blanks: for each blank, in the line's order, the likeliest tokens, the best first.
-        status: `ok`; `empty` for a blank line; `unknown-heavy` when more than half of the words
+        source: the line.
+        text: the line with its blanks filled.
+        blanks: the likeliest tokens of each blank, best first.
+        status: `ok`; `empty` for a blank line; `unknown-heavy` if more than half of the words
             around the blanks are unknown.
     """
 
@@ -113,14 +113,14 @@ class BlankFiller:
     ) -> list[Filled]:
         """Fill the blanks of each line, one result each, in order.
 
-        Of several blanks in a line the one that the model is surest of is filled first, and the
-        others then know it.
+        Of several blanks in a line, the one with the most confident prediction is filled first, and
+        the others are predicted given it.
 
         Args:
             lines: texts in which `blank` stands for one token each.
             blank: the mark.
-            n_best: candidates that are kept for each blank.
-            should_stop: asked before each round of filling; cancels it when it returns True.
+            n_best: number of candidates per blank.
+            should_stop: called before each round; cancels when it returns True.
 
         Raises:
             DataError: a line without a blank, or with one of four or five underscores; `line` is

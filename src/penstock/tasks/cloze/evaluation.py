@@ -1,4 +1,4 @@
-"""How many blanks a cloze fills right, every token a blank in its turn."""
+"""Evaluate a cloze, with every token as a blank in turn."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Cloze(nn.Module):
         return torch.log_softmax(self.readout(contexts[None])[0].float(), -1)
 
     def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """A contextual vector a token, (B, S, H): the two states that have just read it."""
+        """A contextual vector per token, (B, S, H): the two states that have just read it."""
         left, right = self._both_sides(ids, lengths)
         return torch.cat([left[:, 1:], right[:, 1:]], -1)
 

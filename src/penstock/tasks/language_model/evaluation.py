@@ -1,4 +1,4 @@
-"""How well a language model predicts a text, beside n-grams of its training text."""
+"""Evaluate a language model, with n-gram models of its training text as baselines."""
 
 from __future__ import annotations
 

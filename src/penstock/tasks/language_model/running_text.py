@@ -1,4 +1,4 @@
-"""From a run's data section to a tokenizer and the streams of a language model."""
+"""Prepare a language model's tokenizer and token streams from a run's data section."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Lines = Callable[[], Iterator[str]]
 
 @dataclass(frozen=True)
 class RunningText:
-    """What training a language model needs of the data.
+    """The data of a language model.
 
     Attributes:
-        tokenizer: learnt from the training part alone.
+        tokenizer: trained on the training part only.
         train, valid: the two parts as streams.
         fingerprint: hash of the training part.
     """
@@ -46,9 +46,9 @@ class RunningText:
 
 
 def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText:
-    """Divide the text by position, learn the tokenizer, tokenise both parts, streaming.
+    """Split the text by position, train the tokenizer, and tokenize both parts, all streaming.
 
-    Results are cached in `folder` by the content they were made from.
+    Results are cached in `folder`, keyed by content.
 
     Raises:
         DataError: unreadable text, or a part of it is empty.
@@ -73,7 +73,7 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
 
 
 def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
-    """Refuse parts that have nothing but blank lines."""
+    """Raise `DataError` if a part has only blank lines."""
     train_path = text_path(data.train)
     none = "no text: every line is blank; give a file with text"
     if not _has_text(training):
@@ -100,7 +100,7 @@ def _has_text(lines: Lines) -> bool:
 
 
 def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
-    """The training text of a bundle that lies in its run directory, None where it is not there."""
+    """The training text of a bundle in its run directory, or None."""
     directory = find_bundle(model)
     key = content_key(
         str(bundle.record.get("data")), bundle.source_tokenizer.to_json(), str(text_form(bundle))
@@ -111,7 +111,7 @@ def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
 
 
 def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
-    """The training and the held-out lines, each to be read anew at every call."""
+    """The training and the held-out lines; each call reads them again."""
     path = text_path(data.train)
 
     def read() -> Iterator[str]:

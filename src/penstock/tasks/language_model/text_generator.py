@@ -1,4 +1,4 @@
-"""A trained language model ready to write, and to say how probable a text is."""
+"""Generate and score text with a trained language model."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class TextGenerator:
         return cls(bundle.without_files(), engine=ready)
 
     def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
-        """Go on from a prompt, piece by piece as the text grows; the prompt is not repeated.
+        """Continue a prompt piece by piece; the prompt is not repeated.
 
-        The unknown token and other reserved ones are never written. The same seed gives the same
-        text on the same machine. A space that ends the prompt is not written again.
+        Reserved tokens, including the unknown token, are never written. The same seed gives the
+        same text on the same machine. A space at the end of the prompt is not written again.
 
         Raises:
-            DataError: the prompt has a lone surrogate; told now, not with the first piece.
+            DataError: the prompt has a lone surrogate; raised at once, not with the first piece.
         """
         begun = self.form.encode_prefix(prompt, self._tokenizer)
         pieces = self._write(begun, options or WritingOptions())
@@ -79,7 +79,7 @@ class TextGenerator:
         return pieces
 
     def unknown(self, prompt: str) -> int:
-        """How many tokens of a prompt the model does not know, and reads as the unknown token."""
+        """Count the tokens of a prompt that the model does not know."""
         return self.form.encode_prefix(prompt, self._tokenizer).count(UNK_ID)
 
     def _write(self, begun: list[int], options: WritingOptions) -> Iterator[str]:
@@ -113,10 +113,7 @@ class TextGenerator:
         return self._score(ids)[0]
 
     def score(self, lines: Sequence[str]) -> list[TextScores]:
-        """How probable each line is, read alone; a line without a token counts none.
-
-        A line's end counts too, unless the model reads joined lines.
-        """
+        """Score each line alone, with its line end unless the model reads joined lines."""
         scores: list[TextScores] = []
         for line in lines:
             formed = list(self.form.lines([line]))
@@ -125,7 +122,7 @@ class TextGenerator:
         return scores
 
     def score_ids(self, ids: np.ndarray, characters: int) -> TextScores:
-        """How probable the tokens behind the first are; `characters` is the text's length."""
+        """Score all tokens after the first; `characters` is the text's length."""
         log_probs, right = self._score(ids)
         return TextScores(
             log_probability=float(log_probs.sum()),
@@ -154,7 +151,7 @@ class TextGenerator:
 
 
 def text_form(bundle: Bundle) -> TextForm:
-    """How the bundle's texts are read."""
+    """The bundle's text form."""
     data = bundle.config.data
     return TextForm(letters=data.normalize == "letters", joined=data.join_lines)
 
@@ -186,7 +183,7 @@ def _without_first(pieces: Iterator[str], implied: str) -> Iterator[str]:
 
 
 class _Tail:
-    """The last tokens of a growing text, to write each piece as soon as it is certain."""
+    """The last tokens of a growing text, which releases each piece as soon as it is final."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

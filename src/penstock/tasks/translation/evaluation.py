@@ -1,4 +1,4 @@
-"""How good translations are, and how probable given ones."""
+"""Evaluate translations, and score reference translations."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def evaluate(
     separator = side.symbol_separator
     metrics = metrics or metrics_for(side.kind)
     pairs = list(data.pairs())
-    # a misspelt metric is told now, not after the translation
+    # fail on a misspelt metric now, not after translating
     score_corpus([p.target for p in pairs[:1]], [p.targets for p in pairs[:1]], metrics,
                  separator=separator)  # fmt: skip
     begun = time.perf_counter()
@@ -97,7 +97,7 @@ def evaluate(
 
 
 def score(translator: Translator, data: EvaluationData) -> Iterator[ScoredText]:
-    """How probable each target is, given its source."""
+    """Score each target given its source."""
     pairs = ((pair.source, target) for pair in data.pairs() for target in pair.targets)
     while block := list(islice(pairs, BLOCK)):
         for (source, target), found in zip(block, translator.score(block), strict=True):

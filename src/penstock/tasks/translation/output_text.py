@@ -25,7 +25,7 @@ class OutputText:
         self._source, self._target = source, target
 
     def decode(self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions) -> str:
-        """One line of text: a line break that a model writes must not change the line count.
+        """Decode to one line of text; line breaks become spaces, to keep the line count.
 
         Raises:
             UsageError: unknown words are to be copied, and the model has no attention.
@@ -40,7 +40,7 @@ class OutputText:
     def alternative(
         self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions
     ) -> Alternative:
-        """A hypothesis as a result shows it."""
+        """Convert a hypothesis to an alternative of the result."""
         alignment: list[list[float]] | None = None
         if hypothesis.alignment is not None and options.alignments:
             # the batch was as wide as its longest source

@@ -1,4 +1,4 @@
-"""How probable given targets are, given their sources."""
+"""Score targets given their sources."""
 
 from __future__ import annotations
 

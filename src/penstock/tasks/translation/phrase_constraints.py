@@ -1,4 +1,4 @@
-"""What a line's output must contain, from text to ids."""
+"""Convert a line's phrases to constraints on token ids."""
 
 from __future__ import annotations
 

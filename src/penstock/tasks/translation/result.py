@@ -1,4 +1,4 @@
-"""What a translator gives back, as plain values."""
+"""The results of a translator, as plain values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Alternative:
         score: what alternatives are ranked by.
         log_probability: of the whole output with its end, in nats.
         tokens: target pieces.
-        token_log_probabilities: one a piece and one for the end.
+        token_log_probabilities: one per piece, and one for EOS.
         alignment: for each piece the attention over the source pieces; None without attention.
         certified: by exact search: nothing scores higher. None from other searches.
         bound: by exact search: nothing scores above it.
@@ -41,7 +41,7 @@ class Translation:
     """The result for one line.
 
     Attributes:
-        source: the line as given.
+        source: the line.
         text: its translation; empty for a blank line.
         status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
             `unknown-heavy` when more than half the source is unknown; `repeated` when the output
@@ -69,7 +69,7 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class PairScore:
-    """How probable a given target is.
+    """The probability of a target.
 
     Attributes:
         log_probability: of the target with its end, given the source, in nats.
@@ -81,7 +81,7 @@ class PairScore:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean negative log-probability a token."""
+        """exp of the mean negative log-probability per token."""
         return math.exp(-self.log_probability / self.tokens)
 
 

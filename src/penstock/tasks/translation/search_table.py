@@ -1,4 +1,4 @@
-"""The searches that a translation can be asked for, by name."""
+"""The searches of a translation, by name."""
 
 from __future__ import annotations
 

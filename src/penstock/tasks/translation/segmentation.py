@@ -1,4 +1,4 @@
-"""From a line to segments, each no longer than a model reads at once."""
+"""Split a line into segments within the model's length limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to a line, in one word."""
+"""The status of a line's translation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Status = Literal["ok", "empty", "split", "unknown-heavy", "repeated", "length-ca
 def status_of(
     segments: Sequence[Segment], best: Sequence[Hypothesis], source: Tokenizer, target: Tokenizer
 ) -> Status:
-    """The gravest status of a line; `Translation` says what each means.
+    """The most severe status of a line (see `Translation`).
 
     Args:
         segments: of the line; none for a blank one.
