@@ -11,6 +11,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from penstock.config import parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.tasks.cloze.blank_filler import BlankFiller
@@ -66,7 +68,7 @@ def main() -> None:
         # the vector of a word depends on its sentence, also on what comes after it
         embedder = Embedder.load(run)
         one, other = embedder.embed(["Can you read ?", "Can you see the old house ?"])
-        distance = float((one.vectors[1] - other.vectors[1]).norm())
+        distance = float(np.linalg.norm(one.vectors[1] - other.vectors[1]))
         print(f"'you' before 'read' and before 'see': {distance:.2f} apart")
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from penstock.bundle import Bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
 from penstock.runtime.engine_choice import EngineName, choose_engine
-from penstock.runtime.network_trace import NetworkTrace
+from penstock.runtime.network_trace import LayerTrace, NetworkTrace
 from penstock.search.step import Singles, Step
 
 
@@ -75,6 +77,7 @@ def load_translation_engine(
             vocab_size=bundle.target_tokenizer.vocab_size,
             place=str(bundle.place),
             threads=threads or 1,
+            layers=_layer_tracer(bundle),
         )
     from penstock.runtime.device import prepare_torch
     from penstock.runtime.torch_network import load_network
@@ -82,3 +85,17 @@ def load_translation_engine(
 
     network = load_network(bundle, prepare_torch(device, threads))
     return TorchTranslation(network, precision=precision)
+
+
+def _layer_tracer(
+    bundle: Bundle,
+) -> Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace]] | None:
+    """Traces by the weights that lie beside graphs; None without weights or torch."""
+    if "weights" not in bundle.files or find_spec("torch") is None:
+        return None
+
+    @cache
+    def engine() -> TranslationEngine:
+        return load_translation_engine(bundle, engine="torch")
+
+    return lambda source, output: engine().trace(source, output).layers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from penstock.special_tokens import BOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
 _ENCODED = 32  # sources at once, of like length: the encoder's loop goes over padding too
+LayerTracer = Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace]]
 _SHOWN = {"h": "hidden", "c": "cell"}  # as traces name what a cell carries
 
 
@@ -102,6 +103,7 @@ class OnnxTranslator:
         vocab_size: of the target.
         place: of the bundle, for messages.
         threads: that compute one call; 0 for as many as there are cores.
+        layers: traces the layers of a source and an output with their gates, which graphs lack.
 
     Raises:
         BundleError: the graphs are missing, damaged, or not this model's.
@@ -115,7 +117,9 @@ class OnnxTranslator:
         vocab_size: int,
         place: str,
         threads: int = 1,
+        layers: LayerTracer | None = None,
     ) -> None:
+        self._traced_layers = layers
         for role in (ENCODER_ROLE, STEP_ROLE):
             if role not in files:
                 raise BundleError(
@@ -199,24 +203,32 @@ class OnnxTranslator:
         return np.stack(found, 1)
 
     def trace(self, source: Sequence[int], output: Sequence[int], /) -> NetworkTrace:
-        """What the model computes for a given output: states, but no gates, which graphs lack."""
+        """What the model computes for a given output.
+
+        Gates are those of the weights in float32, where the bundle has them and torch is there; a
+        graph has states alone.
+        """
         state, steps = self.start([source]), list[StepOutput[OnnxState]]()
         for token in (BOS_ID, *output[:-1]):
             steps.append(self.step(np.array([token]), state, top=0))
             state = steps[-1].state
         attention = [step.attention for step in steps if step.attention is not None]
+        return NetworkTrace(
+            np.concatenate([step.log_probs for step in steps]),
+            np.concatenate(attention)[None] if attention else None,
+            self._traced_layers(source, output) if self._traced_layers else self._layers(steps),
+        )
+
+    def _layers(self, steps: Sequence[StepOutput[OnnxState]]) -> list[LayerTrace]:
+        """The decoder's states over some steps of one row."""
         layers: dict[int, dict[str, Singles]] = {}
         for name in self._states:
             values = np.concatenate([step.state.layers[name] for step in steps])
             layers.setdefault(int(name[1:]), {})[_SHOWN[name[0]]] = values
-        return NetworkTrace(
-            np.concatenate([step.log_probs for step in steps]),
-            np.concatenate(attention)[None] if attention else None,
-            [
-                LayerTrace("decoder", number, reverse=False, cell=self._cell, values=values)
-                for number, values in sorted(layers.items())
-            ],
-        )
+        return [
+            LayerTrace("decoder", number, reverse=False, cell=self._cell, values=values)
+            for number, values in sorted(layers.items())
+        ]
 
     def warm_up(self, rows: int, /) -> None:
         """Nothing is compiled for a number of rows."""
