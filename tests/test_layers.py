@@ -11,9 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
-    **dict.fromkeys(
-        ("errors", "files", "json_types", "options", "special_tokens", "version", "figure"), 0
-    ),
+    **dict.fromkeys(("errors", "files", "special_tokens", "version", "figure"), 0),
     **dict.fromkeys(("config", "task table"), 0),
     **dict.fromkeys(("text", "nn", "metrics", "baselines"), 1),
     **dict.fromkeys(("data", "search", "bundle"), 2),

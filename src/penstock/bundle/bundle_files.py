@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from penstock.config.json_types import is_object
 from penstock.errors import BundleError
-from penstock.json_types import is_object
 from penstock.tasks import TASKS
 from penstock.version import __version__
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.console import write_json, write_line
-from penstock.json_types import is_object
+from penstock.config.json_types import is_object
 from penstock.tasks import TASKS
 from penstock.version import __version__
 

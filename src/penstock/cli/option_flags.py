@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from penstock.options import Options, offer_of
+from penstock.config.option_model import Options, offer_of
 
 
 def with_options(

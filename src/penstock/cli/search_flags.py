@@ -80,8 +80,8 @@ def _read_dictionary(path: Path) -> dict[str, str]:
 def _read_phrases(path: Path) -> Iterator[Phrases]:
     import json
 
+    from penstock.config.json_types import is_object
     from penstock.data.formats.input_lines import read_lines
-    from penstock.json_types import is_object
 
     for number, line in enumerate(read_lines(str(path)), start=1):
         try:

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from penstock.config.json_types import is_object
+from penstock.config.option_model import first_problem
 from penstock.config.run_config import RunConfig
 from penstock.config.section import is_table, plain_table
 from penstock.errors import ConfigError
-from penstock.json_types import is_object
-from penstock.options import first_problem
 
 
 def load_config(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from penstock.config.option_model import BeamSize, LengthPenalty, MaxLengthRatio
 from penstock.config.section import Section
-from penstock.options import BeamSize, LengthPenalty, MaxLengthRatio
 
 
 class SearchConfig(Section):

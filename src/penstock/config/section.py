@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from penstock.config.option_model import first_problem
 from penstock.errors import ConfigError, nearest
-from penstock.options import first_problem
 
 
 class Section(BaseModel):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from penstock.options import Utility
+from penstock.config.option_model import Utility
 
 _ORDERS = 6  # of chrF's character n-grams
 _BETA_SQUARED = 4.0  # chrF2: recall counts twice

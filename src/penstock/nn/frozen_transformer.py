@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from penstock.config.json_types import is_object
 from penstock.errors import DataError, MissingExtraError
-from penstock.json_types import is_object
 from penstock.special_tokens import EOS_ID, PAD_ID, RESERVED, UNK_ID
 
 ARCHITECTURES = (

@@ -21,8 +21,8 @@ from typing import get_args
 
 import numpy as np
 
+from penstock.config.option_model import Normalization
 from penstock.errors import UsageError
-from penstock.options import Normalization
 from penstock.search.step import Floats, Ints, Singles
 
 _LEAST_COVERED = 1e-6  # a position without any attention must not cost infinitely much

@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock.bundle import INDEX, Bundle, load_bundle, save_bundle
 from penstock.config import RunConfig
+from penstock.config.json_types import is_object
 from penstock.data.formats.input_lines import text_path
 from penstock.data.pair import Pair
 from penstock.data.token_stream import TextForm, read_form
@@ -23,7 +24,6 @@ from penstock.errors import (
     train_extra,
 )
 from penstock.files import atomic_write
-from penstock.json_types import is_object
 from penstock.special_tokens import BOS_ID, EOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.evaluation import EvaluationData

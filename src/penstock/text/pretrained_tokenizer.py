@@ -23,8 +23,8 @@ from typing import Any, Self, final
 
 from tokenizers import Tokenizer as LibraryTokenizer
 
+from penstock.config.json_types import is_array, is_object
 from penstock.errors import DataError
-from penstock.json_types import is_array, is_object
 from penstock.special_tokens import RESERVED, UNK_ID
 
 FILE = "tokenizer.json"

@@ -19,8 +19,8 @@ from tokenizers import Tokenizer as LibraryTokenizer
 from tokenizers import models
 
 from penstock.config import TokenizerKind
+from penstock.config.json_types import is_array, is_object
 from penstock.errors import BundleError
-from penstock.json_types import is_array, is_object
 from penstock.special_tokens import RESERVED, UNK_ID
 from penstock.text.pieces import BYTE_LEVEL, AnyKind, byte_alphabet, on_bytes
 from penstock.text.pretrained_tokenizer import PretrainedTokens

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from penstock.config.json_types import is_object
 from penstock.files import atomic_write
-from penstock.json_types import is_object
 
 if TYPE_CHECKING:
     from penstock.training.learner import HeldOutScores

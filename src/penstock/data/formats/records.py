@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from penstock.config.json_types import is_array, is_object
 from penstock.data.formats.input_lines import BadLineError, Line, scan_lines
 from penstock.data.pair import Pair
 from penstock.errors import DataError, UsageError
-from penstock.json_types import is_array, is_object
 from penstock.text.language_names import is_language
 
 Column = int | str

@@ -17,8 +17,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from penstock.config.json_types import is_array, is_object
 from penstock.errors import DataError, UsageError
-from penstock.json_types import is_array, is_object
 from penstock.serve.service_errors import (
     DeadlineError,
     NotReadyError,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.options import Options
+from penstock.config.option_model import Options
 from penstock.serve.api.openapi import LanguageCode, Texts
 from penstock.serve.api.option_fields import served_names, with_option_fields
 from penstock.tasks.language_model.writing_options import WritingOptions

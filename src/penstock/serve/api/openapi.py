@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.json_types import is_array
+from penstock.config.json_types import is_array
 from penstock.serve.api.request_body import JSON
 from penstock.serve.models.served_models import ServedModels
 from penstock.serve.settings import Settings

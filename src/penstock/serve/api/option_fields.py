@@ -10,7 +10,7 @@ from annotated_types import Le
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from penstock.options import Offered, Options, offer_of
+from penstock.config.option_model import Offered, Options, offer_of
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -14,9 +14,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File
 from starlette.requests import Request
 
+from penstock.config.json_types import is_object
+from penstock.config.option_model import first_problem, shorten
 from penstock.errors import nearest
-from penstock.json_types import is_object
-from penstock.options import first_problem, shorten
 from penstock.serve.api.error_responses import RequestError
 
 Model = TypeVar("Model", bound=BaseModel)

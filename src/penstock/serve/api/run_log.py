@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from penstock.config.json_types import is_object
 from penstock.errors import DataError
-from penstock.json_types import is_object
 
 _MOST_EVENTS = 2000  # in one answer
 

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penstock.options import MAX_SERVED_SEED, Offered, Options, Seed, Temperature, TopK, TopP
+from penstock.config.option_model import (
+    MAX_SERVED_SEED,
+    Offered,
+    Options,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+)
 
 
 class WritingOptions(Options):

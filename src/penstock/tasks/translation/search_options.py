@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from penstock.errors import UsageError
-from penstock.options import (
+from penstock.config.option_model import (
     MAX_SERVED_SEED,
     BeamSize,
     LengthPenalty,
@@ -24,6 +23,7 @@ from penstock.options import (
     TopP,
     Utility,
 )
+from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.config import SearchConfig

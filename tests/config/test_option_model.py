@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from penstock.cli.app import run
 from penstock.cli.option_flags import with_options
 from penstock.config import parse_config
+from penstock.config.option_model import Offered
 from penstock.errors import ConfigError, UsageError
-from penstock.options import Offered
 from penstock.search.ensemble import shares
 from penstock.serve.api import native_types
 from penstock.serve.api.error_responses import RequestError
