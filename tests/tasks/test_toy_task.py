@@ -49,11 +49,8 @@ class Counter:
 class CountLearner:
     carried = None
 
-    def __init__(
-        self, config: Any, folder: Path, device: Any, report: Any, *, from_scratch: Any = True
-    ):
-        corpus = prepare_corpus(config, folder, report)
-        text = corpus.source
+    def __init__(self, config: Any, folder: Path, device: Any, report: Any, **_: Any) -> None:
+        text = (corpus := prepare_corpus(config, folder, report)).source
         self.network = initial_network(network, config, text, text, device)
         self.bundle = Bundle(config, text, text)
         self.fingerprint, self.summary = corpus.fingerprint, f"{len(corpus.store)} lines"
@@ -61,14 +58,12 @@ class CountLearner:
         self.batches = corpus.sampler(config, budget="source").epoch
 
     def loss(self, batch: Any, *, label_smoothing: float) -> tuple[Tensor, int]:
-        right = (batch.src == self._a).sum(1)
-        return (self.network(batch.src, batch.src_lengths) - right).square().sum(), len(right)
+        wrong = self.network(batch.src, batch.src_lengths) - (batch.src == self._a).sum(1)
+        return wrong.square().sum(), len(wrong)
 
     def evaluate(self) -> HeldOutScores:
-        return HeldOutScores(
-            error(Counter(self.bundle, engine=NetworkEngine(self.network)), self._lines),
-            unit="sentence",
-        )
+        counter = Counter(self.bundle, engine=NetworkEngine(self.network))
+        return HeldOutScores(error(counter, self._lines), unit="sentence")
 
 
 def network(config: Any, *, source_size: int, target_size: int, transformer: Any = None) -> Count:
@@ -94,9 +89,7 @@ COUNTING = Task(
 )  # fmt: skip
 
 
-def test_a_task_from_outside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_task_from_outside(tmp_path: Path, monkeypatch: Any, capfd: Any) -> None:
     monkeypatch.setitem(TASKS, COUNTING.name, COUNTING)
     letters, data = random.Random(1), tmp_path / "lines.txt"
     lines = [" ".join(letters.choices("abcd", k=letters.randint(1, 9))) for _ in range(400)]
