@@ -132,27 +132,13 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     started = time.monotonic() - progress.seconds
     last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
-    def evaluate() -> str:
-        """Score, save the model if it is the best, report; return a reason to stop, if any."""
-        with average.in_place(model) if average else nullcontext():
-            model.eval()
-            scores = learner.evaluate()
-            model.train()
-            _require_finite("held-out loss", scores.loss, progress, run)
-            better = update_best(settings, progress, scores)
-            if better or settings.keep == "last":
-                _save_model(learner, progress, scores, run)
-        _report(display, log, settings, progress, scores, better, started)
-        progress.owes_evaluation = False
-        return patience_exhausted(settings, progress)
-
+    job = _Job(learner, settings, average, run, log, display, started)
     model.train()
     with closing(display), closing(log), _stop_signal() as stop:
         reason = ""
         if done:  # the run may have ended, or been interrupted just before an evaluation
-            given_up = (
-                evaluate() if progress.owes_evaluation else patience_exhausted(settings, progress)
-            )
+            owes = progress.owes_evaluation
+            given_up = _evaluate(job, progress) if owes else patience_exhausted(settings, progress)
             reason = limit_reached(settings, progress) or given_up
         batches = learner.batches(progress.epoch, skip=progress.batch)
         while not reason:
@@ -199,7 +185,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             if stop.is_set():
                 reason, progress.owes_evaluation = "interrupted", must_evaluate
             elif must_evaluate:
-                reason = evaluate() or reason
+                reason = _evaluate(job, progress) or reason
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             # a saved model always has a checkpoint, so that a killed run can resume
             if reason or due or (must_evaluate and not has_checkpoint):
@@ -243,31 +229,33 @@ def _require_finite(what: str, value: float, progress: Progress, run: Path) -> N
     )
 
 
-def _save_model(
-    learner: Learner[Any], progress: Progress, scores: HeldOutScores, run: Path
-) -> None:
-    record = {
-        **learner.bundle.record,
-        "update": progress.update,
-        "tokens": progress.tokens,
-        "held_out": {"loss": scores.loss, **scores.metrics, **scores.recipe},
-    }
-    files = network_files(learner.network)
-    save_bundle(replace(learner.bundle, record=record, files=files), run / "model")
+@dataclass(frozen=True)
+class _Job:
+    """What an evaluation needs and no update changes; `started` is on the monotonic clock."""
+
+    learner: Learner[Any]
+    settings: TrainingConfig
+    average: WeightAverage | None
+    run: Path
+    log: RunLog
+    display: Display
+    started: float
 
 
-def _report(
-    display: Display,
-    log: RunLog,
-    settings: TrainingConfig,
-    progress: Progress,
-    scores: HeldOutScores,
-    better: bool,
-    started: float,
-) -> None:
-    progress.seconds = time.monotonic() - started
+def _evaluate(job: _Job, progress: Progress) -> str:
+    """Score, save the model if it is the best, report; return a reason to stop, if any."""
+    model, settings = job.learner.network, job.settings
+    with job.average.in_place(model) if job.average else nullcontext():
+        model.eval()
+        scores = job.learner.evaluate()
+        model.train()
+        _require_finite("held-out loss", scores.loss, progress, job.run)
+        better = update_best(settings, progress, scores)
+        if better or settings.keep == "last":
+            _save_model(job, progress, scores)
+    progress.seconds = time.monotonic() - job.started
     train_loss = progress.loss_sum / max(progress.loss_tokens, 1)
-    log.write(
+    job.log.write(
         "evaluation",
         progress.update,
         epoch=progress.epoch,
@@ -280,8 +268,20 @@ def _report(
         **scores.metrics,
         best=better,
     )
-    display.show_scores(progress.update, progress.seconds, train_loss, scores, best=better)
-    progress.loss_sum, progress.loss_tokens = 0.0, 0
+    job.display.show_scores(progress.update, progress.seconds, train_loss, scores, best=better)
+    progress.loss_sum, progress.loss_tokens, progress.owes_evaluation = 0.0, 0, False
+    return patience_exhausted(settings, progress)
+
+
+def _save_model(job: _Job, progress: Progress, scores: HeldOutScores) -> None:
+    record = {
+        **job.learner.bundle.record,
+        "update": progress.update,
+        "tokens": progress.tokens,
+        "held_out": {"loss": scores.loss, **scores.metrics, **scores.recipe},
+    }
+    files = network_files(job.learner.network)
+    save_bundle(replace(job.learner.bundle, record=record, files=files), job.run / "model")
 
 
 @contextmanager
