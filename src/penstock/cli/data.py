@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, check, split and measure corpora.")
 
-_PAIR_SUFFIXES = {".tsv", ".csv", ".jsonl", ".ndjson", ".json"}
-
 Data = Annotated[
     list[str],
     typer.Argument(
@@ -219,9 +217,11 @@ def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> Read
 
 def source_of(data: list[str]) -> str | list[str]:
     """One file of pairs, or two line-parallel files."""
+    from penstock.data.formats.format_table import FORMATS
+
     if len(data) == 1:
         return data[0]
-    pairs = [path for path in data if _PAIR_SUFFIXES.intersection(Path(path).suffixes[-2:])]
+    pairs = [path for path in data if FORMATS.keys() & Path(path).suffixes[-2:]]
     if len(data) > 2 or pairs:
         found = f"{pairs[0]} is a file of pairs" if pairs else f"got {len(data)} files"
         raise UsageError(f"give one file of pairs, or two line-parallel files; {found}")

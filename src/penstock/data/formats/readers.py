@@ -8,17 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
-from penstock.data.formats.input_lines import COMPRESSIONS, STDIN, BadLineError, scan_lines
-from penstock.data.formats.records import (
-    Columns,
-    Record,
-    check_columns,
-    csv_rows,
-    make_pair,
-    read_jsonl,
-    read_table,
-    tsv_rows,
-)
+from penstock.data.formats.format_table import reader_of
+from penstock.data.formats.input_lines import STDIN, BadLineError, scan_lines
+from penstock.data.formats.records import Columns, Record, check_columns, make_pair
 from penstock.data.pair import Pair
 from penstock.errors import DataError, UsageError
 
@@ -67,8 +59,8 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
 
     Args:
         source: one path, its format known by the suffix before `.gz`, `.xz` or `.zst`: `.csv`;
-            `.jsonl`, `.ndjson` or `.json` (one object per line); anything else, and `-` for
-            standard input, is TSV. Or two paths: line-parallel files.
+            `.jsonl`, `.ndjson` or `.json` (one object per line); or another one of `FORMATS`.
+            Anything else, and `-` for standard input, is TSV. Or two paths: line-parallel files.
         options: see `ReadOptions`.
 
     Raises:
@@ -106,15 +98,7 @@ def read_records(source: Source, options: ReadOptions) -> Iterator[Record]:
     """Like `read_pairs`, but yield unusable lines as error values, and ignore `max_pairs`."""
     if not isinstance(source, str | Path):
         return _parallel(source, options)
-    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes and str(source) != STDIN else ""
-    if suffix in (".jsonl", ".ndjson", ".json"):
-        return read_jsonl(source, options.columns, options.report)
-    if suffix == ".csv":
-        return read_table(source, csv_rows(source), "comma", options.columns, options.report)
-    return read_table(source, tsv_rows(source), "tab", options.columns, options.report)
+    return reader_of(source)(source, options.columns, options.report)
 
 
 def _parallel(paths: Sequence[str | Path], options: ReadOptions) -> Iterator[Record]:

@@ -133,6 +133,16 @@ def csv_rows(path: str | Path) -> Iterator[Row | BadLineError]:
             yield BadLineError(what, path=path, line=start)
 
 
+def read_tsv(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
+    """Two columns of each line, separated by tabs."""
+    return read_table(path, tsv_rows(path), "tab", chosen, report)
+
+
+def read_csv(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
+    """Two columns of each record."""
+    return read_table(path, csv_rows(path), "comma", chosen, report)
+
+
 def read_table(
     path: str | Path,
     rows: Iterator[Row | BadLineError],

@@ -1,0 +1,35 @@
+"""The file formats of pairs, by suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from penstock.data.formats.input_lines import COMPRESSIONS
+from penstock.data.formats.records import (
+    Columns,
+    Record,
+    Report,
+    read_csv,
+    read_jsonl,
+    read_tsv,
+)
+
+# path, the columns that the user chose, and where to report what is ignored
+Reader = Callable[[str | Path, Columns | None, Report], Iterator[Record]]
+
+FORMATS: dict[str, Reader] = {
+    ".tsv": read_tsv,
+    ".csv": read_csv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_jsonl,
+}
+
+
+def reader_of(path: str | Path) -> Reader:
+    """Look up a reader by the suffix before `.gz`, `.xz` or `.zst`; an unknown one means TSV."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return FORMATS.get(suffixes[-1] if suffixes else "", read_tsv)
