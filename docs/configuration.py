@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from tomli_w import dumps
 
-from penstock.config import ATTENTIONS, CELLS, RunConfig
+from penstock.config import ATTENTIONS, CELLS, TOKENIZERS, RunConfig
 from penstock.config.section import sections_of
 from penstock.tasks import TASKS
 
@@ -47,6 +47,8 @@ class Key:
             "task": TASKS,
             "model.cell": CELLS,
             "model.attention": ATTENTIONS,
+            "text.source.kind": TOKENIZERS,
+            "text.target.kind": TOKENIZERS,
         }
         return tuple(tables.get(self.path, literals(self.field.annotation)))
 

@@ -7,12 +7,14 @@ from penstock.config.data_config import DataConfig
 from penstock.config.model_config import ModelConfig
 from penstock.config.run_config import RunConfig
 from penstock.config.search_config import SearchConfig
-from penstock.config.text_config import TextConfig, TokenizerConfig, TokenizerKind
+from penstock.config.text_config import TextConfig, TokenizerConfig
+from penstock.config.tokenizer_table import TOKENIZERS, TokenizerEntry, tokenizer_entry
 from penstock.config.training_config import Precision, TrainingConfig
 
 __all__ = [
     "ATTENTIONS",
     "CELLS",
+    "TOKENIZERS",
     "AttentionEntry",
     "CellEntry",
     "DataConfig",
@@ -22,7 +24,7 @@ __all__ = [
     "SearchConfig",
     "TextConfig",
     "TokenizerConfig",
-    "TokenizerKind",
+    "TokenizerEntry",
     "TrainingConfig",
     "attention_entry",
     "cell_entry",
@@ -30,4 +32,5 @@ __all__ = [
     "dump_toml",
     "load_config",
     "parse_config",
+    "tokenizer_entry",
 ]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from penstock.config.section import Section
-
-TokenizerKind = Literal["word", "char", "separator", "bpe", "unigram"]
+from penstock.config.tokenizer_table import tokenizer_entry
 
 
 class TokenizerConfig(Section):
     """How one side's text becomes tokens."""
 
-    kind: TokenizerKind = "bpe"
+    kind: str = "bpe"
     """How text is cut into tokens: `bpe` and `unigram` learn pieces of words; `word` takes the
     chapter's lower-case words, `char` characters, `separator` the text between separators."""
     vocab_size: int = Field(default=8000, ge=8)
@@ -25,10 +22,21 @@ class TokenizerConfig(Section):
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""
 
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, name: str) -> str:
+        tokenizer_entry(name)
+        return name
+
+    @property
+    def makes_pieces(self) -> bool:
+        """Whether a token may be part of a word."""
+        return tokenizer_entry(self.kind).pieces
+
     @property
     def symbol_separator(self) -> str | None:
         """What divides symbols such as phones; None for every other kind of tokenizer."""
-        return self.separator if self.kind == "separator" else None
+        return self.separator if tokenizer_entry(self.kind).joiner is None else None
 
 
 class TextConfig(Section):

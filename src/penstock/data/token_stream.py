@@ -48,7 +48,7 @@ class TextForm:
         remaining = iter(lines)
         first = True
         while block := list(islice(remaining, _BLOCK_LINES)):
-            if self.joined and tokenizer.kind == "char":  # implied for other kinds
+            if self.joined and tokenizer.keeps_spaces:  # implied for other kinds
                 block = [line if first and i == 0 else f" {line}" for i, line in enumerate(block)]
             first = False
             for ids in tokenizer.encode_batch(block):
@@ -66,10 +66,9 @@ class TextForm:
             last = letters_only(last)
             last = last if ends_in_letter or not last else f"{last} "
         if self.joined:
-            joiner = tokenizer.separator if tokenizer.kind == "separator" else " "
+            joiner = tokenizer.symbol_separator or " "
             last, ended = joiner.join([*ended, last]), []
-        if tokenizer.kind == "separator":
-            last = last.removesuffix(tokenizer.separator)
+        last = last.removesuffix(tokenizer.symbol_separator or "")
         return [i for row in self.encode(ended, tokenizer) for i in row] + tokenizer.encode(last)
 
     def decode(self, ids: list[int], tokenizer: Tokenizer) -> str:

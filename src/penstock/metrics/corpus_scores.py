@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penstock.config import tokenizer_entry
 from penstock.errors import UsageError, nearest
 from penstock.metrics.error_rates import (
     Tokenize,
@@ -53,12 +54,8 @@ class CorpusScores:
 
 
 def metrics_for(kind: str) -> tuple[str, ...]:
-    """The default metrics for a kind of tokenizer: text metrics and symbol error rates.
-
-    Phones separated by spaces are not words, so 'separator' has PER in place of WER.
-    """
-    rates = {"separator": ("per",), "char": ("wer", "cer")}.get(kind, ("wer",))
-    return ("bleu", "chrf", "exact_match", "ser", *rates)
+    """The default metrics for a kind of tokenizer: text metrics and its error rates."""
+    return ("bleu", "chrf", "exact_match", "ser", *tokenizer_entry(kind).error_rates)
 
 
 def score_corpus(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from typing import Literal
+from collections.abc import Iterable, Iterator
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from penstock.config import TokenizerKind
-from penstock.errors import DataError
+from penstock.config import TokenizerConfig
+from penstock.errors import ConfigError, DataError
+from penstock.special_tokens import RESERVED
 
-# `TokenizerKind` are the kinds that can be trained
-AnyKind = TokenizerKind | Literal["pretrained"]
-BYTE_LEVEL = ("bpe", "unigram")  # the kinds whose tokens are runs of bytes
+NO_TEXT = "no training text for the tokenizer; check that the training data is not empty"
+BYTE_LEVEL_MINIMUM = 256 + len(RESERVED)
 
 # A word with the space before it, up to and including an elision's apostrophe (` l'`, `homme`);
 # each digit alone; a run of other non-spaces; a run of spaces except its last, which belongs to the
@@ -46,6 +47,37 @@ def on_bytes(model: models.Model) -> Tokenizer:
     )
     library.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
     return library
+
+
+def without_lead(text: str) -> str:
+    """Remove the space that leads byte-level text."""
+    return text.removeprefix(" ")
+
+
+def require_room(config: TokenizerConfig) -> None:
+    """Check that a vocabulary can hold the bytes.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if config.vocab_size < BYTE_LEVEL_MINIMUM:
+        raise ConfigError(
+            f"vocab_size {config.vocab_size} is too small for kind {config.kind!r}: 256 bytes and "
+            f"{len(RESERVED)} reserved tokens need at least {BYTE_LEVEL_MINIMUM}"
+        )
+
+
+def require_some(texts: Iterable[str]) -> Iterator[str]:
+    """The texts that are not empty.
+
+    Raises:
+        DataError: there are none.
+    """
+    remaining = (text for text in texts if text)
+    first = next(remaining, None)
+    if first is None:
+        raise DataError(NO_TEXT)
+    return itertools.chain([first], remaining)
 
 
 def require_characters(text: str) -> str:

@@ -11,28 +11,18 @@ description has the encoder's special tokens as `own`.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer as LibraryTokenizer
-from tokenizers import models
 
-from penstock.config import TokenizerKind
-from penstock.config.json_types import is_array, is_object
+from penstock.config import tokenizer_entry
+from penstock.config.json_types import is_object
 from penstock.errors import BundleError
-from penstock.special_tokens import RESERVED, UNK_ID
-from penstock.text.pieces import BYTE_LEVEL, AnyKind, byte_alphabet, on_bytes
 from penstock.text.pretrained_tokenizer import PretrainedTokens
+from penstock.text.tokenizer_types import tokenizer_type
 
 FORMAT = 1
-_MODELS: dict[TokenizerKind, str] = {
-    "word": "WordLevel",
-    "char": "WordLevel",
-    "separator": "WordLevel",
-    "bpe": "BPE",
-    "unigram": "Unigram",
-}
 _FOREIGN = ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
 
 
@@ -40,7 +30,7 @@ class TokenizerParts(NamedTuple):
     """The parts of a tokenizer; `pretrained` is None for every other kind."""
 
     library: LibraryTokenizer
-    kind: AnyKind
+    kind: str
     separator: str
     pretrained: PretrainedTokens | None = None
 
@@ -78,7 +68,7 @@ def read_json(text: str, place: str) -> TokenizerParts:
         ) from None
 
 
-def build(model: Any, kind: TokenizerKind) -> LibraryTokenizer:
+def build(model: Any, kind: str) -> LibraryTokenizer:
     """Build a library tokenizer from a model in the format of the library's JSON.
 
     Reserved tokens are only in the model's vocabulary, not among the 'added tokens', which the
@@ -87,19 +77,11 @@ def build(model: Any, kind: TokenizerKind) -> LibraryTokenizer:
     Raises:
         ValueError: the model does not fit `kind`, or is damaged.
     """
+    chosen = tokenizer_type(kind)
     found = model.get("type") if is_object(model) else None
-    if not is_object(model) or found != _MODELS[kind]:
-        raise ValueError(f"kind {kind!r} needs a {_MODELS[kind]} model, found {found!r}")
-    unknown = RESERVED[UNK_ID]
-    if kind == "unigram":
-        scored = _scored_vocabulary(model.get("vocab"))
-        _check_vocabulary({piece: index for index, (piece, _) in enumerate(scored)}, kind)
-        return on_bytes(models.Unigram(scored, unk_id=UNK_ID, byte_fallback=False))
-    vocabulary = _vocabulary(model.get("vocab"))
-    _check_vocabulary(vocabulary, kind)
-    if kind == "bpe":
-        return on_bytes(models.BPE(vocabulary, _merges(model.get("merges"), vocabulary)))
-    return LibraryTokenizer(models.WordLevel(vocabulary, unk_token=unknown))
+    if not is_object(model) or found != chosen.model:
+        raise ValueError(f"kind {kind!r} needs a {chosen.model} model, found {found!r}")
+    return chosen.build(model)
 
 
 def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -110,7 +92,7 @@ def _parts(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     raise ValueError("not a penstock tokenizer: its JSON lacks 'penstock' and 'tokenizer'")
 
 
-def _description(about: dict[str, Any]) -> tuple[AnyKind, str]:
+def _description(about: dict[str, Any]) -> tuple[str, str]:
     version, kind, separator = about.get("format"), about.get("kind"), about.get("separator")
     if not isinstance(version, int) or version < 1:
         raise ValueError(f"tokenizer format {version!r} is not a format number")
@@ -121,68 +103,9 @@ def _description(about: dict[str, Any]) -> tuple[AnyKind, str]:
         )
     if kind == "pretrained":
         return kind, " "
-    if not isinstance(kind, str) or kind not in _MODELS:
-        raise ValueError(f"unknown tokenizer kind {kind!r}; known: {', '.join(_MODELS)}")
+    if not isinstance(kind, str):
+        raise ValueError(f"tokenizer kind {kind!r} is not a name")
+    tokenizer_entry(kind)
     if not isinstance(separator, str) or not separator:
         raise ValueError(f"separator {separator!r} is not a non-empty string")
     return kind, separator
-
-
-def _vocabulary(content: Any) -> dict[str, int]:
-    if not is_object(content) or not all(type(index) is int for index in content.values()):
-        raise ValueError("damaged tokenizer: its vocabulary is not tokens with ids")
-    return content
-
-
-def _is_row(entry: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    """Files have arrays, trainers tuples."""
-    return isinstance(entry, list | tuple)
-
-
-def _scored_vocabulary(content: Any) -> list[tuple[str, float]]:
-    entries: list[Any] = content if is_array(content) else [None]
-    if not all(
-        _is_row(entry)
-        and len(entry) == 2
-        and isinstance(entry[0], str)
-        and isinstance(entry[1], float)
-        and math.isfinite(entry[1])
-        for entry in entries
-    ):
-        raise ValueError("damaged tokenizer: its vocabulary is not pieces with scores")
-    return [(piece, score) for piece, score in entries]
-
-
-def _check_vocabulary(vocabulary: dict[str, int], kind: TokenizerKind) -> None:
-    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-        raise ValueError("damaged tokenizer: its ids are not 0, 1, 2, ... without gaps")
-    if [vocabulary.get(token) for token in RESERVED] != list(range(len(RESERVED))):
-        raise ValueError(f"damaged tokenizer: ids 0 to 3 are not {' '.join(RESERVED)}")
-    for token in vocabulary:
-        _require_utf8(token)
-    if kind in BYTE_LEVEL:
-        alphabet = set(byte_alphabet())
-        if not alphabet <= vocabulary.keys():
-            raise ValueError("damaged tokenizer: its vocabulary lacks some of the 256 bytes")
-        if not all(alphabet.issuperset(token) and token for token in vocabulary):
-            raise ValueError("damaged tokenizer: a token is not written in bytes")
-
-
-def _require_utf8(token: str) -> None:
-    try:
-        token.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(f"damaged tokenizer: the token {token!r} is not text") from None
-
-
-def _merges(content: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
-    entries: list[Any] = content if is_array(content) else [None]
-    if not all(
-        _is_row(entry)
-        and len(entry) == 2
-        and all(isinstance(part, str) and part in vocabulary for part in entry)
-        and "".join(entry) in vocabulary
-        for entry in entries
-    ):
-        raise ValueError("damaged tokenizer: its merges are not pairs of its tokens")
-    return [(left, right) for left, right in entries]

@@ -1,4 +1,4 @@
-"""Text to token ids and back: six kinds of tokenizer, each saved as one JSON file.
+"""Text to token ids and back: tokenizers of several kinds, each saved as one JSON file.
 
 | kind | a token is | text -> ids -> text |
 |---|---|---|
@@ -10,7 +10,7 @@
 | `pretrained` | a token of a Transformer encoder | as exact as that tokenizer |
 
 Text never encodes to a reserved id other than `<unk>`: a user who types `<eos>` gets ordinary
-tokens.
+tokens. All kinds but `pretrained` are in `penstock.config.TOKENIZERS`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,13 @@ from typing import final
 
 from tokenizers import Tokenizer as LibraryTokenizer
 
-from penstock.config import TokenizerConfig
+from penstock.config import TokenizerConfig, tokenizer_entry
 from penstock.errors import BundleError
 from penstock.special_tokens import RESERVED, UNK_ID
-from penstock.text.normalize import preprocess, rejoin
-from penstock.text.pieces import (
-    BYTE_LEVEL,
-    AnyKind,
-    byte_alphabet,
-    require_characters,
-)
+from penstock.text.pieces import byte_alphabet, require_characters
 from penstock.text.pretrained_tokenizer import PretrainedTokens
 from penstock.text.serialization import TokenizerParts, build, read_json, write_json
-from penstock.text.trainers import train_bpe, train_symbols, train_unigram
-
-# ends every stored symbol of the text, so none is empty or equals a reserved token
-_SYMBOL_END = " "
+from penstock.text.tokenizer_types import SYMBOL_END, tokenizer_type
 
 
 @final
@@ -44,8 +35,11 @@ class Tokenizer:
     """A trained, immutable tokenizer, made by `train`, `pretrained`, `load` or `from_json`.
 
     Attributes:
-        kind: one of `word`, `char`, `separator`, `bpe`, `unigram`, `pretrained`.
+        kind: a name of `penstock.config.TOKENIZERS`, or `pretrained`.
         separator: text between tokens of kind `separator`; unused by other kinds.
+        symbol_separator: what divides symbols such as phones; None for every other kind.
+        joiner: text between tokens.
+        keeps_spaces: whether the spaces of a text are symbols, or part of them.
         vocab_size: number of ids, the reserved ones (0 to 3) included.
         special_tokens: of a `pretrained` encoder; None for other kinds.
     """
@@ -53,16 +47,22 @@ class Tokenizer:
     def __init__(
         self,
         library: LibraryTokenizer,
-        kind: AnyKind,
+        kind: str,
         separator: str,
         pretrained: PretrainedTokens | None = None,
     ) -> None:
         self._library = library
         self._pretrained = pretrained
-        self.kind: AnyKind = kind
+        self.kind = kind
         self.separator = separator
+        joiner = "" if pretrained is not None else tokenizer_entry(kind).joiner
+        self.symbol_separator = separator if joiner is None else None
+        self.joiner = separator if joiner is None else joiner
+        self._type = None if pretrained is not None else tokenizer_type(kind)
+        self._byte_level = self._type is not None and self._type.split is None
+        self.keeps_spaces = pretrained is None and not self._byte_level and not self.joiner
         if pretrained is None:
-            self._contents = _contents(library, kind)
+            self._contents = _contents(library, byte_level=self._byte_level)
         else:
             self._contents = [symbol.encode() for symbol in pretrained.symbols()]
         self.vocab_size = len(self._contents)
@@ -78,13 +78,9 @@ class Tokenizer:
             ConfigError: `vocab_size` below 260 for `bpe` or `unigram`.
             DataError: no text, or no token as frequent as `min_frequency`.
         """
-        valid = (require_characters(text) for text in texts)
-        if config.kind in BYTE_LEVEL:
-            train = train_bpe if config.kind == "bpe" else train_unigram
-            model = train((_lead(text) for text in valid), config)
-        else:
-            symbols = (_symbols(text, config.kind, config.separator) for text in valid)
-            model = train_symbols(symbols, config)
+        chosen, separator = tokenizer_type(config.kind), config.separator
+        prepared = (chosen.prepare(require_characters(text), separator) for text in texts)
+        model = chosen.train(prepared, config)
         return cls(build(model, config.kind), config.kind, config.separator)
 
     @classmethod
@@ -110,15 +106,11 @@ class Tokenizer:
         valid = map(require_characters, texts)
         if self._pretrained is not None:
             return self._pretrained.encode_batch(list(valid))
-        byte_level = self.kind in BYTE_LEVEL
-        inputs = (
-            [_lead(text) for text in valid]
-            if byte_level
-            else [_symbols(text, self.kind, self.separator) for text in valid]
-        )
+        assert self._type is not None
+        inputs = [self._type.prepare(text, self.separator) for text in valid]
         encodings = self._library.encode_batch_fast(
             inputs,  # pyright: ignore[reportArgumentType]
-            is_pretokenized=not byte_level,
+            is_pretokenized=not self._byte_level,
             add_special_tokens=False,
         )
         return [encoding.ids for encoding in encodings]
@@ -153,19 +145,20 @@ class Tokenizer:
 
     def surfaces(self, text: str) -> list[str]:
         """The surface form of each id of `encode(text)`, also where the id is `<unk>`."""
-        if self.kind in BYTE_LEVEL:
+        if self._type is None:
+            return text.split(self.separator) if text else []
+        if self._type.split is None:
             return self.tokens(self.encode(text))
-        symbols = _symbols(text, self.kind, self.separator)
-        return [symbol.removesuffix(_SYMBOL_END) for symbol in symbols]
+        return self._type.split(text, self.separator)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Readable tokens for display, one per id.
 
-        A space is shown as `▁`, a byte of an incomplete character as `\\xe2`; tokens of kind
-        `word`, `separator` and `pretrained` are shown unchanged.
+        A space is shown as `▁`, a byte of an incomplete character as `\\xe2`; tokens with
+        text between them, and those of a pretrained encoder, are shown unchanged.
         """
         shown = [self._contents[index].decode("utf-8", "backslashreplace") for index in ids]
-        if self.kind in ("word", "separator", "pretrained"):
+        if self.joiner or self._pretrained is not None:
             return shown
         return [token.replace(" ", "▁") for token in shown]
 
@@ -182,7 +175,8 @@ class Tokenizer:
         if self._pretrained is not None:
             return [None] * self.vocab_size
         return [None] * len(RESERVED) + [
-            _word(content, self.kind) for content in self._contents[len(RESERVED) :]
+            _word(content, byte_level=self._byte_level)
+            for content in self._contents[len(RESERVED) :]
         ]
 
     def to_json(self) -> str:
@@ -226,48 +220,26 @@ class Tokenizer:
         return cls.from_json(text, place=str(path))
 
     def _text(self, contents: Sequence[bytes]) -> str:
-        text = self._joiner().join(contents).decode("utf-8", "replace")
-        if self.kind in BYTE_LEVEL:
-            return text.removeprefix(" ")
-        return rejoin(text) if self.kind == "word" else text
-
-    def _joiner(self) -> bytes:
-        if self.kind == "separator":
-            return self.separator.encode()
-        return b" " if self.kind == "word" else b""
+        text = self.joiner.encode().join(contents).decode("utf-8", "replace")
+        return text if self._type is None else self._type.tidy(text)
 
 
-def _lead(text: str) -> str:
-    """Add the leading space that makes the first word like any other."""
-    return f" {text}" if text else ""
-
-
-def _symbols(text: str, kind: AnyKind, separator: str) -> list[str]:
-    if kind == "word":
-        symbols = preprocess(text).split()
-    elif kind == "char":
-        symbols = list(text)
-    else:
-        symbols = text.split(separator) if text else []
-    return [symbol + _SYMBOL_END for symbol in symbols]
-
-
-def _word(content: bytes, kind: AnyKind) -> str | None:
+def _word(content: bytes, *, byte_level: bool) -> str | None:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return None  # part of a character
     word = text.strip()
-    inside = kind in BYTE_LEVEL and text[:1] != " " and any(c.isalpha() for c in text)
+    inside = byte_level and text[:1] != " " and any(c.isalpha() for c in text)
     return None if inside else word or None
 
 
-def _contents(library: LibraryTokenizer, kind: AnyKind) -> list[bytes]:
+def _contents(library: LibraryTokenizer, *, byte_level: bool) -> list[bytes]:
     """The UTF-8 bytes of each id."""
     by_id = sorted(library.get_vocab().items(), key=lambda item: item[1])
     symbols = [symbol for symbol, _ in by_id]
-    if kind in BYTE_LEVEL:
+    if byte_level:
         byte_of = {symbol: byte for byte, symbol in enumerate(byte_alphabet())}
         return [bytes(byte_of[character] for character in symbol) for symbol in symbols]
-    ordinary = [symbol.removesuffix(_SYMBOL_END).encode() for symbol in symbols[len(RESERVED) :]]
+    ordinary = [symbol.removesuffix(SYMBOL_END).encode() for symbol in symbols[len(RESERVED) :]]
     return [*(token.encode() for token in RESERVED), *ordinary]

@@ -211,9 +211,9 @@ class BlankFiller:
     def _segment(self, text: str, follows: bool, precedes: bool) -> str:
         """What stands between two blanks as the tokenizer wants it: a blank is one token."""
         tokenizer = self.bundle.source_tokenizer
-        if tokenizer.kind == "separator":
-            text = text.removeprefix(tokenizer.separator) if follows else text
-            return text.removesuffix(tokenizer.separator) if precedes else text
+        if separator := tokenizer.symbol_separator:
+            text = text.removeprefix(separator) if follows else text
+            return text.removesuffix(separator) if precedes else text
         if self._sentences.normalized("A") == "A":
             return text
         inner = letters_only(text)  # takes the spaces beside a blank, which are tokens of a char
@@ -245,10 +245,9 @@ class BlankFiller:
             for position in line.blanks
         ]
         # blanks that touch are tokens of their own; what parts such is not in the line
-        parting = {"word": " ", "separator": tokenizer.separator}.get(tokenizer.kind, "")
         text, *segments = source.split(blank)
         for i, (candidates, segment) in enumerate(zip(blanks, segments, strict=True), start=1):
-            text += candidates[0].token + (segment or parting * (i < len(blanks)))
+            text += candidates[0].token + (segment or tokenizer.joiner * (i < len(blanks)))
         around = len(line.ids) - 1 - len(blanks)
         heavy = 2 * line.ids.count(UNK_ID) > around > 0
         return Filled(source, text, blanks, "unknown-heavy" if heavy else "ok")

@@ -74,8 +74,7 @@ class ClozeLearner:
 
     def _with_gap(self, line: str) -> tuple[str, str, str]:
         """A line as what stands before its middle token, that token, and what stands behind."""
-        tokenizer = self.bundle.source_tokenizer
-        parting = {"char": "", "separator": tokenizer.separator}.get(tokenizer.kind, " ")
+        parting = self.bundle.source_tokenizer.joiner
         tokens = line.split(parting) if parting else list(line)
         gap = len(tokens) // 2
         before = "".join(f"{token}{parting}" for token in tokens[:gap])

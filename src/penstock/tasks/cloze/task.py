@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _problem(config: RunConfig) -> str:
-    if config.text.source.kind in ("bpe", "unigram"):
+    if config.text.source.makes_pieces:
         return (
             f"text.source.kind = {config.text.source.kind!r}: a blank of a cloze is one token, "
             "and a piece of a word is no blank; choose word, char or separator"

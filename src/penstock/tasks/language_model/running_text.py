@@ -171,7 +171,7 @@ def _tokenizer(
         return Tokenizer.load(path)
     # joined lines have a space between them, which a vocabulary of characters needs; to a
     # separator tokenizer it would be a part of each line's first token
-    space = "" if config.kind == "separator" else " "
+    space = "" if config.symbol_separator else " "
     tokenizer = Tokenizer.train((f"{space}{line}" for line in training()), config)
     atomic_write(path, tokenizer.to_json())
     return tokenizer

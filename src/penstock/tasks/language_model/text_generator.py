@@ -73,7 +73,7 @@ class TextGenerator:
         """
         begun = self.form.encode_prefix(prompt, self._tokenizer)
         pieces = self._write(begun, options or WritingOptions())
-        implied = {"word": " ", "separator": self._tokenizer.separator}.get(self._tokenizer.kind)
+        implied = self._tokenizer.joiner
         if implied and begun and prompt.endswith((implied, "\n")):
             return _without_first(pieces, implied)
         return pieces

@@ -25,7 +25,7 @@ class Joiner:
     def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
         self._source, self._target = source, target
         self._output = OutputText(source, target)
-        self._between = target.separator if target.kind == "separator" else " "
+        self._between = target.symbol_separator or " "
 
     def join(
         self,
