@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from tomli_w import dumps
 
-from penstock.config import ATTENTIONS, CELLS, TOKENIZERS, RunConfig
+from penstock.config import ATTENTIONS, CELLS, TOKENIZERS, RunConfig, selection_metrics
 from penstock.config.section import sections_of
 from penstock.tasks import TASKS
 
@@ -49,6 +49,7 @@ class Key:
             "model.attention": ATTENTIONS,
             "text.source.kind": TOKENIZERS,
             "text.target.kind": TOKENIZERS,
+            "training.metric": selection_metrics(),
         }
         return tuple(tables.get(self.path, literals(self.field.annotation)))
 

@@ -212,3 +212,5 @@ def test_other_tasks_load_and_evaluate(task: str, kind: str, metric: str, tmp_pa
     assert ps.evaluate(model, examples) == from_file
     with pytest.raises(ps.DataError):
         ps.evaluate(model, [])
+    with pytest.raises(ps.UsageError, match=f"metrics: a {kind} has its own; leave them out"):
+        ps.evaluate(model, data, metrics=["bleu"])

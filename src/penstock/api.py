@@ -138,7 +138,7 @@ def load(path: str | Path, *, device: str = "cpu", engine: EngineName = "auto") 
     return TASKS[bundle.config.task].use().model(bundle, device=device, engine=engine)
 
 
-def evaluate(model: Any, data: Any) -> Evaluation:
+def evaluate(model: Any, data: Any, *, metrics: Sequence[str] = ()) -> Evaluation:
     """Score a model on data that it has not seen, as `penstock evaluate` does.
 
     Args:
@@ -146,10 +146,11 @@ def evaluate(model: Any, data: Any) -> Evaluation:
         data: a file of pairs, labelled texts or lines, two line-parallel files, or the examples
             themselves: `(source, target)` or `(source, [target, …])`; lines of text for a language
             model or a cloze.
+        metrics: of a translation, see `score_corpus`; default: those that apply.
 
     Raises:
         DataError: no examples, or a label that training did not see.
-        UsageError: not a model.
+        UsageError: not a model, an unknown metric, or metrics where the task has its own.
     """
     from penstock.bundle import Bundle
 
@@ -159,7 +160,9 @@ def evaluate(model: Any, data: Any) -> Evaluation:
     use = TASKS[bundle.config.task].use() if isinstance(bundle, Bundle) else None
     if use is None or not isinstance(model, use.model):
         raise UsageError(f"evaluate takes a model or its path, found {model!r}")
-    return use.evaluate(model, _Examples(data))
+    if metrics and not use.searches:
+        raise UsageError(f"metrics: a {type(model).__name__} has its own; leave them out")
+    return use.evaluate(model, _Examples(data), **({"metrics": metrics} if metrics else {}))
 
 
 @dataclass(frozen=True)

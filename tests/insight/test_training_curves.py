@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.config import METRICS
 from penstock.errors import DataError
 from penstock.insight.training_curves import draw_curves
 from penstock.tasks import TASKS
@@ -33,7 +34,8 @@ def log_of(run: Path, *metrics: str) -> Path:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_its_metric_drawn(task: str, tmp_path: Path) -> None:
-    run, out = log_of(tmp_path / "run", *TASKS[task].metrics), tmp_path / "curves.svg"
+    metrics = (*TASKS[task].metrics, *(METRICS if TASKS[task].corpus_metrics else ()))
+    run, out = log_of(tmp_path / "run", *metrics), tmp_path / "curves.svg"
     draw_curves([run], out)
     drawn = out.read_text()
     assert "held-out loss" in drawn

@@ -11,9 +11,9 @@ import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.config import METRICS
 from penstock.errors import DataError, UsageError
 from penstock.metrics import (
-    CORPUS_METRICS,
     bleu,
     edit_distance,
     exact_match,
@@ -144,7 +144,7 @@ def test_signature_names_each_sacrebleu_metric() -> None:
 @given(st.lists(st.lists(st.sampled_from("abcd"), min_size=4, max_size=8), min_size=1, max_size=5))
 def test_a_corpus_against_itself_is_perfect(tokens: list[list[str]]) -> None:
     lines = [" ".join(line) for line in tokens]
-    scores = score_corpus(lines, [[line] for line in lines], CORPUS_METRICS, separator=" ")
+    scores = score_corpus(lines, [[line] for line in lines], tuple(METRICS), separator=" ")
     assert scores.bleu == pytest.approx(100)
     assert scores.chrf == pytest.approx(100)
     assert (scores.ter, scores.exact_match, scores.ser) == (0, 100, 0)

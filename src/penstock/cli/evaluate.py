@@ -18,6 +18,7 @@ from penstock.cli.search_flags import (
     with_search_flags,
 )
 from penstock.cli.search_report import report_searches
+from penstock.config import METRICS
 from penstock.errors import UsageError
 from penstock.tasks import TASKS
 
@@ -47,7 +48,10 @@ def evaluate(
     model: Models,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Any of bleu,chrf,ter,exact,ser,wer,per,cer. Default: those that apply."),
+        typer.Option(
+            help=f"Any of {','.join(METRICS).replace('exact_match', 'exact')}. "
+            "Default: those that apply."
+        ),
     ] = None,
     preprocess: Annotated[
         bool,

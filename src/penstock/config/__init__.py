@@ -4,6 +4,7 @@ from penstock.config.attention_table import ATTENTIONS, AttentionEntry, attentio
 from penstock.config.cell_table import CELLS, CellEntry, cell_entry, check_cell
 from penstock.config.config_file import dump_toml, load_config, parse_config
 from penstock.config.data_config import DataConfig
+from penstock.config.metric_table import METRICS, MetricEntry, selection_metrics
 from penstock.config.model_config import ModelConfig
 from penstock.config.run_config import RunConfig
 from penstock.config.search_config import SearchConfig
@@ -14,10 +15,12 @@ from penstock.config.training_config import Precision, TrainingConfig
 __all__ = [
     "ATTENTIONS",
     "CELLS",
+    "METRICS",
     "TOKENIZERS",
     "AttentionEntry",
     "CellEntry",
     "DataConfig",
+    "MetricEntry",
     "ModelConfig",
     "Precision",
     "RunConfig",
@@ -32,5 +35,6 @@ __all__ = [
     "dump_toml",
     "load_config",
     "parse_config",
+    "selection_metrics",
     "tokenizer_entry",
 ]

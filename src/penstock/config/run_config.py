@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from penstock.config.data_config import DataConfig
+from penstock.config.metric_table import METRICS
 from penstock.config.model_config import ModelConfig
 from penstock.config.search_config import SearchConfig
 from penstock.config.section import Section, is_table
@@ -85,10 +86,12 @@ class RunConfig(Section):
                 "data.train = 'builtin': the built-in corpus has sentence pairs, for task = "
                 f"'translation'; give a file for task = {self.task!r}"
             )
-        if self.training.metric not in task.metrics:
+        corpus = [name for name, entry in METRICS.items() if entry.may_select]
+        metrics = (*task.metrics, *(corpus if task.corpus_metrics else ()))
+        if self.training.metric not in metrics:
             raise ValueError(
                 f"training.metric = {self.training.metric!r}: task = {self.task!r} has "
-                f"{', '.join(task.metrics)}"
+                f"{', '.join(metrics)}"
             )
         problem = task.problem(self)
         if problem:

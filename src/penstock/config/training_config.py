@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from penstock.config.metric_table import check_selection_metric
 from penstock.config.section import Section
-from penstock.tasks import Metric
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -60,7 +60,7 @@ class TrainingConfig(Section):
     precision: Precision = "auto"
     """`bf16` computes matrix products in bfloat16, `fp32` in single precision; `auto` takes bf16
     where the hardware has instructions for it."""
-    metric: Metric = "bleu"
+    metric: str = "bleu"
     """Held-out score that selects the best model; each task has its own."""
     keep: Literal["best", "last"] = "best"
     """Which weights `model/` holds: those with the `best` score or the `last`."""
@@ -81,3 +81,9 @@ class TrainingConfig(Section):
     export: Literal["int8", "fp32", "none"] = "int8"
     """Graphs put beside the best model's weights when training has ended, so that it runs without
     torch: `int8` is small and fast, `fp32` exact, `none` leaves them out."""
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, name: str) -> str:
+        check_selection_metric(name)
+        return name

@@ -2,7 +2,6 @@
 
 from penstock.metrics.bleu import bleu, ngram_precisions
 from penstock.metrics.corpus_scores import (
-    CORPUS_METRICS,
     CorpusScores,
     metrics_for,
     score_corpus,
@@ -15,7 +14,6 @@ from penstock.metrics.error_rates import (
 )
 
 __all__ = [
-    "CORPUS_METRICS",
     "CorpusScores",
     "bleu",
     "edit_distance",

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
 
-from penstock.config import tokenizer_entry
+from penstock.config import METRICS, tokenizer_entry
 from penstock.errors import UsageError, nearest
-from penstock.metrics.error_rates import (
-    Tokenize,
-    exact_match,
-    require_aligned,
-    sequence_error_rate,
-    token_error_rate,
-)
-
-if TYPE_CHECKING:
-    from sacrebleu.metrics.base import Metric
-
-CORPUS_METRICS = ("bleu", "chrf", "ter", "exact_match", "ser", "wer", "per", "cer")
+from penstock.metrics.error_rates import Tokenize, require_aligned
 
 
 @dataclass(frozen=True)
@@ -39,6 +27,7 @@ class CorpusScores:
         sentences: number of sentences.
         signature: sacreBLEU's signatures, `BLEU|nrefs:1|case:mixed|...`, joined by spaces; None
             without sacreBLEU metrics.
+        others: the scores of metrics that have no attribute above, by name.
     """
 
     sentences: int
@@ -51,6 +40,11 @@ class CorpusScores:
     per: float | None = None
     cer: float | None = None
     signature: str | None = None
+    others: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
+
+    def value(self, metric: str) -> float:
+        """The score of a metric that was requested."""
+        return self.others[metric] if metric in self.others else getattr(self, metric)
 
 
 def metrics_for(kind: str) -> tuple[str, ...]:
@@ -70,7 +64,7 @@ def score_corpus(
     Args:
         hypotheses: one per sentence, in plain (detokenized) text; empty ones count.
         references: at least one per sentence; their number may vary.
-        metrics: any of `CORPUS_METRICS`.
+        metrics: any of `METRICS`.
         separator: text between the symbols of separator targets (phones); `per` needs it.
 
     Raises:
@@ -79,53 +73,40 @@ def score_corpus(
     """
     _require_known(metrics, separator)
     require_aligned(hypotheses, references)
+    tokenize = _divide_by(separator) if separator else str.split
     scores: dict[str, float] = {}
     signatures: list[str] = []
-    for name, metric in _sacrebleu_metrics(metrics).items():
-        streams = _streams(references)
-        result = metric.corpus_score(hypotheses, streams)  # pyright: ignore[reportArgumentType]
-        scores[name] = float(result.score)
-        signatures.append(f"{result.name}|{metric.get_signature().format()}")
-    if "exact_match" in metrics:
-        scores["exact_match"] = exact_match(hypotheses, references)
-    symbols = _divide_by(separator) if separator else str.split
-    if "ser" in metrics:
-        scores["ser"] = sequence_error_rate(hypotheses, references, tokenize=symbols)
-    for name, tokenize in {"wer": str.split, "per": symbols, "cer": _characters}.items():
-        if name in metrics:
-            scores[name] = token_error_rate(hypotheses, references, tokenize=tokenize)
-    return CorpusScores(len(hypotheses), **scores, signature=" ".join(signatures) or None)
+    for name, entry in METRICS.items():
+        if name not in metrics:
+            continue
+        function = getattr(import_module(entry.module), entry.function)
+        options = {"tokenize": tokenize} if entry.over_symbols else {}
+        found: float | tuple[float, str] = function(hypotheses, references, **options)
+        if isinstance(found, tuple):
+            scores[name], signature = found
+            signatures.append(signature)
+        else:
+            scores[name] = found
+    own = {field.name for field in fields(CorpusScores)}
+    return CorpusScores(
+        len(hypotheses),
+        **{name: score for name, score in scores.items() if name in own},
+        signature=" ".join(signatures) or None,
+        others={name: score for name, score in scores.items() if name not in own},
+    )
 
 
 def _require_known(metrics: Sequence[str], separator: str | None) -> None:
     for name in metrics:
-        if name not in CORPUS_METRICS:
-            raise UsageError(f"unknown metric {name!r}; {nearest(name, CORPUS_METRICS)}")
-    if not separator and "per" in metrics:
-        raise UsageError(
-            "metric 'per' counts errors over separated tokens such as phones: it needs the "
-            "separator of a target of kind 'separator'; over words use 'wer', over characters 'cer'"
-        )
-
-
-def _sacrebleu_metrics(names: Sequence[str]) -> dict[str, Metric]:
-    # late: takes a tenth of a second
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-    from sacrebleu.metrics.ter import TER
-
-    # `force`: no warning about texts that end in " .", which may be correct
-    metrics: dict[str, Metric] = {"bleu": BLEU(force=True), "chrf": CHRF(), "ter": TER()}
-    return {name: metric for name, metric in metrics.items() if name in names}
-
-
-def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """References by rank, sacreBLEU's format; None where a sentence has fewer."""
-    return [list(stream) for stream in itertools.zip_longest(*references)]
-
-
-def _characters(text: str) -> str:
-    return " ".join(text.split())
+        if name not in METRICS:
+            raise UsageError(f"unknown metric {name!r}; {nearest(name, METRICS)}")
+    for name in metrics:
+        if METRICS[name].needs_separator and not separator:
+            raise UsageError(
+                f"metric {name!r} counts errors over separated tokens such as phones: it needs the "
+                "separator of a target of kind 'separator'; over words use 'wer', over characters "
+                "'cer'"
+            )
 
 
 def _divide_by(separator: str) -> Tokenize:

@@ -104,6 +104,15 @@ def token_error_rate(
     return 100.0 * edits / max(length, 1)
 
 
+def character_error_rate(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """The token error rate over characters; any run of white space equals one space.
+
+    Raises:
+        DataError: see `require_aligned`.
+    """
+    return token_error_rate(hypotheses, references, tokenize=lambda text: " ".join(text.split()))
+
+
 def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
     """Levenshtein distance: insertions, deletions, substitutions, one each.
 

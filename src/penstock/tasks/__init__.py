@@ -3,10 +3,10 @@
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.cloze.task import CLOZE
 from penstock.tasks.language_model.task import LANGUAGE_MODEL
-from penstock.tasks.task import Metric, Task
+from penstock.tasks.task import Task
 from penstock.tasks.translation.task import TRANSLATION
 
-__all__ = ["TASKS", "TRANSLATION", "Metric", "Task"]
+__all__ = ["TASKS", "TRANSLATION", "Task"]
 
 TASKS: dict[str, Task] = {
     task.name: task

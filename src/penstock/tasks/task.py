@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from penstock.training.learner import Learner
 
 Precision = Literal["int8", "fp32"]  # of an export
-Metric = Literal["loss", "bleu", "chrf", "exact_match", "accuracy", "f1"]
 
 
 def _anything_is_possible(config: RunConfig) -> str:
@@ -139,6 +138,7 @@ class Task:
         target: what a source is paired with: a text, a label, or nothing. With nothing, data are
             plain text and there is only the source's tokenizer.
         metrics: the held-out metrics by which a model may be selected.
+        corpus_metrics: whether corpus metrics may select it too (`config/metric_table.py`).
         defaults: the task's own defaults, by section.
         unused: keys without effect, and why; setting one is an error.
         unused_with_transformer: further ones with `model.transformer`.
@@ -157,7 +157,8 @@ class Task:
     verb: str
     trial: str
     target: Literal["text", "label", "none"]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[str, ...]
+    corpus_metrics: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
     unused: Mapping[str, str] = field(default_factory=dict[str, str])
     unused_with_transformer: Mapping[str, str] = field(default_factory=dict[str, str])

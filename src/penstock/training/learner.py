@@ -11,16 +11,6 @@ from torch import Tensor, nn
 
 from penstock.bundle import Bundle
 from penstock.nn import State
-from penstock.tasks import Metric
-
-HIGHER_IS_BETTER: dict[Metric, bool] = {
-    "loss": False,
-    "bleu": True,
-    "chrf": True,
-    "exact_match": True,
-    "accuracy": True,
-    "f1": True,
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,7 @@ class HeldOutScores:
         """exp of the mean loss."""
         return math.exp(min(self.loss, 700.0))
 
-    def value(self, metric: Metric) -> float:
+    def value(self, metric: str) -> float:
         """The score of a metric."""
         return self.loss if metric == "loss" else self.metrics[metric]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from penstock.config import METRICS
 from penstock.config.json_types import is_object
 from penstock.files import atomic_write
 
@@ -17,17 +18,7 @@ if TYPE_CHECKING:
 
 LOG = "log.jsonl"
 
-_METRICS = {
-    "bleu": "BLEU {:.1f}",
-    "chrf": "chrF {:.1f}",
-    "exact_match": "exact {:.1f}%",
-    "ser": "SER {:.1f}%",
-    "wer": "WER {:.1f}%",
-    "per": "PER {:.1f}%",
-    "cer": "CER {:.1f}%",
-    "accuracy": "accuracy {:.1f}%",
-    "f1": "F1 {:.1f}%",
-}
+_LABELS = {"accuracy": "accuracy %", "f1": "F1 %"}
 
 
 class RunLog:
@@ -84,6 +75,12 @@ def read_log(run: str | Path) -> list[dict[str, Any]]:
     return events
 
 
+def _shown(metric: str, value: float) -> str:
+    label = METRICS[metric].label if metric in METRICS else _LABELS[metric]
+    percent = "%" if label.endswith("%") else ""
+    return f"{label.removesuffix('%').rstrip()} {value:.1f}{percent}"
+
+
 def _tensorboard(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -126,7 +123,7 @@ class Display:
             f"train loss {train_loss:.3f}",
             f"held-out loss {scores.loss:.3f}",
             *([f"perplexity {scores.perplexity:.2f}"] if scores.unit == "token" else []),
-            *(_METRICS[name].format(value) for name, value in scores.metrics.items()),
+            *(_shown(name, value) for name, value in scores.metrics.items()),
             *(["best so far"] if best else []),
         ]
         self.print("  ".join(parts))

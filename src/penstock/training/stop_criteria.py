@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from penstock.config import TrainingConfig
+from penstock.config import TrainingConfig, selection_metrics
 from penstock.training.checkpoint import Progress
-from penstock.training.learner import HIGHER_IS_BETTER, HeldOutScores
+from penstock.training.learner import HeldOutScores
 
 
 def limit_reached(settings: TrainingConfig, progress: Progress) -> str:
@@ -39,7 +39,7 @@ def update_best(settings: TrainingConfig, progress: Progress, scores: HeldOutSco
     Of equal scores the one with the lower loss is better.
     """
     value = scores.value(settings.metric)
-    sign = 1 if HIGHER_IS_BETTER[settings.metric] else -1
+    sign = 1 if selection_metrics()[settings.metric] else -1
     lowest = math.inf if progress.best_loss is None else progress.best_loss
     better = progress.best is None or (sign * value, -scores.loss) > (sign * progress.best, -lowest)
     if better:

@@ -6,22 +6,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from penstock.config import METRICS
 from penstock.metrics import metrics_for, score_corpus
 from penstock.tasks.evaluation import BLOCK, Evaluation, EvaluationData, ScoredText
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.translator import Translator
 from penstock.text import preprocess
-
-_LABELS = {
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "ter": "TER",
-    "exact_match": "exact %",
-    "ser": "SER %",
-    "wer": "WER %",
-    "per": "PER %",
-    "cer": "CER %",
-}
 
 
 def evaluate(
@@ -66,7 +56,7 @@ def evaluate(
         texts = [preprocess(text) for text in texts]
         references = [tuple(map(preprocess, targets)) for targets in references]
     found = score_corpus(texts, references, metrics, separator=separator)
-    scores = {name: getattr(found, name) for name in metrics}
+    scores = {name: found.value(name) for name in metrics}
     recipe = {
         "search": options.signature(config.search),
         "length_penalty": options.ranking(config.search).alpha,
@@ -86,7 +76,7 @@ def evaluate(
             "seconds": seconds,
         },
         rows=[
-            *((_LABELS[name], f"{value:.2f}") for name, value in scores.items()),
+            *((METRICS[name].label, f"{value:.2f}") for name, value in scores.items()),
             ("search", f"{recipe['search']} lp:{recipe['length_penalty']:g}"),
             *([("signature", signature)] if signature else []),
             ("sentences", f"{found.sentences}"),

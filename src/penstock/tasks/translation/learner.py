@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from penstock.bundle import Bundle
-from penstock.config import Precision, RunConfig
+from penstock.config import METRICS, Precision, RunConfig
 from penstock.data.pair import Pair
 from penstock.metrics import metrics_for, score_corpus
 from penstock.nn import Seq2Seq, State
@@ -101,13 +101,16 @@ class Evaluator:
         model.train()
         texts = [result.text for result in results]
         side = self.translator.bundle.config.text.target_side
-        metrics = metrics_for(side.kind)
+        selected_by = self.translator.bundle.config.training.metric
+        metrics = [*metrics_for(side.kind)]
+        if selected_by in METRICS and selected_by not in metrics:
+            metrics.append(selected_by)
         references = [pair.targets for pair in self.pairs]
         scores = score_corpus(texts, references, metrics, separator=side.symbol_separator)
         shown = [len(self.pairs) * i // 3 for i in range(min(3, len(self.pairs)))]
         return HeldOutScores(
             loss=loss,
-            metrics={name: getattr(scores, name) for name in metrics},
+            metrics={name: scores.value(name) for name in metrics},
             recipe={"signature": scores.signature or "", "search": "greedy"},
             samples=[
                 f"{self.pairs[i].source}\n= {self.pairs[i].target}\n> {texts[i]}" for i in shown

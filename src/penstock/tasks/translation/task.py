@@ -57,7 +57,8 @@ TRANSLATION = Task(
     verb="translate",
     trial="echo TEXT | penstock translate",
     target="text",
-    metrics=("loss", "bleu", "chrf", "exact_match"),
+    metrics=("loss",),
+    corpus_metrics=True,
     unused={
         **STREAM_ONLY,
         **POOLING,
