@@ -275,7 +275,7 @@ def test_texts_that_were_cut_are_said(classifier_run: Path, tmp_path: Path, capf
 
 def test_a_classifier_scores_no_text(classifier_run: Path, texts: Path, capfd: Capture) -> None:
     assert penstock(["score", "-m", str(classifier_run), str(texts / "labels.tsv")]) == 2
-    assert "measure it by 'penstock evaluate'" in capfd.readouterr().err
+    assert "measure it with 'penstock evaluate'" in capfd.readouterr().err
 
 
 def test_info_names_the_labels(classifier_run: Path, capfd: Capture) -> None:
