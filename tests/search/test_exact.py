@@ -52,18 +52,20 @@ def test_exact_is_exhaustive(
 ) -> None:
     step, state, _ = make_table(sentences=len(lengths), vocab_size=vocab_size, seed=seed)
     limits = table_limits(lengths)
-    truth = exhaustive_search(step, state, limits, n_best=n_best, ranking=ranking)
+    truth = exhaustive_search(step, state, limits, n_best=n_best + 1, ranking=ranking)
     found = exact_search(
         step, state, limits, n_best=n_best, ranking=ranking, batch=batch, beam_size=1, budget=10_000
     )
-    for ours, theirs in zip(found, truth, strict=True):
+    for ours, every in zip(found, truth, strict=True):
+        theirs = every[:n_best]
         assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-6)
-        assert [h.tokens for h in ours] == [h.tokens for h in theirs]
-        assert [h.finished for h in ours] == [h.finished for h in theirs]
         for h, other in zip(ours, theirs, strict=True):
             assert h.certified
             assert h.bound == ours[0].score
-            assert h.token_log_probabilities == pytest.approx(other.token_log_probabilities)
+            # of outputs that score alike to rounding either may come first
+            if sum(abs(each.score - other.score) < 1e-6 for each in every) == 1:
+                assert (h.tokens, h.finished) == (other.tokens, other.finished)
+                assert h.token_log_probabilities == pytest.approx(other.token_log_probabilities)
 
 
 @settings(max_examples=40, deadline=None)
