@@ -4,7 +4,7 @@ A cell's equations, written once over `+ - *`, `.sigmoid()`, `.tanh()` and `.chu
 numbers for tensors and nodes for these values. One builder makes float32 and int8 graphs: where an
 int8 graph multiplies integers, the float32 graph multiplies what they stand for.
 
-Over 350 lines, because builder and values are one subject: each operator is a method of a few lines.
+Over 350 lines, because builder and values are one subject: an operator is a method of a few lines.
 """
 
 from __future__ import annotations
