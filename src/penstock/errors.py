@@ -6,10 +6,13 @@ anything else that reaches the top is a bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class PenstockError(Exception):
@@ -98,6 +101,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def look_up(table: Mapping[str, T], what: str, name: str) -> T:
+    """The entry of a table by its name.
+
+    Raises:
+        ValueError: there is none; with the nearest name.
+    """
+    if name not in table:
+        raise ValueError(unknown_name(what, name, table))
+    return table[name]
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

@@ -14,11 +14,12 @@ import penstock as ps
 from penstock.bundle import Bundle
 from penstock.cli.app import run as penstock
 from penstock.data.padding import padded_ids
-from penstock.runtime.engine import as_engine, required
+from penstock.runtime.engine import required
 from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import EOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.evaluation import Evaluation, EvaluationData, plain_rows
+from penstock.tasks.loaded_model import LoadedModel
 from penstock.tasks.task import Learning, Task, Use
 from penstock.training.corpus import prepare_corpus
 from penstock.training.initial_network import initial_network
@@ -37,10 +38,7 @@ class Count(nn.Module):
         return (self.weight(ids)[:, :, 0] * real).sum(1)
 
 
-class Counter:
-    def __init__(self, bundle: Bundle, *, device: str = "cpu", engine: Any = "auto") -> None:
-        self.bundle, self.engine = bundle, as_engine(engine, bundle, device=device, threads=None)
-
+class Counter(LoadedModel):
     def count(self, lines: list[str]) -> list[float]:
         rows = [[*ids, EOS_ID] for ids in self.bundle.source_tokenizer.encode_batch(lines)]
         return required(self.engine.run("forward", *padded_ids(rows))[0]).tolist()

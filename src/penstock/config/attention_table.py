@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.errors import unknown_name
+from penstock.errors import look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,4 @@ def attention_entry(name: str) -> AttentionEntry:
     Raises:
         ValueError: there is no such attention.
     """
-    if name not in ATTENTIONS:
-        raise ValueError(unknown_name("attention", name, ATTENTIONS))
-    return ATTENTIONS[name]
+    return look_up(ATTENTIONS, "attention", name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from penstock.errors import unknown_name
+from penstock.errors import look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,7 @@ def cell_entry(name: str) -> CellEntry:
     Raises:
         ValueError: there is no such cell.
     """
-    if name not in CELLS:
-        raise ValueError(unknown_name("cell", name, CELLS))
-    return CELLS[name]
+    return look_up(CELLS, "cell", name)
 
 
 def check_cell(

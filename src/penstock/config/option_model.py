@@ -21,12 +21,6 @@ Utility = Literal["chrf", "bleu"]
 BeamSize = Annotated[int, Field(ge=1, le=1000)]
 LengthPenalty = Annotated[float, Field(ge=0, le=10)]
 MaxLengthRatio = Annotated[float, Field(gt=0, le=1000)]
-# float32 holds a log-probability divided by these; beyond them, samples no longer change
-Temperature = Annotated[float, Field(ge=0.001, le=1000)]
-TopK = Annotated[int, Field(ge=1, le=1_000_000)]
-TopP = Annotated[float, Field(gt=0, le=1)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-MAX_SERVED_SEED = 2**53 - 1  # the largest integer that every JSON parser keeps exactly
 
 _SHOWN = 60  # characters of an invalid value that a message repeats
 
@@ -46,6 +40,27 @@ class Offered:
     flag: bool = True
     served: Any = True
     most: float | None = None
+
+
+# float32 holds a log-probability divided by these; beyond them, samples no longer change
+Temperature = Annotated[
+    float,
+    Field(ge=0.001, le=1000, description="Sampling temperature: below 1 sharper, above 1 flatter."),
+    Offered(most=100),
+]
+TopK = Annotated[
+    Annotated[int, Field(ge=1, le=1_000_000)] | None,
+    Field(description="Sample from the k likeliest tokens."),
+]
+TopP = Annotated[
+    Annotated[float, Field(gt=0, le=1)] | None,
+    Field(description="Sample from the likeliest tokens with total probability p."),
+]
+Seed = Annotated[
+    int,
+    Field(ge=0, le=2**63 - 1, description="Random seed."),
+    Offered(most=2**53 - 1),  # the largest integer that every JSON parser keeps exactly
+]
 
 
 class Options(BaseModel):

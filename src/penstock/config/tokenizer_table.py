@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.errors import unknown_name
+from penstock.errors import look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,4 @@ def tokenizer_entry(name: str) -> TokenizerEntry:
     Raises:
         ValueError: there is no such tokenizer.
     """
-    if name not in TOKENIZERS:
-        raise ValueError(unknown_name("tokenizer kind", name, TOKENIZERS))
-    return TOKENIZERS[name]
+    return look_up(TOKENIZERS, "tokenizer kind", name)

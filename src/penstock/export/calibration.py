@@ -6,13 +6,13 @@ A range taken from each batch would make a sentence's result depend on what shar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from penstock.export.graph_builder import Graph
+from penstock.export.graph_builder import Graph, Precision
 
 Feeds = Mapping[str, NDArray[np.generic]]
 Outputs = dict[str, NDArray[np.generic]]
@@ -44,6 +44,20 @@ class Observer:
         for tag in self._tags:
             self._ranges.add(tag, found.pop(tag))
         return found
+
+
+def calibrated(
+    build: Callable[[Precision, Mapping[str, float] | None], Graph],
+    precision: Precision,
+    run: Callable[[Observer], None],
+) -> Graph:
+    """Build one graph, for int8 with the ranges seen when `run` runs its float32 form."""
+    graph = build("fp32", None)
+    if precision == "fp32":
+        return graph
+    ranges = Ranges()
+    run(Observer(graph, ranges))
+    return build("int8", ranges.fixed())
 
 
 class Ranges:

@@ -73,15 +73,6 @@ def load_engine(
     return NetworkEngine.load(bundle, prepare_torch(device, threads))
 
 
-def as_engine(
-    engine: Engine | EngineName, bundle: Bundle, *, device: str, threads: int | None
-) -> Engine:
-    """The given engine, or the one of that name (see `load_engine`)."""
-    if not isinstance(engine, str):
-        return engine
-    return load_engine(bundle, device=device, engine=engine, threads=threads)
-
-
 def required(array: Array | None) -> Array:
     """An output that every model has."""
     assert array is not None

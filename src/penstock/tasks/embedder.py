@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.bundle import Bundle, load_bundle
 from penstock.errors import UsageError
-from penstock.runtime.engine import Engine, as_engine, load_engine, required
-from penstock.runtime.engine_choice import EngineName
-from penstock.tasks.sentence_encoder import Sentences, in_batches
+from penstock.runtime.engine import required
+from penstock.tasks.loaded_model import LoadedModel
+from penstock.tasks.sentence_encoder import in_batches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +46,7 @@ class Embedding:
         return self.vectors.shape[1]
 
 
-class Embedder:
+class Embedder(LoadedModel):
     """A model with its tokenizer.
 
     What a vector depends on differs by task: for a language model, the tokens up to its own; for
@@ -56,39 +54,7 @@ class Embedder:
     token, unlike the context from which the model predicts.
 
     `Embedder.load("runs/cloze").embed(["A fine film."])[0].vectors`
-
-    Args:
-        bundle: of any task; a translation model uses its encoder.
-        device: where it runs.
-        engine: what computes, or its name (see `choose_engine`).
-        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
-
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        device: str = "cpu",
-        engine: Engine | EngineName = "auto",
-        threads: int | None = None,
-    ) -> None:
-        self.bundle = bundle
-        self.engine = as_engine(engine, bundle, device=device, threads=threads)
-        self._sentences = Sentences(bundle)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "cpu",
-        engine: EngineName = "auto",
-        threads: int | None = None,
-    ) -> Embedder:
-        """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        bundle = load_bundle(path)
-        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
-        return cls(bundle.without_files(), engine=ready)
 
     def embed(self, lines: Sequence[str]) -> list[Embedding]:
         """The vectors of each line, in order.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from penstock.config import ModelConfig, RunConfig
-from penstock.export.calibration import Observer, Ranges
+from penstock.export.calibration import Observer, calibrated
 from penstock.export.graph_builder import Graph, Precision, Value
 from penstock.export.recurrent_layers import embedded, linear_layer, real_positions, run_layers
 from penstock.runtime.onnx.interface import GRAPH_ROLE, classifier_spec
@@ -19,13 +20,12 @@ def make_graphs(
     config: RunConfig, network: Classifier, sample: Sequence[Sample], precision: Precision
 ) -> dict[str, bytes]:
     """The graph as a file by role (see `Task.graphs`)."""
-    graph = classifier_graph(config.model, network, "fp32")
-    if precision == "int8":
-        ranges = Ranges()
-        observer = Observer(graph, ranges)
+
+    def run(observer: Observer) -> None:
         for ids, _ in sample:
             observer.run({"ids": np.array([ids]), "lengths": np.array([len(ids)])})
-        graph = classifier_graph(config.model, network, "int8", ranges.fixed())
+
+    graph = calibrated(partial(classifier_graph, config.model, network), precision, run)
     return {GRAPH_ROLE: graph.serialize()}
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Literal
 
-from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import unseen_label
-from penstock.runtime.engine import Engine, as_engine, load_engine, required
-from penstock.runtime.engine_choice import EngineName
+from penstock.runtime.engine import required
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.classification.task import CLASSIFICATION
-from penstock.tasks.sentence_encoder import Sentences, in_batches
+from penstock.tasks.loaded_model import LoadedModel
+from penstock.tasks.sentence_encoder import in_batches
 from penstock.text.lines import is_blank
 
 
@@ -39,44 +38,18 @@ class Label:
     status: Literal["ok", "empty", "truncated", "unknown-heavy"]
 
 
-class TextClassifier:
+class TextClassifier(LoadedModel):
     """A classifier with its tokenizer and labels.
 
     `TextClassifier.load("runs/reviews").classify(["A fine film."])[0].label`
-
-    Args:
-        bundle: of task `classification`.
-        device: where it runs.
-        engine: what computes, or its name (see `choose_engine`).
-        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        device: str = "cpu",
-        engine: Engine | EngineName = "auto",
-        threads: int | None = None,
-    ) -> None:
-        self.bundle = bundle
-        self.engine = as_engine(engine, bundle, device=device, threads=threads)
-        self.labels = bundle.labels
-        self._sentences = Sentences(bundle)
+    task = CLASSIFICATION
 
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "cpu",
-        engine: EngineName = "auto",
-        threads: int | None = None,
-    ) -> TextClassifier:
-        """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        bundle = load_bundle(path, task=CLASSIFICATION)
-        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
-        return cls(bundle.without_files(), engine=ready)
+    @cached_property
+    def labels(self) -> list[str]:
+        """The labels, in the order of the network's outputs."""
+        return self.bundle.labels
 
     def classify(self, lines: Sequence[str]) -> list[Label]:
         """Label lines, one result each, in order; a blank line gets no label.

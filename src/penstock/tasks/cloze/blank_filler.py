@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from penstock.bundle import Bundle, load_bundle
 from penstock.errors import DataError, UsageError
 from penstock.metrics.text_scores import TextScores
-from penstock.runtime.engine import Array, Engine, as_engine, as_ids, load_engine, required
-from penstock.runtime.engine_choice import EngineName
+from penstock.runtime.engine import Array, as_ids, required
 from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
 from penstock.tasks.cloze.task import CLOZE
-from penstock.tasks.sentence_encoder import SentenceBatch, Sentences, in_batches
+from penstock.tasks.loaded_model import LoadedModel
+from penstock.tasks.sentence_encoder import SentenceBatch, in_batches
 from penstock.text import letters_only
 from penstock.text.lines import is_blank
 
@@ -65,43 +63,13 @@ class _Gapped:
     )
 
 
-class BlankFiller:
+class BlankFiller(LoadedModel):
     """A cloze model with its tokenizer.
 
     `BlankFiller.load("runs/cloze").fill(["A man plays the ___ ."])[0].text`
-
-    Args:
-        bundle: of task `cloze`.
-        device: where it runs.
-        engine: what computes, or its name (see `choose_engine`).
-        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        device: str = "cpu",
-        engine: Engine | EngineName = "auto",
-        threads: int | None = None,
-    ) -> None:
-        self.bundle = bundle
-        self.engine = as_engine(engine, bundle, device=device, threads=threads)
-        self._sentences = Sentences(bundle)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "cpu",
-        engine: EngineName = "auto",
-        threads: int | None = None,
-    ) -> BlankFiller:
-        """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        bundle = load_bundle(path, task=CLOZE)
-        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
-        return cls(bundle.without_files(), engine=ready)
+    task = CLOZE
 
     def fill(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from penstock.config import ModelConfig, RunConfig
-from penstock.export.calibration import Observer, Ranges
+from penstock.export.calibration import Observer, calibrated
 from penstock.export.graph_builder import Graph, Precision
 from penstock.export.readout_nodes import readout_log_probs
 from penstock.export.recurrent_layers import array, reversed_rows, run_layers
@@ -21,15 +22,14 @@ def make_graphs(
     config: RunConfig, network: Cloze, sample: Sequence[Sample], precision: Precision
 ) -> dict[str, bytes]:
     """The graph as a file by role (see `Task.graphs`)."""
-    graph = cloze_graph(config.model, network, "fp32")
-    if precision == "int8":
-        ranges = Ranges()
-        observer = Observer(graph, ranges)
+
+    def run(observer: Observer) -> None:
         blanks = np.zeros((1, config.model.hidden_size), np.float32)
         for ids, _ in sample:
             feed = {"ids": np.array([ids]), "lengths": np.array([len(ids)]), "blanks": blanks}
             blanks = observer.run(feed)["contexts"][0, :-1]  # the next call predicts them
-        graph = cloze_graph(config.model, network, "int8", ranges.fixed())
+
+    graph = calibrated(partial(cloze_graph, config.model, network), precision, run)
     return {GRAPH_ROLE: graph.serialize()}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from penstock.config import ModelConfig, RunConfig
-from penstock.export.calibration import Observer, Ranges
+from penstock.export.calibration import Observer, calibrated
 from penstock.export.graph_builder import Graph, Precision, Value
 from penstock.export.readout_nodes import readout_log_probs
 from penstock.export.recurrent_layers import array, cells_of, run_layers, state_parts
@@ -20,10 +21,8 @@ def make_graphs(
     config: RunConfig, network: LanguageModel, sample: Sequence[Sample], precision: Precision
 ) -> dict[str, bytes]:
     """The graph as a file by role (see `Task.graphs`)."""
-    graph = language_model_graph(config.model, network, "fp32")
-    if precision == "int8":
-        ranges = Ranges()
-        observer = Observer(graph, ranges)
+
+    def run(observer: Observer) -> None:
         shape = (config.model.num_layers, 1, config.model.hidden_size)
         parts = state_parts(network.recurrent)
         state = {part: np.zeros(shape, np.float32) for part in parts}
@@ -31,7 +30,8 @@ def make_graphs(
             feed = {"ids": np.array([ids]), "positions": np.arange(len(ids)), **state}
             after = observer.run(feed)
             state = {part: after[f"{part}_next"] for part in parts}
-        graph = language_model_graph(config.model, network, "int8", ranges.fixed())
+
+    graph = calibrated(partial(language_model_graph, config.model, network), precision, run)
     return {GRAPH_ROLE: graph.serialize()}
 
 

@@ -5,62 +5,37 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 
-from penstock.bundle import Bundle, load_bundle
+from penstock.bundle import Bundle
 from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import TextForm
 from penstock.metrics.text_scores import TextScores
-from penstock.runtime.engine import Array, Engine, as_engine, as_ids, load_engine, required
-from penstock.runtime.engine_choice import EngineName
+from penstock.runtime.engine import Array, as_ids, required
 from penstock.search.sampling import draw, shape
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.language_model.task import LANGUAGE_MODEL
 from penstock.tasks.language_model.writing_options import WritingOptions
+from penstock.tasks.loaded_model import LoadedModel
 from penstock.text import Tokenizer
 
 _REMEMBERED = 32  # tokens that the next piece of text may depend on
 
 
-class TextGenerator:
+class TextGenerator(LoadedModel):
     """A language model with its tokenizer.
 
     `"".join(TextGenerator.load("runs/novel").generate("The time"))`
-
-    Args:
-        bundle: of task `language-model`.
-        device: where it runs.
-        engine: what computes, or its name (see `choose_engine`).
-        threads: on the CPU; default: all cores for torch, one for ONNX Runtime.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        device: str = "cpu",
-        engine: Engine | EngineName = "auto",
-        threads: int | None = None,
-    ) -> None:
-        self.bundle = bundle
-        self.engine = as_engine(engine, bundle, device=device, threads=threads)
-        self.form = text_form(bundle)
+    task = LANGUAGE_MODEL
 
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "cpu",
-        engine: EngineName = "auto",
-        threads: int | None = None,
-    ) -> TextGenerator:
-        """Load a bundle or run directory (see `load_bundle` for its errors)."""
-        bundle = load_bundle(path, task=LANGUAGE_MODEL)
-        ready = load_engine(bundle, device=device, engine=engine, threads=threads)
-        return cls(bundle.without_files(), engine=ready)
+    @cached_property
+    def form(self) -> TextForm:
+        """How the model's texts are read."""
+        return text_form(self.bundle)
 
     def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
         """Continue a prompt piece by piece; the prompt is not repeated.

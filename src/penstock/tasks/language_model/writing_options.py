@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penstock.config.option_model import (
-    MAX_SERVED_SEED,
     Offered,
     Options,
     Seed,
@@ -37,13 +36,7 @@ class WritingOptions(Options):
     search: Annotated[
         Literal["sample", "greedy"], Field(description="Sample each token, or take the likeliest.")
     ] = "sample"
-    temperature: Annotated[
-        Temperature,
-        Field(description="Sampling temperature: below 1 sharper, above 1 flatter."),
-        Offered(most=100),
-    ] = 1.0
-    top_k: Annotated[TopK | None, Field(description="Sample from the k likeliest tokens.")] = None
-    top_p: Annotated[
-        TopP | None, Field(description="Sample from the likeliest tokens with total probability p.")
-    ] = None
-    seed: Annotated[Seed, Field(description="Random seed."), Offered(most=MAX_SERVED_SEED)] = 1
+    temperature: Temperature = 1.0
+    top_k: TopK = None
+    top_p: TopP = None
+    seed: Seed = 1

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from penstock.config.option_model import (
-    MAX_SERVED_SEED,
     BeamSize,
     LengthPenalty,
     MaxLengthRatio,
@@ -117,21 +116,14 @@ class SearchOptions(Options):
         Field(description="Samples per line; default: 1 for sample, 32 for mbr."),
         Offered(most=32),
     ] = None
-    temperature: Annotated[
-        Temperature,
-        Field(description="Sampling temperature: below 1 sharper, above 1 flatter."),
-        Offered(most=100),
-    ] = 1.0
-    top_k: Annotated[TopK | None, Field(description="Sample from the k likeliest tokens.")] = None
-    top_p: Annotated[
-        TopP | None, Field(description="Sample from the likeliest tokens with total probability p.")
-    ] = None
+    temperature: Temperature = 1.0
+    top_k: TopK = None
+    top_p: TopP = None
     seed: Annotated[
         Seed,
         Field(
             description="Random seed; default: 1. A line's samples do not depend on other lines."
         ),
-        Offered(most=MAX_SERVED_SEED),
     ] = 1
     budget: Annotated[
         int,
