@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +215,47 @@ def test_other_tasks_load_and_evaluate(task: str, kind: str, metric: str, tmp_pa
         ps.evaluate(model, [])
     with pytest.raises(ps.UsageError, match=f"metrics: a {kind} has its own; leave them out"):
         ps.evaluate(model, data, metrics=["bleu"])
+
+
+# --- after the review ---------------------------------------------------------------------------
+
+
+def test_a_loaded_models_bundle_is_not_saved(tiny_run: Path, tmp_path: Path) -> None:
+    """It is without its network: saved over the run it came from, it would destroy the model."""
+    copy = tmp_path / "model"
+    shutil.copytree(tiny_run / "model", copy)
+    before = sorted(path.name for path in copy.iterdir())
+    translator = ps.Translator.load(copy)
+    with pytest.raises(ps.BundleError, match="without its network's files; read it by load_bundle"):
+        ps.save_bundle(translator.bundle, copy)
+    with pytest.raises(ps.BundleError, match="without its network's files"):
+        _ = translator.bundle.parameters
+    assert sorted(path.name for path in copy.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "tensorrt"}, "unknown engine 'tensorrt'; known: 'auto', 'onnx', 'torch'"),
+        ({"threads": 0}, "threads 0: must be at least 1"),
+    ],
+)
+def test_engines_and_threads_that_are_none(tiny_run: Path, options: Any, message: str) -> None:
+    with pytest.raises(ps.UsageError, match=message):
+        ps.Translator.load(tiny_run, **options)
+
+
+def test_examples_may_be_a_generator_and_must_be_several(tiny_run: Path, cloze_run: Path) -> None:
+    cloze, lines = ps.load(cloze_run), ["she is here .", "he is working ."]
+    assert ps.evaluate(cloze, iter(lines)).scores == ps.evaluate(cloze, lines).scores
+    for model in (cloze, ps.load(tiny_run)):
+        with pytest.raises(ps.UsageError, match="evaluate takes a file or examples, found 5"):
+            ps.evaluate(model, 5)
+
+
+def test_a_run_is_named_by_its_data() -> None:
+    from penstock.api import run_name
+
+    assert [run_name(name) for name in ("a/en.tsv.gz", "-", ".x.tsv", "")] == [
+        "en", "stdin", "run", "run",
+    ]  # fmt: skip

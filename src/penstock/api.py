@@ -67,7 +67,7 @@ def train(
     """
     from rich.console import Console
 
-    from penstock.bundle import INDEX, load_bundle
+    from penstock.bundle.bundle_files import INDEX, read_index
     from penstock.tasks.model_export import export_run
 
     with train_extra("training"):
@@ -82,7 +82,7 @@ def train(
     if not result.interrupted and (report := export_run(config, path)):
         console.print(report, markup=False)
     kept = (path / "model" / INDEX).is_file()
-    scores: dict[str, Any] = load_bundle(path).record["held_out"] if kept else {}
+    scores: dict[str, Any] = read_index(path / "model")["record"]["held_out"] if kept else {}
     return Run(path, result.reason, result.interrupted, scores, messages.getvalue())
 
 
@@ -104,8 +104,13 @@ def _configuration(data: Any) -> tuple[RunConfig, str]:
                 f"line-parallel files, found {data!r}"
             )
         config = RunConfig(data={"train": sources})
-    first = config.data.train if isinstance(config.data.train, str) else config.data.train[0]
-    return config, Path(first).name.split(".")[0]
+    files = config.data.train
+    return config, run_name(files if isinstance(files, str) else "".join(files[:1]))
+
+
+def run_name(data: str) -> str:
+    """The name of a run by its first file of data; `-` is standard input."""
+    return "stdin" if data == "-" else Path(data).name.split(".")[0] or "run"
 
 
 def _sources(data: Any) -> str | list[str] | None:
@@ -154,15 +159,18 @@ def evaluate(model: Any, data: Any, *, metrics: Sequence[str] = ()) -> Evaluatio
     """
     from penstock.bundle import Bundle
 
+    place = None
     if isinstance(model, str | Path):
-        model = load(model)
+        place, model = str(model), load(model)
     bundle = getattr(model, "bundle", None)
     use = TASKS[bundle.config.task].use() if isinstance(bundle, Bundle) else None
     if use is None or not isinstance(model, use.model):
         raise UsageError(f"evaluate takes a model or its path, found {model!r}")
     if metrics and not use.searches:
         raise UsageError(f"metrics: a {type(model).__name__} has its own; leave them out")
-    return use.evaluate(model, _Examples(data), **({"metrics": metrics} if metrics else {}))
+    path = str(data) if isinstance(data, str | Path) else None
+    options = {"metrics": metrics} if metrics else {}
+    return use.evaluate(model, _Examples(data, path, place), **options)
 
 
 @dataclass(frozen=True)
@@ -170,8 +178,8 @@ class _Examples:
     """The data of `evaluate` (see `EvaluationData`)."""
 
     data: Any
-    path: str | None = None
-    model: str | None = None
+    path: str | None
+    model: str | None
 
     def pairs(self) -> list[Pair]:
         return _pairs(self.data)
@@ -188,7 +196,7 @@ def _pairs(data: Any) -> list[Pair]:
     if sources is not None:
         return list(read_pairs(sources))
     found: list[Pair] = []
-    for number, example in enumerate(data, start=1):
+    for number, example in enumerate(_several(data), start=1):
         match example:
             case Pair():
                 found.append(example)
@@ -209,7 +217,16 @@ def _lines(data: Any) -> list[str]:
 
     if isinstance(data, str | Path):
         return [line.text for line in read_lines(str(data))]
-    for number, line in enumerate(data, start=1):
+    lines = _several(data)
+    for number, line in enumerate(lines, start=1):
         if not isinstance(line, str):
             raise UsageError(f"line {number}: expected text, found {line!r}")
-    return list(data)
+    return lines
+
+
+def _several(data: Any) -> list[Any]:
+    """The examples of an iterable."""
+    try:
+        return list(data)
+    except TypeError:
+        raise UsageError(f"evaluate takes a file or examples, found {data!r}") from None

@@ -99,8 +99,8 @@ def train_extra(feature: str) -> Generator[None]:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest known name, or list them all."""
     names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    close = _closest(name, names)
+    return f"did you mean {close!r}?" if close else f"known: {', '.join(names)}"
 
 
 def look_up(table: Mapping[str, T], what: str, name: str) -> T:
@@ -117,6 +117,10 @@ def look_up(table: Mapping[str, T], what: str, name: str) -> T:
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """The message about an unknown name, with the nearest known one."""
     names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    guess = f"did you mean {close[0]!r}? " if close else ""
+    close = _closest(name, names)
+    guess = f"did you mean {close!r}? " if close else ""
     return f"unknown {what} {name!r}; {guess}known: {', '.join(map(repr, names))}"
+
+
+def _closest(name: str, known: list[str]) -> str | None:
+    return next(iter(get_close_matches(name, known, n=1, cutoff=0.5)), None)

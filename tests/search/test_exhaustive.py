@@ -97,6 +97,8 @@ def test_too_many_outputs_are_refused() -> None:
         match=r"sentence 2 has 5.5e\+03 possible outputs \(4 tokens, at most 6 long\), more than",
     ):
         exhaustive_search(step, state, table_limits([2, 6]), most=5000, n_best=1)
+    with pytest.raises(UsageError, match=r"sentence 2 has about 10\^602 possible outputs"):
+        exhaustive_search(step, state, table_limits([2, 1000]), n_best=1)
 
 
 def test_no_sentence_gives_no_hypothesis() -> None:

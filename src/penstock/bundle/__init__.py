@@ -1,6 +1,6 @@
 """A trained model as one directory: saved, loaded and verified."""
 
-from penstock.bundle.bundle import Bundle, load_bundle, require_task, save_bundle
+from penstock.bundle.bundle import Bundle, load_bundle, save_bundle
 from penstock.bundle.bundle_files import GRAPH_ROLES, INDEX, find_bundle
 
 __all__ = [
@@ -9,6 +9,5 @@ __all__ = [
     "Bundle",
     "find_bundle",
     "load_bundle",
-    "require_task",
     "save_bundle",
 ]

@@ -70,6 +70,7 @@ class Bundle:
     @property
     def parameters(self) -> int:
         """Trained numbers of the network, a frozen encoder's not counted."""
+        self.require_files()
         if "weights" not in self.files:
             return int(self.record.get("parameters", 0))
         return sum(count_numbers(self.files["weights"]).values())
@@ -79,9 +80,21 @@ class Bundle:
         """The frozen encoder in a few words; empty where the model has none."""
         if self.config.model.transformer is None:
             return ""
+        self.require_files()
         config = json.loads(self.files[TRANSFORMER_ROLES[0]])
         millions = sum(count_numbers(self.files[TRANSFORMER_ROLES[1]]).values()) / 1e6
         return f"{config['model_type']} of {millions:.1f} M parameters"
+
+    def require_files(self) -> None:
+        """Check that the network's bytes are there.
+
+        Raises:
+            BundleError: they were left out, as a loaded model leaves them.
+        """
+        if not self.files:
+            raise BundleError(
+                f"{self.place}: this bundle is without its network's files; read it by load_bundle"
+            )
 
     def without_files(self) -> Bundle:
         """This bundle without the network's bytes, once an engine has been made from them."""
@@ -92,8 +105,10 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
     """Write a bundle, replacing one that is there.
 
     Raises:
+        BundleError: the bundle is without its network's files.
         PenstockError: the disk is full or not writable; the old bundle stays whole.
     """
+    bundle.require_files()
     directory = Path(directory)
     contents = {**bundle.files, "source_tokenizer": bundle.source_tokenizer.to_json().encode()}
     if not TASKS[bundle.config.task].has_one_text:
@@ -169,16 +184,7 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
         raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
     if source.special_tokens is not None and config.model.transformer is None:
         raise BundleError(f"{directory}: its tokenizer is a transformer's, and it has none")
-    return Bundle(config, source, target, index.get("record", {}), contents, directory)
-
-
-def require_task(bundle: Bundle, task: Task, place: str | Path) -> None:
-    """Reject a model of another task.
-
-    Raises:
-        BundleError: with the verb that the model is for.
-    """
-    _require_task(bundle.config, task, place)
+    return Bundle(config, source, target, index["record"], contents, directory)
 
 
 def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:

@@ -86,6 +86,7 @@ def _config(
     data: list[str], flags: dict[str, Any], overrides: list[str], resumed: Path | None
 ) -> tuple[RunConfig, str]:
     """The run's configuration and a name for it."""
+    from penstock.api import run_name
     from penstock.config import load_config, parse_config
 
     if not data:
@@ -104,8 +105,7 @@ def _config(
     if len(data) > 2:
         raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
     values = {"data.train": data[0] if len(data) == 1 else data, **flags}
-    name = Path(data[0]).name.split(".")[0] if data[0] != "-" else "stdin"
-    return parse_config({}, overrides, values=values, place="command line"), name
+    return parse_config({}, overrides, values=values, place="command line"), run_name(data[0])
 
 
 def _one_or_two(name: str) -> str | list[str]:

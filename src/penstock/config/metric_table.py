@@ -54,8 +54,12 @@ METRICS: dict[str, MetricEntry] = {
 
 def selection_metrics() -> dict[str, bool]:
     """What may select a model, and whether higher is better."""
-    corpus = {name: entry.higher_is_better for name, entry in METRICS.items() if entry.may_select}
-    return {"loss": False, **corpus, "accuracy": True, "f1": True}
+    return {"loss": False, **corpus_selection_metrics(), "accuracy": True, "f1": True}
+
+
+def corpus_selection_metrics() -> dict[str, bool]:
+    """The corpus metrics that may select a model, and whether higher is better."""
+    return {name: entry.higher_is_better for name, entry in METRICS.items() if entry.may_select}
 
 
 def check_selection_metric(name: str) -> None:

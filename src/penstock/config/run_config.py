@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from penstock.config.data_config import DataConfig
-from penstock.config.metric_table import METRICS
+from penstock.config.metric_table import corpus_selection_metrics
 from penstock.config.model_config import ModelConfig
 from penstock.config.search_config import SearchConfig
-from penstock.config.section import Section, is_table
+from penstock.config.section import Section, is_table, sections_of
 from penstock.config.text_config import TextConfig
 from penstock.config.training_config import TrainingConfig
 from penstock.errors import unknown_name
@@ -86,8 +86,7 @@ class RunConfig(Section):
                 "data.train = 'builtin': the built-in corpus has sentence pairs, for task = "
                 f"'translation'; give a file for task = {self.task!r}"
             )
-        corpus = [name for name, entry in METRICS.items() if entry.may_select]
-        metrics = (*task.metrics, *(corpus if task.corpus_metrics else ()))
+        metrics = (*task.metrics, *(corpus_selection_metrics() if task.corpus_metrics else ()))
         if self.training.metric not in metrics:
             raise ValueError(
                 f"training.metric = {self.training.metric!r}: task = {self.task!r} has "
@@ -109,22 +108,16 @@ class RunConfig(Section):
         unused = dict(task.unused)
         if self.model.transformer is not None:
             unused |= task.unused_with_transformer
+        defaults = {
+            name: section.model_validate(task.defaults.get(name, {}))
+            for name, section in sections_of(type(self)).items()
+        }
         for path, reason in unused.items():
             section, _, key = path.partition(".")
-            default = SECTIONS[section].model_validate(task.defaults.get(section, {}))
             value = getattr(getattr(self, section), key)
-            if value != getattr(default, key):
+            if value != getattr(defaults[section], key):
                 shown = "" if isinstance(value, BaseModel) else f" = {value!r}"
                 raise ValueError(f"{path}{shown}: {reason}; leave it out")
-
-
-SECTIONS: dict[str, type[Section]] = {
-    "data": DataConfig,
-    "text": TextConfig,
-    "model": ModelConfig,
-    "training": TrainingConfig,
-    "search": SearchConfig,
-}
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

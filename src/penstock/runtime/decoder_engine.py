@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from penstock.bundle import Bundle
+from penstock.bundle import Bundle, load_bundle
 from penstock.config import Precision
-from penstock.errors import UsageError
+from penstock.errors import BundleError, UsageError
 from penstock.runtime.engine_choice import EngineName, choose_engine
 from penstock.runtime.network_trace import LayerTrace, NetworkTrace
 from penstock.search.step import Singles, Step
@@ -64,7 +65,7 @@ def load_translation_engine(
     """
     if engine == "auto" and precision == "bf16" and "weights" in bundle.files:
         engine = "torch"
-    if choose_engine(bundle, engine, device) == "onnx":
+    if choose_engine(bundle, engine, device, threads) == "onnx":
         if precision == "bf16":
             raise UsageError(
                 "precision bf16: ONNX graphs compute as they were exported; use --engine torch"
@@ -89,13 +90,27 @@ def load_translation_engine(
 
 def _layer_tracer(
     bundle: Bundle,
-) -> Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace]] | None:
-    """Traces by the weights that lie beside graphs; None without weights or torch."""
+) -> Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace] | None] | None:
+    """Traces by the weights that lie beside graphs; None without weights or torch.
+
+    The weights are read again when a trace is first wanted, and not held until then; a trace is
+    None where they have been replaced since.
+    """
     if "weights" not in bundle.files or find_spec("torch") is None:
         return None
+    place, digest = bundle.place, sha256(bundle.files["weights"]).digest()
 
     @cache
-    def engine() -> TranslationEngine:
-        return load_translation_engine(bundle, engine="torch")
+    def engine() -> TranslationEngine | None:
+        try:
+            again = load_bundle(place)
+        except BundleError:
+            return None
+        same = sha256(again.files.get("weights", b"")).digest() == digest
+        return load_translation_engine(again, engine="torch") if same else None
 
-    return lambda source, output: engine().trace(source, output).layers
+    def trace(source: Sequence[int], output: Sequence[int]) -> Sequence[LayerTrace] | None:
+        torch_engine = engine()
+        return torch_engine.trace(source, output).layers if torch_engine else None
+
+    return trace

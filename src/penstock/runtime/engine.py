@@ -60,11 +60,14 @@ def load_engine(
     Raises:
         BundleError: damaged files, or files of another model.
     """
-    if choose_engine(bundle, engine, device) == "onnx":
-        make = TASKS[bundle.config.task].graph_engine
+    make = TASKS[bundle.config.task].graph_engine
+    if make is None and engine == "auto" and "weights" in bundle.files:
+        engine = "torch"
+    if choose_engine(bundle, engine, device, threads) == "onnx":
         if make is None:
             raise BundleError(
-                f"{bundle.place}: a model for {bundle.config.task} runs on torch only"
+                f"{bundle.place}: the graphs of a model for {bundle.config.task} give no vectors; "
+                "use the run it was exported from, on torch"
             )
         return make()(bundle, threads or 1)
     from penstock.runtime.device import prepare_torch

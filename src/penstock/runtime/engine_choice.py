@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from penstock.errors import BundleError, MissingExtraError, UsageError
+from penstock.errors import BundleError, MissingExtraError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from penstock.bundle import Bundle
@@ -15,21 +15,29 @@ if TYPE_CHECKING:
 EngineName = Literal["auto", "onnx", "torch"]
 
 
-def choose_engine(bundle: Bundle, engine: EngineName, device: str) -> Literal["onnx", "torch"]:
+def choose_engine(
+    bundle: Bundle, engine: EngineName, device: str, threads: int | None = None
+) -> Literal["onnx", "torch"]:
     """The engine for a bundle.
 
     Args:
         bundle: with its files.
         engine: `auto` is ONNX Runtime on a CPU where the bundle has graphs, torch elsewhere.
         device: where it will run: `auto`, `cpu`, `cuda` …
+        threads: that will compute on the CPU.
 
     Raises:
         BundleError: the bundle has no files for the engine.
-        UsageError: ONNX Runtime is asked to run on a GPU.
+        UsageError: an unknown engine, ONNX Runtime on a GPU, or no thread.
         MissingExtraError: torch is needed and not installed.
     """
     from penstock.bundle import GRAPH_ROLES
 
+    if engine not in get_args(EngineName):
+        raise UsageError(unknown_name("engine", str(engine), get_args(EngineName)))
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads {threads}: must be at least 1")
+    bundle.require_files()
     has_graphs = any(role in bundle.files for role in GRAPH_ROLES)
     has_weights = "weights" in bundle.files
     on_cpu = device == "cpu" or (device == "auto" and not (has_weights and has_gpu()))

@@ -29,8 +29,11 @@ def load_network(bundle: Bundle, device: torch.device | str = "cpu") -> nn.Modul
         BundleError: weights that do not fit the configuration, or are not finite.
     """
     config, place = bundle.config, bundle.place
+    bundle.require_files()
     if "weights" not in bundle.files:
-        raise BundleError(f"{place}: a bundle without its files; load it with load_bundle")
+        raise BundleError(
+            f"{place}: an export has no weights for torch; use the run that was exported"
+        )
     try:
         tensors = load_tensors(bundle.files["weights"])
     except SafetensorError as error:

@@ -5,6 +5,7 @@ The other searches are tested against it: it defines what they approximate.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -151,10 +152,13 @@ def _require_few(log_probs: Singles, limits: Limits, most: int) -> None:
     possible: list[int] = (log_probs > -np.inf).sum(1).tolist()
     for sentence, (tokens, length) in enumerate(zip(possible, limits.max_lengths, strict=True)):
         choices = tokens - 1  # EOS
-        outputs = sum(choices**n for n in range(length + 1))
+        # a long sentence has more outputs than a float can tell
+        digits = length * math.log10(max(choices, 1))
+        outputs = sum(choices**n for n in range(length + 1)) if digits < 300 else math.inf
         if outputs > most:
+            shown = f"{outputs:.2g}" if digits < 300 else f"about 10^{digits:.0f}"
             raise UsageError(
-                f"exhaustive search: sentence {sentence + 1} has {outputs:.2g} possible outputs "
+                f"exhaustive search: sentence {sentence + 1} has {shown} possible outputs "
                 f"({choices} tokens, at most {length} long), more than {most:,}; lower the length "
                 "limit, or use exact search"
             )

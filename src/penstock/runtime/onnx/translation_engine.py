@@ -25,7 +25,7 @@ from penstock.special_tokens import BOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
 _ENCODED = 32  # sources at once, of like length: the encoder's loop goes over padding too
-LayerTracer = Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace]]
+LayerTracer = Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace] | None]
 _SHOWN = {"h": "hidden", "c": "cell"}  # as traces name what a cell carries
 
 
@@ -216,7 +216,7 @@ class OnnxTranslator:
         return NetworkTrace(
             np.concatenate([step.log_probs for step in steps]),
             np.concatenate(attention)[None] if attention else None,
-            self._traced_layers(source, output) if self._traced_layers else self._layers(steps),
+            (self._traced_layers and self._traced_layers(source, output)) or self._layers(steps),
         )
 
     def _layers(self, steps: Sequence[StepOutput[OnnxState]]) -> list[LayerTrace]:
