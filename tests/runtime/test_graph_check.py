@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import onnx
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ from penstock.runtime.onnx.interface import (
     encoder_spec,
     step_spec,
 )
-from penstock.runtime.onnx.session import GraphSession
+from penstock.runtime.onnx.session import GraphSession, RuntimeSession
 from penstock.runtime.onnx.translation_engine import OnnxTranslator
 from penstock.tasks.translation.graphs import make_graphs
 
@@ -182,6 +184,125 @@ def test_any_bytes_are_rejected_with_a_message(content: bytes) -> None:
         check(content)
 
 
+def key(number: int, wire: int, beyond: int = 0) -> bytes:
+    return varint(number << 3 | wire | beyond)
+
+
+def varint(value: int, *, overlong: bool = False) -> bytes:
+    out = bytearray()
+    while value > 127 or (overlong and len(out) < 2):
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, content: bytes) -> bytes:
+    return key(number, 2) + varint(len(content)) + content
+
+
+DISGUISES: dict[str, Callable[[int, bytes], bytes]] = {
+    "none": field,
+    "key of 33 bits": lambda n, c: key(n, 2, 1 << 32) + varint(len(c)) + c,
+    "key of 36 bits": lambda n, c: key(n, 2, 1 << 35) + varint(len(c)) + c,
+    "key of 65 bits": lambda n, c: key(n, 2, 1 << 64) + varint(len(c)) + c,
+    "long key": lambda n, c: varint(n << 3 | 2, overlong=True) + varint(len(c)) + c,
+    "long length": lambda n, c: key(n, 2) + varint(len(c), overlong=True) + c,
+    "length of 33 bits": lambda n, c: key(n, 2) + varint(len(c) | 1 << 32) + c,
+    "length of 65 bits": lambda n, c: key(n, 2) + varint(len(c) | 1 << 64) + c,
+    "within a group": lambda n, c: key(2, 3) + field(n, c) + key(2, 4),
+    "after a stray end of a group": lambda n, c: key(2, 4) + field(n, c),
+    "after field 0": lambda n, c: key(0, 0) + b"\0" + field(n, c),
+    "after a key of 33 bits": lambda n, c: key(0, 2, 1 << 32) + field(99, field(n, c)),
+    "after wire type 7": lambda n, c: key(2, 7) + field(n, c),
+    "before a number": lambda n, c: field(n, c) + key(n, 0) + b"\1",
+    "before four bytes": lambda n, c: field(n, c) + key(n, 5) + b"Relu",
+    "before eight bytes": lambda n, c: field(n, c) + key(n, 1) + b"Identity",
+    "before a harmless one": lambda n, c: field(n, c) + field(n, b"Relu"),
+}
+
+
+def node(kind: bytes, more: bytes = b"") -> bytes:
+    return field(1, b"h0") + field(2, b"more") + field(4, kind) + more
+
+
+EXTERNAL = field(8, b"far") + field(13, field(1, b"location") + field(2, b"/etc/passwd"))
+BODY = field(1, b"body") + field(6, field(1, node(b"Relu")))
+HIDDEN: dict[str, tuple[str, int, bytes]] = {  # where it is put, its field and its content
+    "operator": ("graph", 1, node(b"Erf")),
+    "control flow": ("graph", 1, node(b"If", field(5, BODY))),
+    "external data": ("graph", 5, EXTERNAL),
+    "sparse tensor": ("graph", 15, b""),
+    "second graph": ("model", 7, field(1, node(b"Erf"))),
+    "function": ("model", 25, field(1, b"Relu")),
+    "training": ("model", 20, b""),
+    "operator set": ("model", 8, field(1, b"evil")),
+    "kind": ("node", 4, b"Erf"),
+    "domain": ("node", 7, b"evil"),
+    "body": ("node", 5, BODY),
+    "external attribute": ("node", 5, field(1, b"value") + field(5, EXTERNAL)),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("what", HIDDEN)
+def test_nothing_hides_from_the_check_as_other_parsers_read_it(what: str, disguise: str) -> None:
+    place, number, content = HIDDEN[what]
+    hidden = DISGUISES[disguise](number, content)
+    model = onnx.ModelProto.FromString(FILES[STEP_ROLE])
+    graph = model.graph.SerializeToString()
+    model.ClearField("graph")
+    if place == "node":
+        own = b"" if number == 4 and disguise != "none" else field(4, b"Relu")
+        hidden = field(1, field(1, b"h0") + field(2, b"more") + own + hidden)
+    graph += b"" if place == "model" else hidden
+    bad = model.SerializeToString() + field(7, graph) + (hidden if place == "model" else b"")
+    with pytest.raises(BundleError, match=r"^model/onnx_step: "):
+        check(bad)
+
+
+@given(st.data())
+def test_what_passes_reads_the_same_in_protobuf(data: st.DataObject) -> None:
+    def messages(depth: int) -> st.SearchStrategy[bytes]:
+        names = st.sampled_from([b"Relu", b"Erf", b"", b"evil"])
+        inner = st.one_of(names, messages(depth - 1)) if depth else names
+        one = st.builds(
+            lambda disguise, number, content: DISGUISES[disguise](number, content),
+            st.sampled_from(sorted(DISGUISES)),
+            st.sampled_from([1, 4, 5, 6, 7, 13, 15]),
+            inner,
+        )
+        return st.lists(one, max_size=3).map(b"".join)
+
+    model = onnx.ModelProto.FromString(FILES[STEP_ROLE])
+    more = field(1, node(b"Relu", data.draw(messages(2))))
+    whole = field(7, model.graph.SerializeToString() + more)
+    model.ClearField("graph")
+    content = model.SerializeToString() + whole
+    try:
+        check(content)
+    except BundleError:
+        return
+    added = onnx.ModelProto.FromString(content).graph.node[-1]
+    assert (added.op_type, added.domain) == ("Relu", "")
+    for attribute in added.attribute:
+        assert not attribute.HasField("g")
+        assert not attribute.graphs
+        assert not attribute.t.external_data
+
+
+def test_the_runtimes_own_format_is_never_read(tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "step.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(FILES[STEP_ROLE], options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "step.ort").read_bytes()
+    assert content[4:8] == b"ORTM"
+    assert ort.InferenceSession(content, providers=["CPUExecutionProvider"]).get_inputs()
+    with pytest.raises(BundleError, match=r"ONNX Runtime [\d.]+ cannot read it"):
+        RuntimeSession(content, BundleError)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_a_damaged_graph_runs_or_is_rejected(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     random = Random(seed)
@@ -209,9 +330,10 @@ def test_a_contradiction_is_told_when_it_is_opened_or_run() -> None:
     content = changed(shorten)
 
     def open_and_run() -> None:
-        GraphSession(content, place="model", specs=(SPEC,)).run(["log_probs"], {})
+        files = {STEP_ROLE: content}
+        GraphSession(files, STEP_ROLE, place="model", specs=(SPEC,)).run(["log_probs"], {})
 
-    with pytest.raises(BundleError, match=r"^model: ONNX Runtime [\d.]+ cannot "):
+    with pytest.raises(BundleError, match=r"^model/onnx_step: ONNX Runtime [\d.]+ cannot "):
         open_and_run()
 
 

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from penstock.errors import UsageError
 from penstock.export.graph_builder import Graph, Precision
+from penstock.runtime.onnx.session import RuntimeSession
 
 Feeds = Mapping[str, NDArray[np.generic]]
 Outputs = dict[str, NDArray[np.generic]]
@@ -24,26 +25,29 @@ class Observer:
     Args:
         graph: of precision fp32.
         ranges: the greatest absolute values so far by tag; `run` adds to them.
+
+    Raises:
+        UsageError: the graph contradicts itself; as does `run`.
     """
 
     def __init__(self, graph: Graph, ranges: Ranges) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 4
-        self._session = ort.InferenceSession(
-            graph.serialize(observing=True), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = RuntimeSession(graph.serialize(observing=True), _not_exported)
         self._tags = list(graph.observed)
         self._ranges = ranges
 
     def run(self, feeds: Feeds) -> Outputs:
         """The graph's own outputs; no row of the feeds may be padding."""
-        names = [output.name for output in self._session.get_outputs()]
-        values = [np.asarray(value) for value in self._session.run(names, dict(feeds))]
-        found = dict(zip(names, values, strict=True))
+        names = self._session.outputs
+        found = dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
         for tag in self._tags:
             self._ranges.add(tag, found.pop(tag))
         return found
+
+
+def _not_exported(reason: str) -> UsageError:
+    return UsageError(
+        f"the model cannot be exported: {reason}; use it with --engine torch, which needs no graph"
+    )
 
 
 def calibrated(

@@ -45,14 +45,9 @@ def embedded(graph: Graph, embedding: nn.Module, tokens: Value) -> Value:
     return graph.look_up(graph.table(array(embedding.weight)), tokens, embedding.factor)
 
 
-def cells_of(recurrent: Recurrent) -> list[Cell]:
-    """The stack's cells, layer by layer, forward before backward."""
-    return [cell for cell in recurrent.cells if isinstance(cell, Cell)]
-
-
-def state_parts(recurrent: Recurrent) -> tuple[str, ...]:
-    """What a state of the stack has: `h`, and `c` where the cell has one."""
-    return ("h", "c") if cells_of(recurrent)[0].spec.has_cell else ("h",)
+def state_parts(cell: Cell) -> tuple[str, ...]:
+    """What the state of a cell has: `h`, and `c` where it has one."""
+    return ("h", "c") if cell.spec.has_cell else ("h",)
 
 
 def cell_step(
@@ -121,7 +116,7 @@ def step_layers(
         The last layer's output (N, H) and each layer's state after.
     """
     states: list[CellState] = []
-    for index, (cell, state) in enumerate(zip(cells_of(recurrent), before, strict=True)):
+    for index, (cell, state) in enumerate(zip(recurrent.list_cells(), before, strict=True)):
         place = f"{tag}.{index}"
         activations = [graph.activation(x, f"{place}.x{i}") for i, x in enumerate(inputs)]
         hidden, after = cell_step(graph, cell, activations, state, f"{place}.h", widths=widths)
@@ -157,7 +152,7 @@ def run_layers(
     """
     alive = real_positions(graph, x, lengths)
     real = graph.op("Cast", alive, to=TensorProto.FLOAT)
-    cells, directions = cells_of(recurrent), recurrent.directions
+    cells, directions = recurrent.list_cells(), recurrent.directions
     finals: list[CellState] = []
     for layer in range(recurrent.num_layers):
         own = cells[layer * directions : (layer + 1) * directions]
@@ -186,7 +181,7 @@ def _run_layer(
     sequences = [activation.value]
     if len(cells) == 2:
         sequences.append(reversed_rows(graph, activation.value, lengths))
-    parts = ("h", "c") if cells[0].spec.has_cell else ("h",)
+    parts = state_parts(cells[0])
     if initial is None:
         batch = graph.op("Shape", lengths)
         shape = graph.concat([batch, graph.ints(size)], axis=0)

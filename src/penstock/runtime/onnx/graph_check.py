@@ -25,7 +25,8 @@ RUNTIME_OPERATORS = frozenset(["MatMulIntegerToFloat"])  # of domain com.microso
 _ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool"}
 _MAX_NODES = 5000
 
-Message = dict[int, list[int | memoryview]]
+Field = int | memoryview | bytes  # a number, what has a length, or a number of fixed size
+Message = dict[int, list[Field]]
 
 
 class _Malformed(Exception):
@@ -59,21 +60,20 @@ def _check_model(model: Message, place: str, specs: tuple[GraphSpec, ...]) -> Gr
     if version != IR_VERSION:
         hint = "upgrade penstock" if version > IR_VERSION else "export the model again"
         _reject(place, f"ONNX format {version}, expected {IR_VERSION}; {hint}")
-    found = {_text(opset, 1): _number(opset, 2) for opset in map(_message, _all_bytes(model, 8))}
-    for domain, number in found.items():
+    found = [(_text(o, 1), _number(o, 2)) for o in map(_message, _all_bytes(model, 8))]
+    for domain, number in found:
         known = OPSETS.get(domain)
         if known is None:
             _reject(place, f"operators of domain {domain!r}; do not use this bundle")
         if number != known:
             hint = "upgrade penstock" if number > known else "export the model again"
             _reject(place, f"operator set {domain or 'ai.onnx'} {number}, expected {known}; {hint}")
+    if sorted(domain for domain, _ in found) != sorted(OPSETS):
+        raise _Malformed(f"{len(found)} operator sets, expected one of each domain")
     for field, what in ((20, "training information"), (25, "functions of its own")):
         if model.get(field):
             _reject(place, f"{what}; do not use this bundle")
-    graphs = list(_all_bytes(model, 7))
-    if len(graphs) != 1:
-        raise _Malformed(f"{len(graphs)} graphs, expected 1")
-    graph = _message(graphs[0])
+    graph = _only(model, 7)
     _check_nodes(graph, place, inside="")
     declared = GraphSpec(_tensors(graph, 11), _tensors(graph, 12))
     for spec in specs:
@@ -143,8 +143,12 @@ def _tensors(graph: Message, field: int) -> tuple[TensorSpec, ...]:
 
 def _tensor_spec(value: Message) -> TensorSpec:
     """Of a ValueInfoProto: name, type.tensor_type.elem_type, type.tensor_type.shape.dim."""
-    tensor = _only(_only(value, 2), 1)
-    dimensions = map(_message, _all_bytes(_only(tensor, 2), 1)) if tensor.get(2) else ()
+    kind = _only(value, 2)
+    tensor = _only(kind, 1)
+    shape_of = _only(tensor, 2) if tensor.get(2) else {}
+    dimensions = [_message(dimension) for dimension in _all_bytes(shape_of, 1)]
+    if any(len(choice) > 1 for choice in (kind, *dimensions)):  # the last would count
+        raise _Malformed("a type or dimension with two values")
     shape = tuple(
         _text(dimension, 2) if dimension.get(2) else _number(dimension, 1)
         for dimension in dimensions
@@ -156,7 +160,8 @@ def _reject(place: str, what: str) -> NoReturn:
     raise BundleError(f"{place}: {what}")
 
 
-# protobuf
+# protobuf, as penstock writes it. Other parsers pass over, cut off or merge what is written
+# otherwise; we reject it, so that the runtime reads nothing that was not checked.
 
 
 def _message(content: memoryview) -> Message:
@@ -166,11 +171,14 @@ def _message(content: memoryview) -> Message:
     return fields
 
 
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(content: memoryview) -> Iterator[tuple[int, Field]]:
     at = 0
     while at < len(content):
+        start = at
         key, at = _varint(content, at)
         number, wire = key >> 3, key & 7
+        if not 1 <= number < 1 << 29:
+            raise _Malformed(f"field {number} at byte {start}")
         if wire == 0:
             value, at = _varint(content, at)
             yield number, value
@@ -180,10 +188,10 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
-            raise _Malformed(f"wire type {wire} at byte {at}")
+            raise _Malformed(f"wire type {wire} at byte {start}")
         if at + size > len(content):
             raise _Malformed(f"cut off at byte {len(content)}")
-        yield number, content[at : at + size]
+        yield number, content[at : at + size] if wire == 2 else bytes(content[at : at + size])
         at += size
 
 
@@ -196,6 +204,8 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         at += 1
         if not byte & 0x80:
+            if (shift and not byte) or value >> 64:
+                raise _Malformed(f"a number not in its only form at byte {at}")
             return value, at
         shift += 7
         if shift > 63:
@@ -204,25 +214,39 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
 
 def _all_bytes(message: Message, field: int) -> Iterator[memoryview]:
     for value in message.get(field, []):
-        if isinstance(value, int):
+        if not isinstance(value, memoryview):
             raise _Malformed(f"field {field} is a number")
         yield value
 
 
-def _only(message: Message, field: int) -> Message:
-    values = list(_all_bytes(message, field))
-    if len(values) != 1:
+def _single(message: Message, field: int) -> Field | None:
+    """A field that may be left out but not repeated: others take the last, or merge them."""
+    values = message.get(field, [])
+    if len(values) > 1:
         raise _Malformed(f"field {field} occurs {len(values)} times, expected once")
-    return _message(values[0])
+    return values[0] if values else None
+
+
+def _only(message: Message, field: int) -> Message:
+    value = _single(message, field)
+    if not isinstance(value, memoryview):
+        raise _Malformed(f"field {field} is missing or a number")
+    return _message(value)
 
 
 def _text(message: Message, field: int) -> str:
-    values = list(_all_bytes(message, field))
-    return str(values[-1], "utf-8") if values else ""
+    value = _single(message, field)
+    if value is None:
+        return ""
+    if not isinstance(value, memoryview):
+        raise _Malformed(f"field {field} is a number")
+    return str(value, "utf-8")
 
 
 def _number(message: Message, field: int) -> int:
-    values = message.get(field, [0])
-    if not isinstance(values[-1], int):
+    value = _single(message, field)
+    if value is None:
+        return 0
+    if not isinstance(value, int):
         raise _Malformed(f"field {field} is no number")
-    return values[-1]
+    return value

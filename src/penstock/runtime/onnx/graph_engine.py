@@ -11,7 +11,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from penstock.bundle import Bundle
-from penstock.errors import BundleError
 from penstock.runtime.onnx.interface import GRAPH_ROLE, GraphSpec
 from penstock.runtime.onnx.session import GraphSession
 
@@ -24,7 +23,7 @@ class GraphEngine:
     Args:
         bundle: with its files.
         specs: the forms that the graph may have.
-        threads: that compute one call; 0 for as many as there are cores.
+        threads: that compute one call.
 
     Raises:
         BundleError: the graph is missing, damaged, or not this model's.
@@ -34,16 +33,8 @@ class GraphEngine:
     device = "cpu"
 
     def __init__(self, bundle: Bundle, specs: tuple[GraphSpec, ...], threads: int) -> None:
-        if GRAPH_ROLE not in bundle.files:
-            raise BundleError(
-                f"{bundle.place}: it has no {GRAPH_ROLE}; make one with 'penstock export', or use "
-                "--engine torch"
-            )
         self._session = GraphSession(
-            bundle.files[GRAPH_ROLE],
-            place=f"{bundle.place}/{GRAPH_ROLE}",
-            specs=specs,
-            threads=threads,
+            bundle.files, GRAPH_ROLE, place=str(bundle.place), specs=specs, threads=threads
         )
 
     def run(self, function: str, /, *inputs: Array | None) -> tuple[Array | None, ...]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from penstock.config import ModelConfig
 from penstock.data.padding import padded_ids
-from penstock.errors import BundleError
 from penstock.runtime.network_trace import LayerTrace, NetworkTrace
 from penstock.runtime.onnx.interface import (
     ENCODER_ROLE,
@@ -102,7 +101,7 @@ class OnnxTranslator:
         files: a bundle's verified files by role.
         vocab_size: of the target.
         place: of the bundle, for messages.
-        threads: that compute one call; 0 for as many as there are cores.
+        threads: that compute one call.
         layers: traces the layers of a source and an output with their gates, which graphs lack.
 
     Raises:
@@ -120,23 +119,11 @@ class OnnxTranslator:
         layers: LayerTracer | None = None,
     ) -> None:
         self._traced_layers = layers
-        for role in (ENCODER_ROLE, STEP_ROLE):
-            if role not in files:
-                raise BundleError(
-                    f"{place}: it has no {role}; make one with 'penstock export', or use --engine "
-                    "torch"
-                )
-        self._encoder = GraphSession(
-            files[ENCODER_ROLE],
-            place=f"{place}/{ENCODER_ROLE}",
-            specs=tuple(encoder_spec(config, carries) for carries in _CARRIED),
-            threads=threads,
-        )
-        self._decoder = GraphSession(
-            files[STEP_ROLE],
-            place=f"{place}/{STEP_ROLE}",
-            specs=tuple(step_spec(config, carries, vocab_size) for carries in _CARRIED),
-            threads=threads,
+        encoders = tuple(encoder_spec(config, carries) for carries in _CARRIED)
+        steps = tuple(step_spec(config, carries, vocab_size) for carries in _CARRIED)
+        self._encoder, self._decoder = (
+            GraphSession(files, role, place=place, specs=specs, threads=threads)
+            for role, specs in ((ENCODER_ROLE, encoders), (STEP_ROLE, steps))
         )
         self._memory = [spec.name for spec in memory_specs(config)]
         names = {spec.name for spec in self._decoder.spec.inputs}

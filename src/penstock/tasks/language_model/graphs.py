@@ -11,7 +11,7 @@ from penstock.config import ModelConfig, RunConfig
 from penstock.export.calibration import Observer, calibrated
 from penstock.export.graph_builder import Graph, Precision, Value
 from penstock.export.readout_nodes import readout_log_probs
-from penstock.export.recurrent_layers import array, cells_of, run_layers, state_parts
+from penstock.export.recurrent_layers import array, run_layers, state_parts
 from penstock.runtime.onnx.interface import GRAPH_ROLE, language_model_spec
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.tasks.task import Sample
@@ -24,7 +24,7 @@ def make_graphs(
 
     def run(observer: Observer) -> None:
         shape = (config.model.num_layers, 1, config.model.hidden_size)
-        parts = state_parts(network.recurrent)
+        parts = state_parts(network.recurrent.list_cells()[0])
         state = {part: np.zeros(shape, np.float32) for part in parts}
         for ids, _ in sample:
             feed = {"ids": np.array([ids]), "positions": np.arange(len(ids)), **state}
@@ -44,7 +44,7 @@ def language_model_graph(
     """Build the graph; arguments as `translation_graphs`."""
     graph = Graph(precision, ranges)
     embedding = model.embedding
-    parts = state_parts(model.recurrent)
+    parts = state_parts(model.recurrent.list_cells()[0])
     spec = language_model_spec(config, parts, embedding.num_embeddings)
     given = {each.name: graph.input(each) for each in spec.inputs}
     table = graph.table(array(embedding.weight))
@@ -62,7 +62,7 @@ def language_model_graph(
         "log_probs": readout_log_probs(graph, model.readout, chosen, embedding, table),
         "states": states,
     }
-    assert len(cells_of(model.recurrent)) == config.num_layers
+    assert len(model.recurrent.list_cells()) == config.num_layers
     for part in parts:
         layers = [graph.op("Unsqueeze", state[part], graph.ints(0)) for state in after]
         found[f"{part}_next"] = graph.concat(layers, axis=0)

@@ -16,7 +16,6 @@ from penstock.export.readout_nodes import likeliest
 from penstock.export.recurrent_layers import (
     CellState,
     array,
-    cells_of,
     embedded,
     linear_layer,
     real_positions,
@@ -165,7 +164,7 @@ def _step_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
 
 def carried_parts(model: Seq2Seq) -> tuple[str, ...]:
     """What the decoder's cells read of the state before: `h`, `c`, or both."""
-    return cells_of(model.decoder.bottom)[0].spec.carries
+    return model.decoder.bottom.list_cells()[0].spec.carries
 
 
 def _joined_directions(graph: Graph, encoder: Encoder, finals: list[CellState]) -> list[CellState]:
