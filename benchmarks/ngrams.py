@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock.baselines.ngram import perplexity_behind_first
+from penstock.baselines.ngram import MAX_TOKENS, KneserNey
 from penstock.data.token_stream import characters, read_form
 from penstock.errors import UsageError
 from penstock.special_tokens import EOS_ID
@@ -32,11 +32,12 @@ def main() -> None:
     tokenizer = generator.bundle.source_tokenizer
     rows = generator.form.encode(read_form(arguments.text, generator.form), tokenizer)
     ids = np.array([EOS_ID, *(token for row in rows for token in row)])
+    train = stream.ids()[-MAX_TOKENS:]
     for order in range(1, arguments.orders + 1):
-        value = perplexity_behind_first(
-            stream.ids(), ids, order=order, vocab_size=tokenizer.vocab_size
-        )
-        print(f"{order}-grams   {value:8.3f}")
+        ngrams = KneserNey.fit(train, order=order, vocab_size=tokenizer.vocab_size)
+        # the first id is the end of the text before: it is given, not predicted
+        perplexity = np.exp(-ngrams.log_probabilities(ids)[1:].mean())
+        print(f"{order}-grams   {perplexity:8.3f}")
     length = characters(read_form(arguments.text, generator.form))
     print(f"model     {generator.score_ids(ids, length).perplexity:8.3f}")
 

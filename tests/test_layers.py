@@ -1,4 +1,4 @@
-"""DESIGN.md's layers: a module imports from its own part or from a lower layer only."""
+"""CONTRIBUTING.md's layers: a module imports from its own part or from a lower layer only."""
 
 from __future__ import annotations
 

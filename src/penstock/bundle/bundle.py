@@ -1,4 +1,4 @@
-"""A model directory: safetensors weights, JSON for everything else, no pickle anywhere.
+"""A model directory: safetensors weights, ONNX graphs, JSON for everything else, no pickle.
 
 `bundle.json` names every other file with its SHA-256 and is replaced last, in one step: after a
 power failure a bundle is either the old one or the new one, complete.

@@ -23,11 +23,11 @@ Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")]
 MatrixPrecision = Annotated[
     Literal["fp32", "bf16"],
-    typer.Option(help="Precision of the matrix products; bf16 is faster, fp32 more exact."),
+    typer.Option(help="Precision of torch's matrix products; bf16 chooses the torch engine."),
 ]
 Engine = Annotated[
     EngineName,
-    typer.Option(help="Inference engine; auto: ONNX on a CPU if the model has graphs, or torch."),
+    typer.Option(help="Inference engine; auto: ONNX Runtime on a CPU if the model has graphs."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What runs a translation model, behind numpy arrays: nothing above this needs torch."""
+"""What runs a translation model, in numpy arrays: what uses one needs no torch above this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loaded model computes, behind numpy arrays: nothing above this needs torch."""
+"""What a loaded model computes, in numpy arrays: what uses a model needs no torch above this."""
 
 from __future__ import annotations
 

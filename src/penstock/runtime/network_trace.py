@@ -18,7 +18,7 @@ class LayerTrace:
         layer: from 0, the lowest.
         reverse: it reads from the last token to the first.
         cell: its name in `model.cell`.
-        values: by the names of `Cell.trace`, (N, U).
+        values: by the names of `Cell.trace`, (N, U); from a graph the states alone.
     """
 
     side: Literal["encoder", "decoder"]
@@ -34,8 +34,10 @@ class NetworkTrace:
 
     Attributes:
         log_probs: (T, V).
-        attention: (H, T, S), a matrix per head; None without attention.
-        layers: each layer and direction, the encoder's first.
+        attention: (H, T, S), a matrix per head, or from graphs one, their mean; None without
+            attention.
+        layers: each layer and direction, the encoder's first, computed from the weights in float32;
+            of an export, or without torch, the decoder's layers.
     """
 
     log_probs: Singles

@@ -6,8 +6,8 @@ owns what is sparse: hypotheses, constraints, n-best lists.
 
 The interface suits engines that compute elsewhere. A state may live on a device and never come to
 the host: a search only passes it on. `select` may be lazy, because all that a search does with its
-result is to step from it or to select again. With `top` an engine hands K candidates per row to the
-host instead of V numbers.
+result is to step from it, to select again or, in exact search, to join it with others. With `top`
+an engine hands K candidates per row to the host instead of V numbers.
 """
 
 from __future__ import annotations
