@@ -120,6 +120,7 @@ def test_train_load_translate_evaluate(tmp_path: Path, capfd: Capture) -> None:
     assert {"bleu", "chrf", "exact_match"} <= result.scores.keys()
     assert result.signature.startswith("BLEU|nrefs:")
     assert "chrF" in str(result)
+    assert f"exact {result.scores['exact_match']:.2f}%" in str(result)
     assert result.signature in str(result)
     data = tmp_path / "data.tsv"
     data.write_text("She sees him .\tElle le voit .\n", encoding="utf-8")

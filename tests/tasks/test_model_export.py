@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from penstock.bundle import GRAPH_ROLES, Bundle, load_bundle, save_bundle
+from penstock.config import RunConfig
 from penstock.data.grammar import builtin_split
 from penstock.data.pair import Pair
 from penstock.errors import BundleError, DataError, UsageError
@@ -21,12 +22,19 @@ from penstock.runtime.decoder_engine import load_translation_engine
 from penstock.runtime.engine import load_engine
 from penstock.runtime.engine_choice import choose_engine
 from penstock.runtime.onnx.translation_engine import OnnxTranslator
+from penstock.special_tokens import EOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
 from penstock.tasks.embedder import Embedder
 from penstock.tasks.language_model.text_generator import TextGenerator
-from penstock.tasks.model_export import export_bundle, held_out_pairs, verify_export
+from penstock.tasks.model_export import (
+    calibration_sample,
+    export_bundle,
+    export_run,
+    held_out_pairs,
+    verify_export,
+)
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
 
@@ -194,6 +202,62 @@ def test_verification_scores_every_engine(tiny: Bundle) -> None:
     assert torch.outputs == small.outputs == 20
     assert single.scores == torch.scores
     assert small.scores.keys() == torch.scores.keys()
+
+
+def test_verification_reads_no_graphs_that_stand_beside_the_weights(
+    tiny: Bundle, int8: Bundle
+) -> None:
+    data = PairData(held_out_pairs(tiny.config)[:20])
+    unusable = dict.fromkeys(int8.files, b"no graph")
+    both = replace(tiny, files={**tiny.files, **unusable})
+    assert choose_engine(both, "auto", "cpu") == "onnx"
+    assert verify_export(both, data) == verify_export(tiny, data)
+
+
+# --- what int8 is calibrated on -----------------------------------------------------------------
+
+
+def with_data(config: RunConfig, **changed: object) -> RunConfig:
+    return config.model_copy(update={"data": config.data.model_copy(update=changed)})
+
+
+def test_int8_is_calibrated_on_text_as_the_model_reads_it(cloze_run: Path) -> None:
+    bundle = load_bundle(cloze_run)
+    letters = replace(bundle, config=with_data(bundle.config, normalize="letters"))
+    pairs = [Pair("1 + 1", ("",)), Pair("She DID -- not see: them!", ("",))]
+    ids = bundle.source_tokenizer.encode("she did not see them")
+    assert calibration_sample(letters, pairs) == [([*ids, EOS_ID], [])]
+
+
+def test_a_language_model_is_calibrated_on_what_it_held_out(
+    language_model_run: Path, tmp_path: Path
+) -> None:
+    """On the end of the characters that the run read, though the file goes on."""
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"line {i:04} of it\n\n" for i in range(3000)), "utf-8")
+    base = load_bundle(language_model_run).config
+    config = with_data(base, train=str(path), max_characters=20_000, valid_share=0.05)
+    read = path.read_text("utf-8")[:20_000]
+    lines = [pair.source for pair in held_out_pairs(config)]
+    assert read.endswith("\n\n".join(lines))
+    assert read.index(lines[0]) == pytest.approx(0.95 * 20_000, abs=20)
+    assert len(lines) < 200
+
+
+@pytest.mark.parametrize("run", ["cloze_run", "language_model_run"])
+def test_a_run_whose_data_are_gone_says_how_to_export_it(
+    run: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    bundle = load_bundle(request.getfixturevalue(run))
+    config = with_data(bundle.config, train="gone.txt")
+    training = config.training.model_copy(update={"export": "int8"})
+    config = config.model_copy(update={"training": training})
+    save_bundle(replace(bundle, config=config), tmp_path / "model")
+    assert export_run(config, tmp_path) == (
+        "not exported: no held-out text to calibrate int8 on (gone.txt: no such file; check the "
+        "path); name a file with 'penstock export --calibrate', or export fp32"
+    )
+    assert load_bundle(tmp_path).files == bundle.files
 
 
 # --- other tasks --------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from penstock.config import ModelConfig
+from penstock.config import ExportPrecision, ModelConfig
 from penstock.export.calibration import Observer, Ranges
-from penstock.export.graph_builder import Graph, Precision
+from penstock.export.graph_builder import Graph
 from penstock.runtime.onnx.interface import GRAPH_ROLE
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.classification.graphs import classifier_graph
@@ -74,7 +74,9 @@ def ranges_of(graph: Any, *feeds: dict[str, Any]) -> dict[str, float]:
     return ranges.fixed()
 
 
-def language_model(cell: str, precision: Precision) -> tuple[LanguageModel, OnnxLanguageModel]:
+def language_model(
+    cell: str, precision: ExportPrecision
+) -> tuple[LanguageModel, OnnxLanguageModel]:
     config = config_of(cell, bidirectional=False)
     model = spread(LanguageModel(config, vocab_size=V))
     graph = language_model_graph(config, model, "fp32")
@@ -89,7 +91,7 @@ def language_model(cell: str, precision: Precision) -> tuple[LanguageModel, Onnx
 
 @every_precision
 @every_cell
-def test_a_language_model_reads_and_scores(cell: str, precision: Precision) -> None:
+def test_a_language_model_reads_and_scores(cell: str, precision: ExportPrecision) -> None:
     model, engine = language_model(cell, precision)
     with torch.no_grad():
         logits, after = model(torch.from_numpy(IDS))
@@ -118,7 +120,7 @@ def test_a_language_model_reads_and_scores(cell: str, precision: Precision) -> N
 
 
 @every_precision
-def test_a_language_models_states_begin_after_an_end(precision: Precision) -> None:
+def test_a_language_models_states_begin_after_an_end(precision: ExportPrecision) -> None:
     model, engine = language_model("lstm", precision)
     with torch.no_grad():
         begun = torch.cat([torch.full((3, 1), EOS_ID), torch.from_numpy(IDS)], 1)
@@ -130,7 +132,9 @@ def test_a_language_models_states_begin_after_an_end(precision: Precision) -> No
 @every_precision
 @pytest.mark.parametrize("pooling", ["final", "mean", "max"])
 @every_cell
-def test_a_classifier_gives_probabilities(cell: str, pooling: str, precision: Precision) -> None:
+def test_a_classifier_gives_probabilities(
+    cell: str, pooling: str, precision: ExportPrecision
+) -> None:
     config = config_of(cell, pooling=pooling)
     model = spread(Classifier(config, vocab_size=V, num_labels=LABELS))
     graph = classifier_graph(config, model, "fp32")
@@ -154,7 +158,7 @@ def test_a_classifier_gives_probabilities(cell: str, pooling: str, precision: Pr
 
 @every_precision
 @every_cell
-def test_a_cloze_reads_both_sides_of_a_blank(cell: str, precision: Precision) -> None:
+def test_a_cloze_reads_both_sides_of_a_blank(cell: str, precision: ExportPrecision) -> None:
     options = {"embedding_size": 6} if cell == "residual" else {}
     config = config_of(cell, **options)
     model = spread(Cloze(config, vocab_size=V))

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from penstock.bundle import load_bundle
 from penstock.config import parse_config
 from penstock.errors import ConfigError, UsageError
 from penstock.serve.models.model_paths import ModelPath
 from penstock.serve.models.served_models import load_models
 from penstock.tasks import TASKS
 from penstock.tasks.cloze.task import CLOZE
-from penstock.tasks.model_export import export_graphs
+from penstock.tasks.model_export import export_bundle
 from penstock.tasks.unrolled_graph import unroll
 
 
@@ -113,6 +114,5 @@ def test_what_a_task_lacks_is_said(cloze_run: Path, monkeypatch: pytest.MonkeyPa
         unroll(config, 3)
     with pytest.raises(UsageError, match="a model for cloze, which cannot be served"):
         load_models([ModelPath(cloze_run)])
-    tokenizer: Any = None
     with pytest.raises(UsageError, match="a model for cloze has no graphs to export"):
-        export_graphs(config, tokenizer, tokenizer, tokenizer, [], "fp32")
+        export_bundle(load_bundle(cloze_run))

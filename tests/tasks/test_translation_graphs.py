@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from penstock.config import ModelConfig, RunConfig
+from penstock.config import ExportPrecision, ModelConfig, RunConfig
 from penstock.errors import UsageError
-from penstock.export.graph_builder import Graph, Precision
+from penstock.export.graph_builder import Graph
 from penstock.export.recurrent_layers import embedded
 from penstock.nn.seq2seq import Seq2Seq
 from penstock.runtime.decoder_engine import TranslationEngine
@@ -60,7 +60,7 @@ def network(options: dict[str, Any]) -> tuple[ModelConfig, Seq2Seq]:
 
 
 def exported(
-    config: ModelConfig, model: Seq2Seq, precision: Precision, *, threads: int = 1
+    config: ModelConfig, model: Seq2Seq, precision: ExportPrecision, *, threads: int = 1
 ) -> OnnxTranslator:
     sample = list(zip(SOURCES, TARGETS.tolist(), strict=True))
     files = make_graphs(RunConfig(model=config), model, sample, precision)
@@ -119,7 +119,9 @@ def test_int8_is_near_the_network(form: str) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_sentence_is_the_same_in_any_batch(form: str, precision: Precision, threads: int) -> None:
+def test_a_sentence_is_the_same_in_any_batch(
+    form: str, precision: ExportPrecision, threads: int
+) -> None:
     config, model = network(FORMS[form])
     engine = exported(config, model, precision, threads=threads)
     together = followed(engine, SOURCES, TARGETS)
@@ -137,7 +139,7 @@ def test_a_sentence_is_the_same_in_any_batch(form: str, precision: Precision, th
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_threads_change_nothing(precision: Precision) -> None:
+def test_threads_change_nothing(precision: ExportPrecision) -> None:
     config, model = network({"hidden_size": 300, "decoder_layers": 2})
     one, two = (
         followed(
@@ -152,7 +154,7 @@ def test_threads_change_nothing(precision: Precision) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_given_targets_are_scored_as_they_are_found(precision: Precision) -> None:
+def test_given_targets_are_scored_as_they_are_found(precision: ExportPrecision) -> None:
     config, model = network({})
     engine: TranslationEngine = exported(config, model, precision)
     engine.warm_up(10)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from penstock.cli.console import as_row, note, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Model
+from penstock.config import ExportPrecision
 from penstock.errors import UsageError
 
 _Files = list[str] | None
@@ -19,7 +20,7 @@ def export(
     model: Model,
     out: Annotated[Path, typer.Option(help="Directory of the new bundle.")],
     precision: Annotated[
-        Literal["int8", "fp32"], typer.Option(help="Precision of matrix products and embeddings.")
+        ExportPrecision, typer.Option(help="Precision of matrix products and embeddings.")
     ] = "int8",
     calibrate: Annotated[
         _Files,

@@ -10,7 +10,7 @@ from penstock.config.run_config import RunConfig
 from penstock.config.search_config import SearchConfig
 from penstock.config.text_config import TextConfig, TokenizerConfig
 from penstock.config.tokenizer_table import TOKENIZERS, TokenizerEntry, tokenizer_entry
-from penstock.config.training_config import Precision, TrainingConfig
+from penstock.config.training_config import ExportPrecision, Precision, TrainingConfig
 
 __all__ = [
     "ATTENTIONS",
@@ -20,6 +20,7 @@ __all__ = [
     "AttentionEntry",
     "CellEntry",
     "DataConfig",
+    "ExportPrecision",
     "MetricEntry",
     "ModelConfig",
     "Precision",

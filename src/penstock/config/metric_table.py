@@ -52,6 +52,12 @@ METRICS: dict[str, MetricEntry] = {
 }  # fmt: skip
 
 
+def labelled(label: str, value: float, *, decimals: int) -> str:
+    """A value after its label: "exact %" and 12.5 make `exact 12.5%`."""
+    percent = "%" if label.endswith("%") else ""
+    return f"{label.removesuffix('%').rstrip()} {value:.{decimals}f}{percent}"
+
+
 def selection_metrics() -> dict[str, bool]:
     """What may select a model, and whether higher is better."""
     return {"loss": False, **corpus_selection_metrics(), "accuracy": True, "f1": True}

@@ -10,6 +10,7 @@ from penstock.config.metric_table import check_selection_metric
 from penstock.config.section import Section
 
 Precision = Literal["auto", "fp32", "bf16"]
+ExportPrecision = Literal["int8", "fp32"]
 
 
 class TrainingConfig(Section):
@@ -78,7 +79,7 @@ class TrainingConfig(Section):
     """Evaluations without a better score before it does."""
     checkpoint_minutes: float = Field(default=10.0, gt=0)
     """Time between checkpoints."""
-    export: Literal["int8", "fp32", "none"] = "int8"
+    export: Literal[ExportPrecision, "none"] = "int8"
     """Graphs put beside the best model's weights when training has ended, so that it runs without
     torch: `int8` is small and fast, `fp32` exact, `none` leaves them out."""
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.config import ExportPrecision
 from penstock.errors import UsageError
-from penstock.export.graph_builder import Graph, Precision
+from penstock.export.graph_builder import Graph
 from penstock.runtime.onnx.session import RuntimeSession
 
 Feeds = Mapping[str, NDArray[np.generic]]
@@ -51,8 +52,8 @@ def _not_exported(reason: str) -> UsageError:
 
 
 def calibrated(
-    build: Callable[[Precision, Mapping[str, float] | None], Graph],
-    precision: Precision,
+    build: Callable[[ExportPrecision, Mapping[str, float] | None], Graph],
+    precision: ExportPrecision,
     run: Callable[[Observer], None],
 ) -> Graph:
     """Build one graph, for int8 with the ranges seen when `run` runs its float32 form."""

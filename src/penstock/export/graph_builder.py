@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from penstock.config import ExportPrecision
 from penstock.runtime.onnx.interface import IR_VERSION, OPSETS, GraphSpec, TensorSpec
 
-Precision = Literal["int8", "fp32"]  # as in `penstock.tasks.task`
 ZERO_POINT = 128  # of uint8 activations: signed ones are 30 to 80 times slower
 LEVELS = 127  # an activation's range is -127 … 127 steps
 # A processor without VNNI adds two products of a uint8 and an int8 in 16 bits: at most 64 each,
@@ -170,12 +170,12 @@ class Graph:
 
     def __init__(
         self,
-        precision: Precision,
+        precision: ExportPrecision,
         ranges: Mapping[str, float] | None = None,
         *,
         parent: Graph | None = None,
     ) -> None:
-        self.precision: Precision = precision
+        self.precision: ExportPrecision = precision
         self.ranges = ranges or {}
         self.observed: dict[str, Value] = {}  # float values of activations by tag
         self._root = parent._root if parent is not None else self

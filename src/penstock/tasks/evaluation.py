@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock.config.metric_table import METRICS, labelled
 from penstock.data.pair import Pair
 
 BLOCK = 1024  # lines or pairs that are scored together
@@ -58,8 +59,11 @@ class Evaluation:
     notes: Sequence[str] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
-        names = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
-        parts = [f"{names.get(name, name)} {value:.2f}" for name, value in self.scores.items()]
+        labels = {name: entry.label for name, entry in METRICS.items()}
+        parts = [
+            labelled(labels.get(name, name), value, decimals=2)
+            for name, value in self.scores.items()
+        ]
         parts += [f"{name}:{value}" for name, value in self.recipe.items()]
         return "  ".join([*parts, f"n:{self.examples}", self.signature]).rstrip()
 

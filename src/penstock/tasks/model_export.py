@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from penstock.bundle import INDEX, Bundle, load_bundle, save_bundle
-from penstock.config import RunConfig
+from penstock.config import ExportPrecision, RunConfig
 from penstock.config.json_types import is_object
-from penstock.data.formats.input_lines import text_path
 from penstock.data.pair import Pair
-from penstock.data.token_stream import TextForm, read_form
 from penstock.errors import (
     BundleError,
     ConfigError,
@@ -24,16 +20,20 @@ from penstock.errors import (
     train_extra,
 )
 from penstock.files import atomic_write
-from penstock.special_tokens import BOS_ID, EOS_ID
+from penstock.runtime.engine_choice import EngineName
+from penstock.special_tokens import BOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.evaluation import EvaluationData
-from penstock.tasks.language_model.task import LANGUAGE_MODEL
-from penstock.tasks.task import Precision, Sample
-from penstock.text import Tokenizer
+from penstock.tasks.sentence_encoder import Sentences
+from penstock.tasks.task import Sample
 from penstock.text.lines import is_blank
 
 SAMPLE_SIZE = 200  # more sentences move no range that matters
-_ENGINES = ("torch fp32", "onnx fp32", "onnx int8")
+_ENGINES: tuple[tuple[EngineName, ExportPrecision], ...] = (
+    ("torch", "fp32"),
+    ("onnx", "fp32"),
+    ("onnx", "int8"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class VerifiedEngine:
 def export_bundle(
     bundle: Bundle,
     *,
-    precision: Precision = "int8",
+    precision: ExportPrecision = "int8",
     pairs: Iterable[Pair] | None = None,
 ) -> Bundle:
     """A bundle that runs without torch: graphs instead of weights, all else as it was.
@@ -64,7 +64,8 @@ def export_bundle(
     Args:
         bundle: with its weights.
         precision: of products and tables.
-        pairs: held-out text for the ranges of int8 activations; default: what the run held out.
+        pairs: held-out text; the ranges of int8 activations are those seen on its first
+            `SAMPLE_SIZE` pairs. Default: what the run held out.
 
     Raises:
         BundleError: it has no weights, or damaged ones.
@@ -72,16 +73,20 @@ def export_bundle(
         UsageError: the model has a part that cannot be exported.
         DataError: there is no held-out text.
     """
+    config = bundle.config
+    graphs = TASKS[config.task].graphs
+    if graphs is None:
+        raise UsageError(f"a model for {config.task} has no graphs to export")
     with train_extra("exporting a model"):
         from penstock.runtime.torch_network import load_network
 
+        make = graphs()
     if "weights" not in bundle.files:
         raise BundleError(f"{bundle.place}: it is an export already; export the run it was made of")
-    config = bundle.config
-    if pairs is None and precision == "int8":
-        pairs = held_out_pairs(config)
-    source, target = bundle.source_tokenizer, bundle.target_tokenizer
-    files = export_graphs(config, load_network(bundle), source, target, pairs or (), precision)
+    sample: list[Sample] = []
+    if precision == "int8":
+        sample = calibration_sample(bundle, held_out_pairs(config) if pairs is None else pairs)
+    files = make(config, load_network(bundle), sample, precision)
     record = {**bundle.record, "parameters": bundle.parameters, "export": {"precision": precision}}
     return replace(bundle, files=files, record=record)
 
@@ -107,20 +112,19 @@ def export_run(config: RunConfig, run: Path) -> str:
 
 
 def held_out_pairs(config: RunConfig) -> list[Pair]:
-    """What the run held out of its data.
+    """The first `SAMPLE_SIZE` examples that the run held out of its data.
 
     Raises:
         DataError: the data are not where they were.
     """
-    from penstock.training.examples import REST, open_data
+    from penstock.training.examples import open_data
 
-    data = config.data
-    if config.task == LANGUAGE_MODEL.name:  # its held-out part is the end of one text
-        text = data.train if data.valid in (None, REST) else data.valid
-        form = TextForm(letters=data.normalize == "letters", joined=data.join_lines)
-        lines = (line for line in read_form(text_path(text), form) if not is_blank(line))
-        return [Pair(line, ("",)) for line in deque(lines, maxlen=SAMPLE_SIZE)]
-    return open_data(config, lambda _: None)[1]
+    held_out = TASKS[config.task].learning().held_out
+    try:
+        pairs = held_out(config) if held_out else open_data(config, lambda _: None)[1]
+        return list(islice(pairs, SAMPLE_SIZE))
+    except DataError as error:
+        raise _no_text(str(error)) from None
 
 
 def verify_export(
@@ -136,78 +140,42 @@ def verify_export(
     use = TASKS[bundle.config.task].use()
     found: list[VerifiedEngine] = []
     first: Sequence[Sequence[str]] = ()
-    for name in _ENGINES:
-        engine, _, precision = name.partition(" ")
-        exported = (
-            bundle
-            if engine == "torch"
-            else export_bundle(
-                bundle, precision="int8" if precision == "int8" else "fp32", pairs=pairs
-            )
-        )
-        result = use.evaluate(use.model(exported, device="cpu"), data)
+    for engine, precision in _ENGINES:
+        exported = bundle
+        if engine == "onnx":
+            exported = export_bundle(bundle, precision=precision, pairs=pairs)
+        result = use.evaluate(use.model(exported, device="cpu", engine=engine), data)
         first = first or result.outputs
         differing = sum(a != b for a, b in zip(result.outputs, first, strict=True))
+        name = f"{engine} {precision}"
         found.append(VerifiedEngine(name, result.scores, differing, len(result.outputs)))
     return found
 
 
-def export_graphs(
-    config: RunConfig,
-    network: Any,
-    source: Tokenizer,
-    target: Tokenizer,
-    pairs: Iterable[Pair],
-    precision: Precision,
-) -> dict[str, bytes]:
-    """A network's graphs, by the role of their files in a bundle.
-
-    Args:
-        config: of the run.
-        network: with its weights, in evaluation mode.
-        source, target: its tokenizers.
-        pairs: held-out text; the ranges of int8 activations are those seen on its first
-            `SAMPLE_SIZE` pairs.
-        precision: of products and tables.
-
-    Raises:
-        MissingExtraError: torch or onnx is not installed.
-        UsageError: the model has a part that cannot be exported.
-        DataError: there is no held-out text.
-    """
-    graphs = TASKS[config.task].graphs
-    if graphs is None:
-        raise UsageError(f"a model for {config.task} has no graphs to export")
-    with train_extra("exporting a model"):
-        make = graphs()
-    sample = calibration_sample(config, source, target, pairs) if precision == "int8" else []
-    return make(config, network, sample, precision)
-
-
-def calibration_sample(
-    config: RunConfig, source: Tokenizer, target: Tokenizer, pairs: Iterable[Pair]
-) -> list[Sample]:
-    """The ids of some held-out pairs, as the model reads them.
+def calibration_sample(bundle: Bundle, pairs: Iterable[Pair]) -> list[Sample]:
+    """The ids of the first `SAMPLE_SIZE` pairs, as the model reads them.
 
     Raises:
         DataError: there are none.
     """
-    chosen = list(islice((pair for pair in pairs if not is_blank(pair.source)), SAMPLE_SIZE))
+    sentences = Sentences(bundle)
+    texts = (pair for pair in pairs if not is_blank(sentences.normalized(pair.source)))
+    chosen = list(islice(texts, SAMPLE_SIZE))
     if not chosen:
-        raise DataError(
-            "no held-out text to calibrate int8 on; name a file with --calibrate, or export fp32"
-        )
-    data = config.data
-    has_text = TASKS[config.task].target == "text"
-    sources = source.encode_batch([pair.source for pair in chosen])
-    targets = target.encode_batch([pair.target if has_text else "" for pair in chosen])
-    return [
-        (
-            [*read[: data.max_source_tokens - 1], EOS_ID],
-            [BOS_ID, *written[: data.max_target_tokens - 1]] if has_text else [],
-        )
-        for read, written in zip(sources, targets, strict=True)
-    ]
+        raise _no_text()
+    sources = [sentence.ids for sentence in sentences.encode([pair.source for pair in chosen])]
+    if TASKS[bundle.config.task].target != "text":
+        return [(ids, []) for ids in sources]
+    length = bundle.config.data.max_target_tokens - 1
+    targets = bundle.target_tokenizer.encode_batch([pair.target for pair in chosen])
+    return [(ids, [BOS_ID, *target[:length]]) for ids, target in zip(sources, targets, strict=True)]
+
+
+def _no_text(cause: str = "") -> DataError:
+    return DataError(
+        f"no held-out text to calibrate int8 on{cause and f' ({cause})'}; name a file with "
+        "'penstock export --calibrate', or export fp32"
+    )
 
 
 def examples_of(config: RunConfig, data: EvaluationData) -> Iterable[Pair]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from torch import nn
 
     from penstock.bundle import Bundle
-    from penstock.config import RunConfig
+    from penstock.config import ExportPrecision, RunConfig
+    from penstock.data.pair import Pair
     from penstock.nn.frozen_transformer import FrozenTransformer
     from penstock.runtime.engine import Engine
     from penstock.tasks.evaluation import Evaluation, EvaluationData, ScoredText
     from penstock.tasks.unrolled_graph import Graph
     from penstock.training.learner import Learner
-
-Precision = Literal["int8", "fp32"]  # of an export
 
 
 def _anything_is_possible(config: RunConfig) -> str:
@@ -71,10 +70,12 @@ class Learning:
             row t of sentence b has read its token t.
         learner: prepares the data in a folder and gives the learner; `report` is told what is worth
             knowing of the data; without `from_scratch` a checkpoint brings the weights.
+        held_out: reads the examples that a run held out; None: `open_data` gives them.
     """
 
     network: NetworkBuilder
     learner: LearnerMaker
+    held_out: Callable[[RunConfig], Iterable[Pair]] | None = None
 
 
 # ids of a source, EOS last, and of a target, beginning with BOS; no target for a task of one text
@@ -85,7 +86,7 @@ class GraphMaker(Protocol):
     """See `Task.graphs`."""
 
     def __call__(
-        self, config: RunConfig, network: Any, sample: Sequence[Sample], precision: Precision
+        self, config: RunConfig, network: Any, sample: Sequence[Sample], precision: ExportPrecision
     ) -> dict[str, bytes]:
         """Make the graphs."""
         ...
@@ -111,8 +112,8 @@ class Use:
     """The inference side of a task.
 
     Attributes:
-        model: the class that users load, made of a bundle and a `device`; where `searches`, also
-            of `others` and `weights` of an ensemble, and a `precision`.
+        model: the class that users load, made of a bundle, a `device` and an `engine`; where
+            `searches`, also of `others` and `weights` of an ensemble, and a `precision`.
         evaluate: scores such a model on `EvaluationData`; where `searches`, with options.
         score: computes the probability of examples; None if the model has no probabilities.
         searches: whether its output is found by a search, so that search options, corpus metrics

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from penstock.config import METRICS
 from penstock.config.json_types import is_object
+from penstock.config.metric_table import labelled
 from penstock.files import atomic_write
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def read_log(run: str | Path) -> list[dict[str, Any]]:
 
 def _shown(metric: str, value: float) -> str:
     label = METRICS[metric].label if metric in METRICS else _LABELS[metric]
-    percent = "%" if label.endswith("%") else ""
-    return f"{label.removesuffix('%').rstrip()} {value:.1f}{percent}"
+    return labelled(label, value, decimals=1)
 
 
 def _tensorboard(run: Path) -> Any:

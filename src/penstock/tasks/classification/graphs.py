@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from penstock.config import ModelConfig, RunConfig
+from penstock.config import ExportPrecision, ModelConfig, RunConfig
 from penstock.export.calibration import Observer, calibrated
-from penstock.export.graph_builder import Graph, Precision, Value
+from penstock.export.graph_builder import Graph, Value
 from penstock.export.recurrent_layers import embedded, linear_layer, real_positions, run_layers
 from penstock.runtime.onnx.interface import GRAPH_ROLE, classifier_spec
 from penstock.tasks.classification.network import Classifier
@@ -17,7 +17,7 @@ from penstock.tasks.task import Sample
 
 
 def make_graphs(
-    config: RunConfig, network: Classifier, sample: Sequence[Sample], precision: Precision
+    config: RunConfig, network: Classifier, sample: Sequence[Sample], precision: ExportPrecision
 ) -> dict[str, bytes]:
     """The graph as a file by role (see `Task.graphs`)."""
 
@@ -32,7 +32,7 @@ def make_graphs(
 def classifier_graph(
     config: ModelConfig,
     model: Classifier,
-    precision: Precision,
+    precision: ExportPrecision,
     ranges: Mapping[str, float] | None = None,
 ) -> Graph:
     """Build the graph; arguments as `translation_graphs`.

@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from penstock.config import ModelConfig, RunConfig
+from penstock.config import ExportPrecision, ModelConfig, RunConfig
 from penstock.export.calibration import Observer, calibrated
-from penstock.export.graph_builder import Graph, Precision
+from penstock.export.graph_builder import Graph
 from penstock.export.readout_nodes import readout_log_probs
 from penstock.export.recurrent_layers import array, reversed_rows, run_layers
 from penstock.runtime.onnx.interface import GRAPH_ROLE, cloze_spec
@@ -19,7 +19,7 @@ from penstock.tasks.task import Sample
 
 
 def make_graphs(
-    config: RunConfig, network: Cloze, sample: Sequence[Sample], precision: Precision
+    config: RunConfig, network: Cloze, sample: Sequence[Sample], precision: ExportPrecision
 ) -> dict[str, bytes]:
     """The graph as a file by role (see `Task.graphs`)."""
 
@@ -36,7 +36,7 @@ def make_graphs(
 def cloze_graph(
     config: ModelConfig,
     model: Cloze,
-    precision: Precision,
+    precision: ExportPrecision,
     ranges: Mapping[str, float] | None = None,
 ) -> Graph:
     """Build the graph; arguments as `translation_graphs`."""

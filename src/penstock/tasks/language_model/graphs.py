@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from penstock.config import ModelConfig, RunConfig
+from penstock.config import ExportPrecision, ModelConfig, RunConfig
 from penstock.export.calibration import Observer, calibrated
-from penstock.export.graph_builder import Graph, Precision, Value
+from penstock.export.graph_builder import Graph, Value
 from penstock.export.readout_nodes import readout_log_probs
 from penstock.export.recurrent_layers import array, run_layers, state_parts
 from penstock.runtime.onnx.interface import GRAPH_ROLE, language_model_spec
@@ -18,7 +18,7 @@ from penstock.tasks.task import Sample
 
 
 def make_graphs(
-    config: RunConfig, network: LanguageModel, sample: Sequence[Sample], precision: Precision
+    config: RunConfig, network: LanguageModel, sample: Sequence[Sample], precision: ExportPrecision
 ) -> dict[str, bytes]:
     """The graph as a file by role (see `Task.graphs`)."""
 
@@ -38,7 +38,7 @@ def make_graphs(
 def language_model_graph(
     config: ModelConfig,
     model: LanguageModel,
-    precision: Precision,
+    precision: ExportPrecision,
     ranges: Mapping[str, float] | None = None,
 ) -> Graph:
     """Build the graph; arguments as `translation_graphs`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from penstock.bundle import Bundle, find_bundle
 from penstock.config import DataConfig, RunConfig, TokenizerConfig
 from penstock.data.formats.input_lines import text_path
+from penstock.data.pair import Pair
 from penstock.data.token_stream import (
     TextForm,
     TokenStream,
@@ -24,6 +25,7 @@ from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write, content_key
 from penstock.tasks.language_model.text_generator import text_form
 from penstock.text import Tokenizer
+from penstock.text.lines import is_blank
 from penstock.training.examples import REST, Report
 
 Lines = Callable[[], Iterator[str]]
@@ -53,8 +55,8 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     Raises:
         DataError: unreadable text, or a part of it is empty.
     """
-    form = TextForm(letters=config.data.normalize == "letters", joined=config.data.join_lines)
-    training, valid = _parts(config.data, form)
+    form = text_form(config.data)
+    training, valid = text_parts(config.data, form)
     _require_text(training, valid, config.data)
     fingerprint = _fingerprint(training)
     if _fingerprint(valid) == fingerprint:
@@ -103,14 +105,16 @@ def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
     """The training text of a bundle in its run directory, or None."""
     directory = find_bundle(model)
     key = content_key(
-        str(bundle.record.get("data")), bundle.source_tokenizer.to_json(), str(text_form(bundle))
+        str(bundle.record.get("data")),
+        bundle.source_tokenizer.to_json(),
+        str(text_form(bundle.config.data)),
     )
     folder = Path(bundle.config.data.cache or directory.parent / "data")
     path = folder / f"train-{key}.ids"
     return TokenStream(path) if stream_exists(path) else None
 
 
-def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
+def text_parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
     """The training and the held-out lines; each call reads them again."""
     path = text_path(data.train)
 
@@ -138,6 +142,12 @@ def _parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
             path=path,
         )
     return (lambda: between(read(), 0, cut)), (lambda: between(read(), cut, end))
+
+
+def held_out_pairs(config: RunConfig) -> Iterator[Pair]:
+    """The non-blank held-out lines, each with an empty target."""
+    _, valid = text_parts(config.data, text_form(config.data))
+    return (Pair(line, ("",)) for line in valid() if not is_blank(line))
 
 
 def _line_end(lines: Iterator[str], position: int, total: int) -> int:

@@ -38,8 +38,9 @@ def _problem(config: RunConfig) -> str:
 def _learning() -> Learning:
     from penstock.tasks.language_model.learner import prepare_learner
     from penstock.tasks.language_model.network import build_network
+    from penstock.tasks.language_model.running_text import held_out_pairs
 
-    return Learning(network=build_network, learner=prepare_learner)
+    return Learning(network=build_network, learner=prepare_learner, held_out=held_out_pairs)
 
 
 def _graphs() -> GraphMaker:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from penstock.bundle import Bundle
+from penstock.config import DataConfig
 from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import TextForm
 from penstock.metrics.text_scores import TextScores
@@ -35,7 +35,7 @@ class TextGenerator(LoadedModel):
     @cached_property
     def form(self) -> TextForm:
         """How the model's texts are read."""
-        return text_form(self.bundle)
+        return text_form(self.bundle.config.data)
 
     def generate(self, prompt: str = "", options: WritingOptions | None = None) -> Iterator[str]:
         """Continue a prompt piece by piece; the prompt is not repeated.
@@ -125,9 +125,8 @@ class TextGenerator(LoadedModel):
         return log_probs, right
 
 
-def text_form(bundle: Bundle) -> TextForm:
-    """The bundle's text form."""
-    data = bundle.config.data
+def text_form(data: DataConfig) -> TextForm:
+    """The form that a run's data section asks for."""
     return TextForm(letters=data.normalize == "letters", joined=data.join_lines)
 
 

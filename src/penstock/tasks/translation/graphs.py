@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from penstock.config import ModelConfig, RunConfig
+from penstock.config import ExportPrecision, ModelConfig, RunConfig
 from penstock.export.attention_nodes import attend, lay_out_memory
 from penstock.export.calibration import Observer, Ranges
-from penstock.export.graph_builder import Graph, Precision, Value
+from penstock.export.graph_builder import Graph, Value
 from penstock.export.readout_nodes import likeliest
 from penstock.export.recurrent_layers import (
     CellState,
@@ -39,7 +39,7 @@ class TranslationGraphs:
 
 
 def make_graphs(
-    config: RunConfig, network: Seq2Seq, sample: Sequence[Sample], precision: Precision
+    config: RunConfig, network: Seq2Seq, sample: Sequence[Sample], precision: ExportPrecision
 ) -> dict[str, bytes]:
     """Encoder and step as files by role (see `Task.graphs`)."""
     graphs = translation_graphs(config.model, network, "fp32")
@@ -75,7 +75,7 @@ def _observed(graphs: TranslationGraphs, sample: Sequence[Sample]) -> Ranges:
 def translation_graphs(
     config: ModelConfig,
     model: Seq2Seq,
-    precision: Precision,
+    precision: ExportPrecision,
     ranges: Mapping[str, float] | None = None,
 ) -> TranslationGraphs:
     """Build both graphs.
