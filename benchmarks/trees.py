@@ -108,16 +108,17 @@ def work_for_ever(model: str, lines: str) -> None:
     from penstock.bench import decoding_speed, training_speed
     from penstock.config import RunConfig
     from penstock.nn import Seq2Seq
-    from penstock.runtime.torch_engine import InferenceModel
 
     torch.set_num_threads(1)
-    network, sources = decoding_speed.decoding_work(Path(model), lines, None, 256)
+    contenders, _, sources = decoding_speed.decoding_work(
+        Path(model), lines, None, 256, engine="torch"
+    )
+    engines = {own.precision: own.engine for own in contenders}
     middle = len(sources) // 2
     ordered = sorted(sources, key=len)
     batches = training_speed._random_batches(8000, 1000, count=4)
     learner = Seq2Seq(RunConfig().model, source_size=8000, target_size=8000)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3, fused=True)
-    prepared = {p: InferenceModel(network, precision=p) for p in ("fp32", "bf16")}
 
     cpu = torch.device("cpu")
 
@@ -131,7 +132,7 @@ def work_for_ever(model: str, lines: str) -> None:
         name, precision, size = work.split()
         chosen = ordered[middle - int(size) // 2 :][: int(size)]
         search = "beam" if name == "beam" else "greedy"
-        decoding_speed.Work(prepared[precision], chosen, search, 5).decode()
+        decoding_speed.Work(engines[precision], chosen, search, 5).decode()
 
     for line in sys.stdin:
         begun = time.process_time()

@@ -468,21 +468,6 @@ def test_info(penstock: Run, tiny_run: Path) -> None:
     assert value["held_out_search"] == "greedy"
 
 
-def test_profiling_a_search_prints_nothing(
-    tiny_run: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    from penstock.bench.decoding_speed import profile_decoding
-    from penstock.bundle import load_bundle
-    from penstock.nn import Seq2Seq
-    from penstock.runtime.torch_network import load_network
-
-    model = load_network(load_bundle(tiny_run))
-    assert isinstance(model, Seq2Seq)
-    shares = profile_decoding(model, [[4, 5, 6]], search="greedy")
-    assert sum(shares.values()) == pytest.approx(1)
-    assert capfd.readouterr() == ("", "")
-
-
 def test_doctor(penstock: Run) -> None:
     assert "torch\t" in penstock("doctor").out
     assert json.loads(penstock("doctor", "--json").out)["cores"] >= 1

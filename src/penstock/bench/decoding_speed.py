@@ -1,9 +1,7 @@
-"""Decoding speed compared with the limit of its matrix products, in one run.
+"""Decoding speed of each engine compared with the limit of the matrix products, in one run.
 
-The limit is the time of the same matrix products and nothing else: per search step, one product per
-layer with as many rows as the search had; for the encoder, one per layer over all positions.
-Attention's small products are left out. Compare ratios of one run, not times of different runs on a
-shared machine.
+Engines and limits take turns. Compare ratios of one run, not times of different runs on a shared
+machine.
 """
 
 from __future__ import annotations
@@ -18,44 +16,63 @@ from statistics import median
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
+from penstock.bench.decoding_limit import Products
 from penstock.bundle import load_bundle
 from penstock.config import ModelConfig, RunConfig, load_config
+from penstock.config.json_types import is_object
 from penstock.data.formats.input_lines import read_lines
-from penstock.errors import UsageError
+from penstock.errors import UsageError, train_extra
 from penstock.nn import Seq2Seq
-from penstock.nn.cells import Cell
-from penstock.nn.products import PackedLinear
-from penstock.runtime.decoder_step import decoding_step, start_decoding
-from penstock.runtime.torch_engine import InferenceModel
+from penstock.runtime.decoder_engine import TranslationEngine, load_translation_engine
+from penstock.runtime.engine_choice import EngineName, choose_engine
+from penstock.runtime.onnx.translation_engine import OnnxTranslator
 from penstock.runtime.torch_network import load_network
+from penstock.runtime.torch_translation import TorchTranslation
 from penstock.search import Limits, beam_search, greedy_search
 from penstock.search.step import Ints, StepOutput
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks import TRANSLATION
 
 Search = Literal["beam", "greedy"]
-_Work = tuple[Tensor, PackedLinear]  # what to multiply, and by what
+Sources = list[list[int]]
 
 _VOCABULARY = 8000
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """An engine to measure.
+
+    Attributes:
+        name: of the engine.
+        precision: of its products.
+        engine: with the model.
+    """
+
+    name: Literal["onnx", "torch"]
+    precision: str
+    engine: TranslationEngine
 
 
 @dataclass(frozen=True, slots=True)
 class DecodingSpeed:
-    """The speed of one search in one precision.
+    """The speed of one search on one engine.
 
     Attributes:
-        search, precision, batch: what was measured.
+        search, engine, precision, batch: what was measured.
         sentences_per_second: median over rounds.
         milliseconds: median time of a batch.
-        limit_fp32, limit_bf16: sentences per second of the matrix products alone.
+        limit_fp32, limit_bf16: sentences per second of the matrix products alone, in torch.
         ratio_fp32, ratio_bf16: speed over the limits, medians of the ratios per round.
         weights_milliseconds: time to read the decoder's weights once per step, in this precision,
-            measured with products of one row.
+            measured with products of one row; None for an export.
+        shares: see `profile_decoding`; None for an export.
     """
 
     search: Search
+    engine: str
     precision: str
     batch: int
     sentences_per_second: float
@@ -64,68 +81,94 @@ class DecodingSpeed:
     limit_bf16: float
     ratio_fp32: float
     ratio_bf16: float
-    weights_milliseconds: float
+    weights_milliseconds: float | None
+    shares: dict[str, float] | None
 
 
 def measure_decoding(
+    contenders: Sequence[Contender],
     model: Seq2Seq,
     sources: Sequence[Sequence[int]],
     *,
     search: Search = "beam",
-    precision: Literal["fp32", "bf16"] = "fp32",
     batch: int = 64,
     beam_size: int = 5,
     rounds: int = 5,
-) -> DecodingSpeed:
-    """Decode sources in batches of similar length, alternating with the limits.
+) -> list[DecodingSpeed]:
+    """Decode sources in batches of similar length, engines and limits in turn.
 
     Args:
-        model: in evaluation mode.
+        contenders: the engines.
+        model: whose products are the limit.
         sources: ids, EOS last.
         search: `beam` or `greedy`.
-        precision: of the products.
         batch: sentences per batch.
         beam_size: of `beam`.
         rounds: number of measurements, after one warm-up.
     """
-    prepared = InferenceModel(model, precision=precision)
-    ordered = sorted(sources, key=len)
+    products, ordered = Products(model), sorted(sources, key=len)
     batches = [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
-    works = [Work(prepared, each, search, beam_size) for each in batches]
-    for work in works:
-        work.decode()  # warm-up, and the rows of each step
-    shapes = [work.products(model) for work in works]
-    speeds: list[float] = []
-    limits: dict[str, list[float]] = {"fp32": [], "bf16": []}
-    times: list[float] = []
-    for number in range(rounds + 1):
-        spent = 0.0
-        alone = {"fp32": 0.0, "bf16": 0.0}
-        for work, each in zip(works, shapes, strict=True):
-            once = _seconds(work.decode)
-            spent += once
-            times.append(once)
-            for kind, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-                alone[kind] += each.seconds(dtype)
-        if number == 0:
-            times.clear()
-            continue
-        speeds.append(len(ordered) / spent)
-        for kind, seconds in alone.items():
-            limits[kind].append(len(ordered) / seconds)
-    reading = median(each.reading_seconds(prepared.kind) for each in shapes)
-    return DecodingSpeed(
-        search=search,
-        precision=precision,
-        batch=batch,
-        sentences_per_second=median(speeds),
-        milliseconds=1e3 * median(times),
-        limit_fp32=median(limits["fp32"]),
-        limit_bf16=median(limits["bf16"]),
-        ratio_fp32=median(s / limit for s, limit in zip(speeds, limits["fp32"], strict=True)),
-        ratio_bf16=median(s / limit for s, limit in zip(speeds, limits["bf16"], strict=True)),
-        weights_milliseconds=1e3 * reading,
-    )
+    measured = [
+        _Measured(own, products, [Work(own.engine, each, search, beam_size) for each in batches])
+        for own in contenders
+    ]
+    for _ in range(rounds):
+        for own in measured:
+            own.begin_round()
+        for number in range(len(batches)):
+            for own in measured:
+                own.measure(number)
+    return [own.speed(search, batch, len(ordered)) for own in measured]
+
+
+class _Measured:
+    """One engine's times, and those of its products alone, round by round."""
+
+    def __init__(self, contender: Contender, products: Products, works: list[Work]) -> None:
+        self._contender, self._products, self._works = contender, products, works
+        for work in works:
+            work.decode()  # warm-up, and the rows of each step
+        self._batches: list[float] = []
+        self._spent: list[float] = []
+        self._alone: dict[str, list[float]] = {kind: [] for kind in _DTYPES}
+
+    def begin_round(self) -> None:
+        for seconds in (self._spent, *self._alone.values()):
+            seconds.append(0.0)
+
+    def measure(self, number: int) -> None:
+        """Decode a batch, and make its products."""
+        work = self._works[number]
+        self._batches.append(_seconds(work.decode))
+        self._spent[-1] += self._batches[-1]
+        for kind, dtype in _DTYPES.items():
+            seconds = self._products.seconds(work.source_tokens, work.rows, dtype)
+            self._alone[kind][-1] += seconds
+
+    def speed(self, search: Search, batch: int, sentences: int) -> DecodingSpeed:
+        contender, reading, shares = self._contender, None, None
+        if contender.name == "torch":
+            dtype = _DTYPES[contender.precision]
+            alone = (self._products.seconds(1, [1] * len(w.rows), dtype) for w in self._works)
+            reading, shares = 1e3 * median(alone), profile_decoding(self._works[0])
+        ratios = {
+            kind: median(s / whole for s, whole in zip(alone, self._spent, strict=True))
+            for kind, alone in self._alone.items()
+        }
+        return DecodingSpeed(
+            search=search,
+            engine=contender.name,
+            precision=contender.precision,
+            batch=batch,
+            sentences_per_second=sentences / median(self._spent),
+            milliseconds=1e3 * median(self._batches),
+            limit_fp32=sentences / median(self._alone["fp32"]),
+            limit_bf16=sentences / median(self._alone["bf16"]),
+            ratio_fp32=ratios["fp32"],
+            ratio_bf16=ratios["bf16"],
+            weights_milliseconds=reading,
+            shares=shares,
+        )
 
 
 class Work:
@@ -133,17 +176,14 @@ class Work:
 
     def __init__(
         self,
-        model: InferenceModel,
+        engine: TranslationEngine,
         sources: Sequence[Sequence[int]],
         search: Search,
         beam_size: int,
     ) -> None:
-        self._model, self._search, self._beam_size = model, search, beam_size
-        width = max(map(len, sources))
-        self._src = torch.full((len(sources), width), PAD_ID)
-        for row, ids in enumerate(sources):
-            self._src[row, : len(ids)] = torch.tensor(ids)
-        self._lengths = torch.tensor([len(ids) for ids in sources])
+        self._engine, self._search, self._beam_size = engine, search, beam_size
+        self._sources = sources
+        self.source_tokens = sum(map(len, sources))
         self._limits = Limits(
             BOS_ID, EOS_ID, (PAD_ID, UNK_ID, BOS_ID), [2 * len(ids) + 10 for ids in sources]
         )
@@ -151,98 +191,24 @@ class Work:
 
     def decode(self) -> None:
         """Encode and search."""
-        step = decoding_step(self._model)
         self.rows = []
 
         def counted(tokens: Ints, before: Any, /, *, top: int) -> StepOutput[Any]:
             self.rows.append(len(tokens))
-            return step(tokens, before, top=top)
+            return self._engine.step(tokens, before, top=top)
 
-        state = start_decoding(self._model, self._src, self._lengths)
+        state = self._engine.start(self._sources)
         if self._search == "greedy":
             greedy_search(counted, state, self._limits)
         else:
             beam_search(counted, state, self._limits, beam_size=self._beam_size)
 
-    def products(self, model: Seq2Seq) -> Products:
-        """The products of this work."""
-        return Products(model, int(self._lengths.sum()), self.rows)
 
-
-class Products:
-    """The matrix products of a batch: `(rows, inner, outer)`, in order."""
-
-    def __init__(self, model: Seq2Seq, source_tokens: int, rows: Sequence[int]) -> None:
-        decoder = model.decoder
-        config_layers = [decoder.bottom, *([decoder.upper] if decoder.upper is not None else [])]
-        sizes = [_joined(cell) for stack in config_layers for cell in stack.cells]
-        layers = [*([decoder.readout] if decoder.readout is not None else []), decoder.output]
-        sizes += [(layer.in_features, layer.out_features) for layer in layers]
-        self._step_sizes = sizes
-        self._rows = list(rows)
-        self._encoder = [_joined(cell) for cell in model.encoder.recurrent.cells]
-        if decoder.attention is not None and isinstance(
-            decoder.attention.project_keys, torch.nn.Linear
-        ):
-            keys = decoder.attention.project_keys
-            self._encoder.append((keys.in_features, keys.out_features))
-        self._source_tokens = source_tokens
-        self._tensors: dict[torch.dtype, tuple[list[_Work], list[_Work]]] = {}
-
-    def seconds(self, dtype: torch.dtype) -> float:
-        """Time of all products."""
-        encoder, steps = self._operands(dtype)
-
-        def make() -> None:
-            for x, product in encoder:
-                product(x)
-            for n in self._rows:
-                for x, product in steps:
-                    product(x[:n])
-
-        make()
-        return _seconds(make)
-
-    def reading_seconds(self, dtype: torch.dtype) -> float:
-        """Time of products with one row per step, which is that of reading the weights."""
-        _, steps = self._operands(dtype)
-
-        def make() -> None:
-            for _ in self._rows:
-                for x, product in steps:
-                    product(x[:1])
-
-        make()
-        return _seconds(make)
-
-    def _operands(self, dtype: torch.dtype) -> tuple[list[_Work], list[_Work]]:
-        if dtype not in self._tensors:
-            most = max(self._rows)
-            encoder = [
-                (torch.randn(self._source_tokens, i, dtype=dtype), _product(i, o, dtype))
-                for i, o in self._encoder
-            ]
-            steps = [
-                (torch.randn(most, i, dtype=dtype), _product(i, o, dtype))
-                for i, o in self._step_sizes
-            ]
-            self._tensors[dtype] = (encoder, steps)
-        return self._tensors[dtype]
-
-
-def profile_decoding(
-    model: Seq2Seq,
-    sources: Sequence[Sequence[int]],
-    *,
-    search: Search = "beam",
-    precision: Literal["fp32", "bf16"] = "fp32",
-    beam_size: int = 5,
-) -> dict[str, float]:
-    """Shares of a batch's decoding time by kind of operation; they sum to 1.
+def profile_decoding(work: Work) -> dict[str, float]:
+    """Shares of a batch's decoding time by kind of operation, on torch; they sum to 1.
 
     `products` are the matrix products; `other` is outside all kernels: Python and numpy.
     """
-    work = Work(InferenceModel(model, precision=precision), sources, search, beam_size)
     work.decode()
     # torch's profiler reads it at first use; otherwise it logs to stderr that it starts and stops
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
@@ -288,25 +254,81 @@ _KINDS: dict[str, frozenset[str]] = {
 
 
 def decoding_work(
-    model: Path | None, lines: str | None, config: Path | None, count: int
-) -> tuple[Seq2Seq, list[list[int]]]:
+    model: Path | None,
+    lines: str | None,
+    config: Path | None,
+    count: int,
+    *,
+    engine: EngineName = "auto",
+    threads: int = 1,
+) -> tuple[list[Contender], Seq2Seq, Sources]:
     """Load or make up a model and sources, EOS last.
+
+    Args:
+        model: a bundle; None: random weights, exported too.
+        lines: what to translate; None: random ids.
+        config: of the random model.
+        count: sources.
+        engine: `auto` is every engine that can run the model.
+        threads: of ONNX Runtime.
+
+    Returns:
+        The engines, a network of the model's sizes, and the sources.
 
     Raises:
         UsageError: lines without a model.
+        BundleError: the model has no files for the engine.
     """
     if model is None:
         if lines is not None:
             raise UsageError("--input needs --model: without one, sources are random ids")
-        shape = (load_config(config) if config else RunConfig()).model
-        return _random_model(shape), _random_sources(count)
+        run = load_config(config) if config else RunConfig()
+        network, sources = _random_model(run.model), _random_sources(count)
+        found = _on_torch(network) if engine != "onnx" else []
+        if engine != "torch":
+            found.insert(0, _exported(run, network, sources, threads))
+        return found, network, sources
     bundle = load_bundle(model, task=TRANSLATION)
-    network = load_network(bundle)
+    chosen = choose_engine(bundle, engine, "cpu")
+    found: list[Contender] = []
+    if chosen == "onnx":
+        graphs = load_translation_engine(bundle, engine="onnx", threads=threads)
+        export = bundle.record.get("export")
+        precision = str(export["precision"]) if is_object(export) else "unknown"
+        found.append(Contender("onnx", precision, graphs))
+    if "weights" in bundle.files:
+        network = load_network(bundle)
+        found += _on_torch(network) if engine != "onnx" else []
+    else:
+        network = Seq2Seq(
+            bundle.config.model,
+            source_size=bundle.source_tokenizer.vocab_size,
+            target_size=bundle.target_tokenizer.vocab_size,
+        )
     assert isinstance(network, Seq2Seq)
     if lines is None:
-        return network, _random_sources(count, bundle.source_tokenizer.vocab_size)
+        return found, network, _random_sources(count, bundle.source_tokenizer.vocab_size)
     texts = [line.text for line in islice(read_lines(lines), count)]
-    return network, [[*ids, EOS_ID] for ids in bundle.source_tokenizer.encode_batch(texts)]
+    ids = bundle.source_tokenizer.encode_batch(texts)
+    return found, network, [[*row, EOS_ID] for row in ids]
+
+
+def _on_torch(network: torch.nn.Module) -> list[Contender]:
+    return [
+        Contender("torch", precision, TorchTranslation(network, precision=precision))
+        for precision in ("fp32", "bf16")
+    ]
+
+
+def _exported(run: RunConfig, network: Seq2Seq, sources: Sources, threads: int) -> Contender:
+    with train_extra("exporting a model"):
+        from penstock.tasks.translation.graphs import make_graphs
+    sample = [(source, [BOS_ID, *source[:-1]]) for source in sources[:20]]
+    files = make_graphs(run, network, sample, "int8")
+    graphs = OnnxTranslator(
+        run.model, files, vocab_size=_VOCABULARY, place="random", threads=threads
+    )
+    return Contender("onnx", "int8", graphs)
 
 
 def _random_sources(count: int, vocab_size: int = _VOCABULARY) -> list[list[int]]:
@@ -325,17 +347,6 @@ def _random_model(config: ModelConfig) -> Seq2Seq:
     with torch.no_grad():
         model.decoder.output.bias[EOS_ID] = 6.4  # against 8,000 others: one in fourteen
     return model.requires_grad_(requires_grad=False)
-
-
-def _product(inner: int, outer: int, kind: torch.dtype) -> PackedLinear:
-    return PackedLinear(torch.randn(outer, inner, dtype=kind), None)
-
-
-def _joined(cell: torch.nn.Module) -> tuple[int, int]:
-    """The width of a cell's input and state together, and of its gates."""
-    assert isinstance(cell, Cell)
-    recurrent = 0 if cell.weight_hh is None else cell.hidden_size
-    return cell.input_size + recurrent, len(cell.weight_ih)
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from penstock.cli.console import flush, note, write_json, write_line
 from penstock.cli.line_output import Threads
+from penstock.runtime.engine_choice import EngineName
+
+if TYPE_CHECKING:
+    from penstock.bench.decoding_speed import DecodingSpeed
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -82,47 +86,54 @@ def translate(
     batch: Annotated[int, typer.Option(min=1, help="Sentences per batch.")] = 64,
     beam_size: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
     rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
+    engine: Annotated[
+        EngineName, typer.Option(help="Engine to measure; auto: every one that runs the model.")
+    ] = "auto",
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure decoding speed against the limit set by the model's matrix products."""
-    from penstock.bench.decoding_speed import decoding_work, measure_decoding, profile_decoding
+    """Measure decoding speed of each engine against the limit set by the matrix products."""
+    from penstock.bench.decoding_speed import decoding_work, measure_decoding
     from penstock.bench.thread_count import use_threads
 
     count = use_threads(threads)
-    network, sources = decoding_work(model, data, config, sentences)
+    contenders, network, sources = decoding_work(
+        model, data, config, sentences, engine=engine, threads=count
+    )
     if not as_json:
         write_line(
-            f"{count} threads\nsearch\tprecision\tbatch\tsentences/s\t"
+            f"{count} threads\nsearch\tengine\tprecision\tbatch\tsentences/s\t"
             "ms per batch\tof the fp32 limit\tof the bf16 limit\tms reading weights once per step\t"
             "in products %"
         )
-    rows: list[dict[str, object]] = []
-    cases: list[tuple[Literal["beam", "greedy"], Literal["fp32", "bf16"], int]] = [
-        (search, precision, together)
+    rows: list[DecodingSpeed] = []
+    cases: list[tuple[Literal["beam", "greedy"], int]] = [
+        (search, together)
         for together in dict.fromkeys((batch, 1))
         for search in ("beam", "greedy")
-        for precision in ("fp32", "bf16")
     ]
-    for search, precision, together in cases:
-        some = sources if together > 1 else sources[:20]
+    for search, together in cases:
         found = measure_decoding(
-            network, some, search=search, precision=precision, batch=together,
-            beam_size=beam_size, rounds=rounds,
+            contenders, network, sources if together > 1 else sources[:20],
+            search=search, batch=together, beam_size=beam_size, rounds=rounds,
         )  # fmt: skip
-        shares = profile_decoding(
-            network, some[:together], search=search, precision=precision, beam_size=beam_size
-        )
-        rows.append({**asdict(found), "shares": shares})
+        rows += found
         if not as_json:
-            write_line(
-                f"{search}\t{precision}\t{together}\t{found.sentences_per_second:.1f}\t"
-                f"{found.milliseconds:.0f}\t{found.ratio_fp32:.2f}\t{found.ratio_bf16:.2f}\t"
-                f"{found.weights_milliseconds:.0f}\t{100 * shares['products']:.0f}"
-            )
+            for own in found:
+                write_line(_as_row(own))
             flush()
     if as_json:
-        write_json({"threads": count, "rows": rows})
+        write_json({"threads": count, "rows": [asdict(row) for row in rows]})
+
+
+def _as_row(speed: DecodingSpeed) -> str:
+    reading = "-" if speed.weights_milliseconds is None else f"{speed.weights_milliseconds:.0f}"
+    products = "-" if speed.shares is None else f"{100 * speed.shares['products']:.0f}"
+    return (
+        f"{speed.search}\t{speed.engine}\t{speed.precision}\t{speed.batch}\t"
+        f"{speed.sentences_per_second:.1f}\t{speed.milliseconds:.1f}\t"
+        f"{speed.ratio_fp32:.2f}\t{speed.ratio_bf16:.2f}\t{reading}\t{products}"
+    )
 
 
 @app.command()
