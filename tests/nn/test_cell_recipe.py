@@ -1,8 +1,8 @@
 """CONTRIBUTING's recipe for a cell, followed from outside the package: one value and one line.
 
 Two cells of different shape: the minimal gated unit (Zhou et al. 2016,
-https://arxiv.org/abs/1603.09420), and the simpler simple recurrent unit (Kim et al. 2019,
-https://aclanthology.org/D19-5632), which has no recurrent weights and carries c alone.
+https://arxiv.org/abs/1603.09420), and the quasi-recurrent network of window 1 (Bradbury et al.
+2017, https://arxiv.org/abs/1611.01576), a scan: it has no recurrent weights and carries c alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 import penstock as ps
 from conftest import english_lines
 from penstock.config import CELLS, CellEntry
-from penstock.nn.cells import Cell, CellSpec, PackedForm, V
+from penstock.nn.cells import Cell, CellSpec, Scan, V
 from penstock.nn.recurrent import Recurrent
 from penstock.nn.state import State
 from penstock.nn.torch_weights import to_torch
@@ -35,38 +35,37 @@ def mgu(x: V, h: V, c: None, from_state: Callable[[V], V]) -> dict[str, V]:
     return {"forget": f, "candidate": n, "hidden": h}
 
 
-def ssru(x: V, h: V, c: V, from_state: Callable[[V], V]) -> dict[str, V]:
-    f, z = x.chunk(2, -1)
-    f = f.sigmoid()  # forget gate
+def qrnn(x: V, h: V, c: V, from_state: Callable[[V], V]) -> dict[str, V]:
+    z, f, o = x.chunk(3, -1)
+    z, f, o = z.tanh(), f.sigmoid(), o.sigmoid()
     c = f * c + (1 - f) * z
-    return {"forget": f, "candidate": z, "cell": c, "hidden": c.relu()}
+    return {"forget": f, "output": o, "candidate": z, "cell": c, "hidden": o * c}
 
 
-def ssru_step(products: Tensor, _: None, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    f, z = products.chunk(2, -1)
-    c = torch.lerp(z, c, f.sigmoid())
-    return c.relu(), c
+def qrnn_terms(products: Tensor) -> tuple[Tensor, Tensor]:
+    z, f, _ = products.chunk(3, -1)
+    return f, z.tanh()
+
+
+def qrnn_output(products: Tensor, c: Tensor) -> Tensor:
+    return c * products.chunk(3, -1)[2].sigmoid()
 
 
 MGU = CellSpec(name="mgu", equations=mgu, blocks=2, gates={"forget": 0})
-SSRU = CellSpec(
-    name="ssru",
-    equations=ssru,
-    blocks=2,
-    gates={"forget": 0},
+SCAN = Scan(qrnn_terms, qrnn_output)
+QRNN = CellSpec(
+    name="qrnn",
+    equations=qrnn,
+    blocks=3,
+    gates={"forget": 1, "output": 2},
     carries=("c",),
     recurrent_weights=False,
-    packed=PackedForm(ssru_step),
+    fused=SCAN.fused,
+    packed=SCAN.packed,
 )
 ENTRIES = {
     "mgu": CellEntry("mgu_cell", without={"fused": "nobody has written its gradient"}),
-    "ssru": CellEntry(
-        "ssru_cell",
-        without={
-            "fused": "nobody has written its gradient",
-            "weight_dropout": "it has no recurrent weights",
-        },
-    ),
+    "qrnn": CellEntry("qrnn_cell", without={"weight_dropout": "it has no recurrent weights"}),
 }
 LENGTHS = torch.tensor([3, 6, 1, 4])
 
@@ -74,11 +73,15 @@ LENGTHS = torch.tensor([3, 6, 1, 4])
 @pytest.fixture(autouse=True)
 def _table(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that defines `CELL`, and a line in the table, for each."""
-    for spec in (MGU, SSRU):
+    for spec in (MGU, QRNN):
         module = ModuleType(ENTRIES[spec.name].module)
         module.CELL = spec  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setitem(CELLS, spec.name, ENTRIES[spec.name])
+
+
+def backend(cell: str) -> Any:
+    return "reference" if "fused" in ENTRIES[cell].without else "fused"
 
 
 def config(cell: str, data: Path, **more: Any) -> ps.RunConfig:
@@ -88,7 +91,7 @@ def config(cell: str, data: Path, **more: Any) -> ps.RunConfig:
         device="cpu",
         data={"train": str(data)},
         text={"source": {"kind": "word", "min_frequency": 1}},
-        model={"cell": cell, "backend": "reference", "embedding_size": 8, "hidden_size": 8},
+        model={"cell": cell, "backend": backend(cell), "embedding_size": 8, "hidden_size": 8},
         training={"max_updates": 4, "evaluate_every": 2, "metric": "loss"},
         **more,
     )
@@ -137,7 +140,7 @@ def test_a_language_model_of_it_writes(cell: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("cell", ENTRIES)
 def test_padding_and_company_change_nothing(cell: str) -> None:
     torch.manual_seed(1)
-    network = Recurrent(5, 4, cell=cell, num_layers=2, bidirectional=True, backend="reference")
+    network = Recurrent(5, 4, cell=cell, num_layers=2, bidirectional=True, backend=backend(cell))
     network = network.double()
     x = torch.randn(4, 6, 5, dtype=torch.float64)
     outputs, final = network(x, LENGTHS)
@@ -150,7 +153,7 @@ def test_padding_and_company_change_nothing(cell: str) -> None:
 
 def test_the_packed_step_equals_the_equations() -> None:
     torch.manual_seed(2)
-    network = Recurrent(5, 4, cell="ssru", bidirectional=True, backend="reference")
+    network = Recurrent(5, 4, cell="qrnn", bidirectional=True, backend="reference")
     x = torch.randn(4, 6, 5)
     outputs, final = network(x)
     (layer,) = packed_layers(network, torch.float32) or []
@@ -159,7 +162,7 @@ def test_the_packed_step_equals_the_equations() -> None:
     torch.testing.assert_close(fast.transpose(0, 1), outputs, rtol=0, atol=1e-5)
     for index, state in enumerate(states):
         torch.testing.assert_close(state.c, final.layer(index).c, rtol=0, atol=1e-5)
-    cell = Cell("ssru", 5, 4)
+    cell = Cell("qrnn", 5, 4)
     before = State(torch.zeros(1, 4, 4), torch.randn(1, 4, 4))
     after, expected = PackedStep(cell, torch.float32)([x[:, 0]], before), cell(x[:, 0], before)
     torch.testing.assert_close(after.h, expected.h, rtol=0, atol=1e-5)
@@ -168,11 +171,14 @@ def test_the_packed_step_equals_the_equations() -> None:
 
 def test_what_it_does_not_have_is_rejected_with_the_reason(pairs: Path) -> None:
     written: Any = ps.RunConfig
-    base: dict[str, Any] = {"cell": "ssru", "backend": "reference"}
+    base: dict[str, Any] = {"cell": "qrnn", "backend": "reference"}
     options: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"backend": "fused"}, "cell 'ssru' has no fused backend: nobody has written its gradient"),
-        ({"weight_dropout": 0.2}, "cell 'ssru' takes no weight_dropout: it has no recurrent"),
-        ({"gru_form": "before"}, "gru_form 'before' is an option of cell 'gru', found cell 'ssru'"),
+        (
+            {"cell": "mgu", "backend": "fused"},
+            "cell 'mgu' has no fused backend: nobody has written its gradient",
+        ),
+        ({"weight_dropout": 0.2}, "cell 'qrnn' takes no weight_dropout: it has no recurrent"),
+        ({"gru_form": "before"}, "gru_form 'before' is an option of cell 'gru', found cell 'qrnn'"),
     )
     for option, message in options:
         with pytest.raises(ps.ConfigError, match=message):

@@ -13,6 +13,7 @@ from torch import nn
 from penstock.config import ExportPrecision, ModelConfig
 from penstock.export.calibration import Observer, Ranges
 from penstock.export.graph_builder import Graph
+from penstock.nn.cells import cell_spec
 from penstock.runtime.onnx.interface import GRAPH_ROLE
 from penstock.special_tokens import EOS_ID
 from penstock.tasks.classification.graphs import classifier_graph
@@ -35,6 +36,9 @@ CELLS: dict[str, dict[str, Any]] = {
     "gru": {"cell": "gru"},
     "gru before": {"cell": "gru", "gru_form": "before", "backend": "reference"},
     "lstm": {"cell": "lstm", "num_layers": 2},
+    "sru": {"cell": "sru", "num_layers": 2, "embedding_size": 12},
+    "ssru": {"cell": "ssru", "num_layers": 2},
+    "minlstm": {"cell": "minlstm"},
     "untied": {"tie_embeddings": "none"},
     "residual": {"residual": True, "num_layers": 3, "embedding_size": 12},
 }
@@ -83,7 +87,7 @@ def language_model(
     if precision == "int8":
         zeros = np.zeros((config.num_layers, 3, config.hidden_size), np.float32)
         feed = {"ids": IDS, "positions": np.arange(15), "h": zeros, "c": zeros}
-        if config.cell != "lstm":
+        if not cell_spec(config.cell).has_cell:
             del feed["c"]
         graph = language_model_graph(config, model, "int8", ranges_of(graph, feed))
     return model, OnnxLanguageModel(bundle_of(config, graph))

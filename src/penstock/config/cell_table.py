@@ -27,10 +27,19 @@ class CellEntry:
     without: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+_PARALLEL = {  # cells whose gates read the input alone
+    "weight_dropout": "it has no recurrent weights",
+    "layer_norm": "its gates do not read the state, whose scale layer norm would control",
+}
+
 CELLS: dict[str, CellEntry] = {
     "rnn": CellEntry("penstock.nn.cells.elman"),
     "gru": CellEntry("penstock.nn.cells.gru", own=("gru_form",)),
     "lstm": CellEntry("penstock.nn.cells.lstm"),
+    "sru": CellEntry("penstock.nn.cells.sru", without=_PARALLEL),
+    "ssru": CellEntry("penstock.nn.cells.ssru", without=_PARALLEL),
+    "mingru": CellEntry("penstock.nn.cells.mingru", without=_PARALLEL),
+    "minlstm": CellEntry("penstock.nn.cells.minlstm", without=_PARALLEL),
 }
 
 

@@ -50,24 +50,39 @@ def state_parts(cell: Cell) -> tuple[str, ...]:
     return ("h", "c") if cell.spec.has_cell else ("h",)
 
 
-def cell_step(
+def input_products(
     graph: Graph,
     cell: Cell,
     inputs: Sequence[Activation],
-    before: CellState,
-    tag: str,
+    values: Sequence[Value] = (),
     *,
     widths: Sequence[int] | None = None,
+) -> Value:
+    """What a cell's equations take of its input, (…, G·H).
+
+    Args:
+        graph: where its nodes go.
+        cell: its weights.
+        inputs: side by side the cell's input.
+        values: the same before quantization, for a highway.
+        widths: of the inputs, where they differ.
+    """
+    products = graph.linear(inputs, array(cell.weight_ih), array(cell.bias_ih), widths=widths)
+    x = _normalized(graph, products, cell.norm_ih)
+    return graph.concat([x, *values]) if cell.passes_input else x
+
+
+def cell_step(
+    graph: Graph, cell: Cell, products: Value, before: CellState, tag: str
 ) -> tuple[Value, CellState]:
     """One step of a cell, by its own equations.
 
     Args:
         graph: where its nodes go.
         cell: its weights.
-        inputs: side by side the cell's input, (N, ·) each.
+        products: from `input_products`, (N, G·H).
         before: the state, (N, H) each.
         tag: of the state's activation.
-        widths: of the inputs, where they differ.
 
     Returns:
         The output (N, H) and the state after.
@@ -80,9 +95,7 @@ def cell_step(
         product = graph.linear([graph.activation(h, tag)], weight_hh, bias_hh)
         return _normalized(graph, product, cell.norm_hh)
 
-    products = graph.linear(inputs, array(cell.weight_ih), array(cell.bias_ih), widths=widths)
-    x = _normalized(graph, products, cell.norm_ih)
-    named = cell.spec.equations(x, before.get("h"), before.get("c"), from_state)
+    named = cell.spec.equations(products, before.get("h"), before.get("c"), from_state)
     after = {"h": named["hidden"]}
     return named["hidden"], after | ({"c": named["cell"]} if cell.spec.has_cell else {})
 
@@ -119,7 +132,8 @@ def step_layers(
     for index, (cell, state) in enumerate(zip(recurrent.list_cells(), before, strict=True)):
         place = f"{tag}.{index}"
         activations = [graph.activation(x, f"{place}.x{i}") for i, x in enumerate(inputs)]
-        hidden, after = cell_step(graph, cell, activations, state, f"{place}.h", widths=widths)
+        products = input_products(graph, cell, activations, inputs, widths=widths)
+        hidden, after = cell_step(graph, cell, products, state, f"{place}.h")
         if recurrent.residual and cell.input_size == cell.hidden_size:
             hidden = hidden + (inputs[0] if len(inputs) == 1 else graph.concat(inputs))
         states.append(after)
@@ -175,12 +189,19 @@ def _run_layer(
     tag: str,
     initial: Sequence[CellState] | None,
 ) -> tuple[list[Value], list[CellState]]:
-    """One layer in each direction, a loop over positions; the backward one reads reversed rows."""
-    size = cells[0].hidden_size
+    """One layer in each direction, a loop over positions; the backward one reads reversed rows.
+
+    The loop's products join the input's and the state's. Without recurrent weights, products are
+    made before the loop, of all positions at once.
+    """
+    size, ahead = cells[0].hidden_size, not cells[0].spec.recurrent_weights
     activation = graph.activation(x, f"{tag}.x")
-    sequences = [activation.value]
+    sequences = [
+        input_products(graph, cell, [activation], [x]) if ahead else activation.value
+        for cell in cells
+    ]
     if len(cells) == 2:
-        sequences.append(reversed_rows(graph, activation.value, lengths))
+        sequences[1] = reversed_rows(graph, sequences[1], lengths)
     parts = state_parts(cells[0])
     if initial is None:
         batch = graph.op("Shape", lengths)
@@ -191,9 +212,11 @@ def _run_layer(
     body = Graph(graph.precision, graph.ranges, parent=graph)
     names = [f"{part}{i}" for i in range(len(cells)) for part in parts]  # as `first`
     before = {name: body.input(TensorSpec(name, "float32", ("B", size))) for name in names}
-    dtype = "uint8" if graph.precision == "int8" else "float32"
+    dtype = "uint8" if graph.precision == "int8" and not ahead else "float32"
     inputs = [
-        body.input(TensorSpec(f"x{i}", dtype, ("B", cell.input_size)))
+        body.input(
+            TensorSpec(f"x{i}", dtype, ("B", cell.products_size if ahead else cell.input_size))
+        )
         for i, cell in enumerate(cells)
     ]
     real = body.input(TensorSpec("alive", "bool", ("B", 1)))
@@ -204,7 +227,8 @@ def _run_layer(
         state = {part: before[f"{part}{i}"] for part in parts}
         place = f"{tag}.h{i}"
         own_input = Activation(inputs[i], activation.scale)
-        hidden, new = cell_step(body, cell, [own_input], state, place)
+        products = inputs[i] if ahead else input_products(body, cell, [own_input])
+        hidden, new = cell_step(body, cell, products, state, place)
         after |= {f"{p}{i}": body.op("Where", real, new[p], state[p]) for p in parts}
         outputs.append(body.op("Where", real, hidden, zero))
     for name in names:

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from penstock.config import ModelConfig, check_cell
@@ -229,12 +229,12 @@ def _own_kernels(
     assert cell.spec.fused is not None
     count = packed.data.shape[0]
     # (N, G·H) with N rounded up, in bf16 under autocast
-    products = linear(pad_rows(packed.data), cell.weight_ih, cell.bias_ih)
+    products = cell.input_products(pad_rows(packed.data))
     dtype = products.dtype
     data, h, c = cell.spec.fused(
         products,
-        state.h[0].to(dtype),
-        None if state.c is None else state.c[0].to(dtype),
+        state.h[0],
+        None if state.c is None else state.c[0],
         None if weight_hh is None else weight_hh.to(dtype),
         None if cell.bias_hh is None else cell.bias_hh.to(dtype),
         _slices(packed.batch_sizes.tolist(), reverse=reverse),

@@ -55,7 +55,8 @@ class PackedStep:
         h, c = before.h[0], None if before.c is None else before.c[0]
         parts = [part.to(self.dtype) for part in ((*inputs, h) if self._joined else inputs)]
         wide = torch.promote_types(self.dtype, torch.float32)
-        from_x = self._of_input(torch.cat(parts, 1) if len(parts) > 1 else parts[0]).to(wide)
+        x = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+        from_x = _with_input(self.cell, self._of_input(x), x).to(wide)
         from_h = None if self._of_state is None else self._of_state(h.to(self.dtype)).to(wide)
         h, c = self._form.step(from_x, from_h, h, c)
         return State(h.to(self.dtype)[None], None if c is None else c[None])
@@ -71,7 +72,7 @@ class PackedRun:
     """
 
     def __init__(self, cells: Sequence[Cell], form: PackedForm, dtype: torch.dtype) -> None:
-        self.dtype, self._form, self._spec = dtype, form, cells[0].spec
+        self.dtype, self._form, self._cell, self._spec = dtype, form, cells[0], cells[0].spec
         self.size = cells[0].hidden_size
         weights = [_weights(cell, form, dtype) for cell in cells]
         self._of_inputs = [PackedLinear(weight, bias) for weight, bias, _, _ in weights]
@@ -94,29 +95,29 @@ class PackedRun:
         steps, batch, _ = x.shape
         directions = len(self._of_inputs)
         wide = torch.promote_types(x.dtype, torch.float32)
-        sides = [x, _turn(x, turned)][:directions]
+        sides = [side.to(self.dtype) for side in (x, _turn(x, turned))[:directions]]
         gates = torch.stack(
             [
-                product(side.flatten(0, 1).to(self.dtype)).view(steps, batch, -1)
+                _with_input(self._cell, product(side.flatten(0, 1)).view(steps, batch, -1), side)
                 for product, side in zip(self._of_inputs, sides, strict=True)
             ]
         )  # (D, S, B, G·H)
         h = x.new_zeros(directions, batch, self.size, dtype=wide)
-        c = torch.zeros_like(h)
+        c = torch.zeros_like(h) if self._spec.has_cell else None
         outputs = x.new_zeros(directions, steps, batch, self.size, dtype=wide)
         for t, rows in enumerate(alive):
             n = batch_invariant_rows(rows)
-            after, cell = self._step(gates[:, t, :n], h[:, :n], c[:, :n])
+            before = None if c is None else c[:, :n]
+            after, cell = self._step(gates[:, t, :n], h[:, :n], before)
             outputs[:, t, :rows] = h[:, :rows] = after[:, :rows]
-            if cell is not None:
+            if c is not None and cell is not None:
                 c[:, :rows] = cell[:, :rows]
         if directions == 2:
             outputs[1] = _turn(outputs[1], turned)
-        has_cell = self._spec.has_cell
-        states = [State(h[d, None], c[d, None] if has_cell else None) for d in range(directions)]
+        states = [State(h[d, None], None if c is None else c[d, None]) for d in range(directions)]
         return torch.cat(list(outputs), -1).to(x.dtype), states
 
-    def _step(self, from_x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _step(self, from_x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Both directions' rows (D, N, ·) one position on."""
         if not self._of_states:
             return self._form.step(from_x.to(h.dtype), None, h, c)
@@ -154,6 +155,11 @@ def _weights(
     if cell.spec.joined:
         return weight_ih.to(dtype), (bias_ih + bias_hh).to(dtype), weight_hh, None
     return weight_ih.to(dtype), bias_ih.to(dtype), weight_hh, bias_hh.to(dtype)
+
+
+def _with_input(cell: Cell, products: Tensor, x: Tensor) -> Tensor:
+    """Products (…, G·H), and behind them the input of a highway."""
+    return torch.cat([products, x], -1) if cell.passes_input else products
 
 
 def _turn(x: Tensor, turned: Tensor) -> Tensor:

@@ -13,5 +13,16 @@ from penstock.nn.cells.cell_spec import (
     Value,
     cell_spec,
 )
+from penstock.nn.cells.scan import Scan
 
-__all__ = ["Cell", "CellSpec", "Fused", "PackedForm", "TorchKernel", "V", "Value", "cell_spec"]
+__all__ = [
+    "Cell",
+    "CellSpec",
+    "Fused",
+    "PackedForm",
+    "Scan",
+    "TorchKernel",
+    "V",
+    "Value",
+    "cell_spec",
+]

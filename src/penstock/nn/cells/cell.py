@@ -48,7 +48,7 @@ class Cell(nn.Module):
         spec = self.spec = cell_spec(name, gru_form=gru_form)
         self.input_size = input_size
         self.hidden_size = hidden_size
-        rows = spec.blocks * hidden_size
+        rows = spec.rows(input_size, hidden_size)
         bound = 1 / math.sqrt(hidden_size)
         shapes = {
             "weight_ih": (rows, input_size),
@@ -89,11 +89,26 @@ class Cell(nn.Module):
             assert weight is not None
             return self.norm_hh(linear(h, weight, self.bias_hh))
 
-        from_input = self.norm_ih(linear(x, self.weight_ih, self.bias_ih))
+        from_input = self.norm_ih(self.input_products(x))
         c = None if state.c is None else state.c[0]
         named = self.spec.equations(from_input, state.h[0], c, from_state)
         c = named["cell"][None] if self.spec.has_cell else None
         return State(named["hidden"][None], c), named
+
+    def input_products(self, x: Tensor) -> Tensor:
+        """x·W_ih + b_ih, (…, I) to (…, G·H), and a highway's block."""
+        products = linear(x, self.weight_ih, self.bias_ih)
+        return torch.cat([products, x.to(products.dtype)], -1) if self.passes_input else products
+
+    @property
+    def products_size(self) -> int:
+        """G·H, the width of `input_products`."""
+        return len(self.weight_ih) + (self.input_size if self.passes_input else 0)
+
+    @property
+    def passes_input(self) -> bool:
+        """Whether the equations read the input itself behind its products."""
+        return self.spec.highway and self.input_size == self.hidden_size
 
     def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
         """Gate activations of one step by name, each (B, H); arguments as for `forward`.

@@ -58,7 +58,7 @@ class Fused(Protocol):
         Args:
             products: x·W_ih + b_ih for all N packed positions, (N, G·H); further rows are padding
                 (see `penstock.nn.products`) and give zeros.
-            h: initial hidden state, (B, H), rows in packed (sorted) order.
+            h: initial hidden state, (B, H), rows in packed (sorted) order; of any dtype, as is c.
             c: initial cell, (B, H), or None.
             weight_hh: (G·H, H); None for a cell without recurrent weights, as is the bias.
             bias_hh: (G·H,).
@@ -104,6 +104,9 @@ class CellSpec:
         gates: the sigmoid gates by name, and the block of each; a candidate is not a gate.
         carries: parts of the previous state that the equations read. The output is `State.h`.
         recurrent_weights: whether there are W_hh and b_hh.
+        highway: `equations` find the layer's input behind the products, as one more block: itself
+            where I = H, else projected to H by one more block of rows. Only without recurrent
+            weights.
         joined: the equations use only the sum of x·W_ih + b_ih and h·W_hh + b_hh, so one product
             of [x, h] suffices.
         memory_gate: the gate whose bias is initialized to 1 (`penstock.nn.initialization`).
@@ -119,6 +122,7 @@ class CellSpec:
     gates: Mapping[str, int] = field(default_factory=dict[str, int])
     carries: tuple[Literal["h", "c"], ...] = ("h",)
     recurrent_weights: bool = True
+    highway: bool = False
     joined: bool = False
     memory_gate: str | None = None
     forms: Mapping[str, CellSpec] = field(default_factory=dict[str, "CellSpec"])
@@ -130,6 +134,11 @@ class CellSpec:
     def has_cell(self) -> bool:
         """Whether the state has a c beside h."""
         return "c" in self.carries
+
+    def rows(self, input_size: int, hidden_size: int) -> int:
+        """The rows of W_ih."""
+        projected = self.highway and input_size != hidden_size
+        return (self.blocks + projected) * hidden_size
 
 
 def cell_spec(name: str, *, gru_form: str = "after") -> CellSpec:

@@ -55,6 +55,7 @@ class _Sequence(torch.autograd.Function):
 def _fused(
     products: Tensor, h: Tensor, c: None, weight_hh: Tensor, bias_hh: Tensor, slices: Slices
 ) -> tuple[Tensor, Tensor, None]:
+    h = h.to(products.dtype)
     outputs, h = _Sequence.apply(products + bias_hh, h, weight_hh, slices)  # pyright: ignore
     return outputs, h, None
 

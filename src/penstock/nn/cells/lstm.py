@@ -79,6 +79,7 @@ class _Sequence(torch.autograd.Function):
 def _fused(
     products: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor, bias_hh: Tensor, slices: Slices
 ) -> tuple[Tensor, Tensor, Tensor]:
+    h, c = h.to(products.dtype), c.to(products.dtype)
     return _Sequence.apply(products + bias_hh, h, c, weight_hh, slices)  # pyright: ignore
 
 

@@ -1,0 +1,110 @@
+"""Cells whose gates read the input alone: over a whole sequence their state is a scan.
+
+Every parallel cell's state is a moving average, c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ z_t. Neither f
+nor z depends on the state, so products, gates and outputs are computed for all positions at once,
+and what remains in order is one multiplication per element. docs/chapter/parallel.md explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from penstock.nn.cells.cell_spec import PackedForm, Slices
+
+
+class _MovingAverage(torch.autograd.Function):
+    """All c_t (N, H) from logits of f and z (N, H) and the state before (B, H)."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, logit: Tensor, z: Tensor, before: Tensor, slices: Slices
+    ) -> Tensor:
+        f = logit.sigmoid()
+        states = torch.zeros_like(f)
+        c = before[: slices[0][1]]
+        for start, n in slices:
+            at = slice(start, start + n)
+            if n > len(c):  # backward in time, rows join at their last token
+                c = torch.cat([c, before[len(c) : n]])
+            c = torch.lerp(z[at], c[:n], f[at], out=states[at])
+        ctx.save_for_backward(f, z, states)
+        ctx.slices, ctx.batch = slices, len(before)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor):  # type: ignore[override]
+        f, z, states = ctx.saved_tensors
+        d_c, kept = d_states.clone(), torch.zeros_like(f)
+        d_before = f.new_zeros(ctx.batch, f.shape[1])
+        after = d_before[:0]  # gradient by way of the step after
+        for start, n in reversed(ctx.slices):
+            at = slice(start, start + n)
+            if n < len(after):  # these rows began at the step after
+                d_before[n : len(after)] = after[n:]
+            both = min(n, len(after))
+            d_c[start : start + both].add_(after[:both])
+            after = torch.mul(d_c[at], f[at], out=kept[at])
+        d_before[: len(after)] = after
+        d_z = d_c.sub_(kept)  # d_c ⊙ (1 - f)
+        # f's slope is f (1 - f), and f ⊙ (c_{t-1} - z) = c_t - z
+        return (states - z).mul_(d_z), d_z, d_before, None
+
+
+def _state_itself(products: Tensor, state: Tensor) -> Tensor:
+    return state
+
+
+class Scan(NamedTuple):
+    """The fast forms of a cell whose state is c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ z_t.
+
+    Gates and state are computed in float32 at least: bfloat16 has no number between 0.996 and 1,
+    so that a forget gate could not keep anything for longer than 250 steps but for ever.
+
+    Attributes:
+        terms: from the products (…, G·H) to f's logit and z, (…, H) each.
+        output: from products and state to the output; default: the state.
+    """
+
+    terms: Callable[[Tensor], tuple[Tensor, Tensor]]
+    output: Callable[[Tensor, Tensor], Tensor] = _state_itself
+
+    def fused(
+        self, products: Tensor, h: Tensor, c: Any, weight_hh: None, bias_hh: None, slices: Slices
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Run a whole sequence; see `Fused`. The final state is in float32 at least."""
+        x = products.to(torch.promote_types(products.dtype, torch.float32))
+        logit, z = self.terms(x)
+        before = h if c is None else c
+        states: Any = _MovingAverage.apply(logit, z, before.to(x.dtype), slices)
+        outputs = self.output(x, states)
+        last = torch.tensor(_last_positions(slices), device=x.device)
+        final_h = outputs.index_select(0, last)
+        final_c = None if c is None else states.index_select(0, last)
+        return outputs.to(products.dtype), final_h, final_c
+
+    def step(
+        self, products: Tensor, _: None, h: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Run one step without gradients; see `PackedForm`."""
+        logit, z = self.terms(products)
+        state = torch.lerp(z, (h if c is None else c).to(z.dtype), logit.sigmoid())
+        return self.output(products, state), None if c is None else state
+
+    @property
+    def packed(self) -> PackedForm:
+        """The inference step."""
+        return PackedForm(self.step)
+
+
+def _last_positions(slices: Slices) -> list[int]:
+    """The packed position of each row's last step."""
+    last: list[int] = []
+    for start, n in reversed(slices):
+        last += range(start + len(last), start + n)
+    return last
