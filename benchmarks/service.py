@@ -267,7 +267,7 @@ async def malformed(port: int, source: random.Random) -> int:
 
 async def oversized(port: int, _: random.Random) -> int:
     """A body of a megabyte, in chunks that announce no length."""
-    head = b"POST /v1/translate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /v1/translate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with suppress(OSError):
         writer.write(head)
@@ -280,7 +280,7 @@ async def oversized(port: int, _: random.Random) -> int:
 async def slow(port: int, source: random.Random) -> int:
     """A body that comes a byte at a time, and sometimes never ends."""
     body = b'{"texts": "Ein Mann."}'
-    head = f"POST /v1/translate HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head.encode())
     for byte in body[: source.choice((len(body), 5))]:
@@ -293,7 +293,7 @@ async def slow(port: int, source: random.Random) -> int:
 async def cut(port: int, _: random.Random) -> int:
     """A request that ends in the middle."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST /v1/translate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    writer.write(b"POST /v1/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     await writer.drain()
     writer.close()
     return 0
@@ -303,7 +303,7 @@ async def abandoned(port: int, source: random.Random) -> int:
     """A costly request whose client goes at once."""
     texts = ["Ein Mann geht in den Park und liest eine Zeitung."] * source.choice((1, 20, 50))
     body = json.dumps({"texts": texts, "beam_size": 16}).encode()
-    head = f"POST /v1/translate HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head.encode() + body)
     await writer.drain()

@@ -185,7 +185,7 @@ def real_service(settings: Settings, serving: ServedModels | None = None) -> Ite
 
 def client_of(app: FastAPI) -> TestClient:
     """Asks in process; an error of ours is an answer of 500, as it is for a real client."""
-    return TestClient(app, raise_server_exceptions=False)
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from penstock.serve.connections import GuardedProtocol
+from penstock.serve.connections import HEAD_BYTES, GuardedProtocol
 from serving import PlainWorker, plain_app, running, until
 
 _BODY = json.dumps({"q": "der Hund", "source": "de", "target": "en"}).encode()
 TRANSLATE = (
-    b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 )
 
@@ -36,7 +36,7 @@ class Hurried(GuardedProtocol):
     [b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 150_000, b"GET /" + b"x" * 900_000],
     ids=["many headers", "a long path"],
 )
-@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
 def test_a_large_head_is_refused_before_it_ends(head: bytes, before: bytes) -> None:
     with running(plain_app(), http=GuardedProtocol) as url, connected(url) as connection:
         if before:
@@ -50,7 +50,7 @@ def test_a_large_head_is_refused_before_it_ends(head: bytes, before: bytes) -> N
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nX: "])
-@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
 def test_a_slow_head_ends(sent: bytes, before: bytes) -> None:
     if before and not sent:
         return  # an idle connection, which may stay
@@ -65,7 +65,7 @@ def test_a_slow_head_ends(sent: bytes, before: bytes) -> None:
 @pytest.mark.parametrize(
     ("request_", "more"),
     [
-        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\r\n"),
         (b"POST /v1/translate HTTP/1.1\r\nContent-Type: x/y\r\nContent-Length: 99\r\n\r\n", b"x"),
     ],
     ids=["an empty line", "a body that nobody reads"],
@@ -81,7 +81,7 @@ def test_what_belongs_to_no_request_does_not_keep_a_connection(
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
-    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with running(plain_app(), http=Hurried) as url:
         whole = 200 * len(httpx.get(f"{url}/openapi.json").content)  # more than systems buffer
         with socket.socket() as connection:
@@ -104,7 +104,7 @@ def test_a_client_that_reads_slowly_gets_all() -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.settimeout(5)
             connection.connect(("127.0.0.1", urlsplit(url).port or 0))
-            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 30)
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 30)
             read = 0
             while read < 30 * whole:
                 block = connection.recv(65_536)
@@ -155,7 +155,7 @@ def test_what_takes_time_after_its_head_does_not_end(late: PlainWorker) -> None:
         connection.sendall(TRANSLATE)
         connection.sendall(b"GET /health HTTP/1.1\r\nX")  # a second head, while the first waits
         assert answer(connection).startswith(b"HTTP/1.1 200")
-        connection.sendall(b": y\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b": y\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert answer(connection).startswith(b"HTTP/1.1 200")
 
 
@@ -164,8 +164,8 @@ def test_a_client_that_goes_before_its_body_ends_is_no_error(
 ) -> None:
     with running(plain_app()) as url:
         with connected(url) as connection:
-            head = b"POST /v1/translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            connection.sendall(head + b"Content-Length: 100\r\n\r\n{")
+            head = b"POST /v1/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+            connection.sendall(head + b"Content-Type: application/json\r\n\r\n{")
         said: list[str] = []
         until(lambda: bool(said.append(capsys.readouterr().err) or "".join(said)))
     (line,) = "".join(said).splitlines()
@@ -196,3 +196,30 @@ def test_probes_answer_head_as_get_without_a_body() -> None:
             assert asked.status_code == got.status_code == 200
             assert asked.headers["content-length"] == got.headers["content-length"]
             assert asked.content == b""
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2])
+@pytest.mark.parametrize("block", [1_000, 1_000_000])
+def test_a_head_may_have_as_many_bytes_as_documented(extra: int, before: bytes, block: int) -> None:
+    head = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: \r\n\r\n"
+    head = head.replace(b"X: ", b"X: " + b"x" * (HEAD_BYTES + extra - len(head)))
+    with running(plain_app(), http=GuardedProtocol) as url, connected(url) as connection:
+        for at in range(0, len(before + head), block):
+            connection.sendall((before + head)[at : at + block])
+        statuses: list[int] = []
+        read = b""
+        with suppress(ConnectionError):
+            while more := connection.recv(65_536):
+                read += more
+        statuses = [int(found) for found in re.findall(rb"HTTP/1\.1 (\d+)", read)]
+    assert statuses == [*([200, 200] if before else []), 431 if extra else 200]
+
+
+def test_what_is_no_request_is_answered_after_the_request_before_it(late: PlainWorker) -> None:
+    with running(plain_app(worker=late), http=GuardedProtocol) as url, connected(url) as connection:
+        connection.sendall(TRANSLATE + b"what is this\r\n\r\n")
+        first = answer(connection)
+        assert first.startswith(b"HTTP/1.1 200")
+        second = first.partition(b"HTTP/1.1 400")[2] or answer(connection)
+        assert b"Invalid HTTP request" in second

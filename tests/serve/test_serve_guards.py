@@ -101,7 +101,7 @@ def test_a_slow_body_ends() -> None:
 def talk(url: str, header: str, body: bytes) -> bytes:
     """Send a request by hand and read until the server closes."""
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=5) as connection:
-        head = f"POST /translate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n"
+        head = f"POST /translate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n"
         connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
         answer = b""
         while block := connection.recv(65_536):
@@ -120,7 +120,7 @@ def test_work_is_dropped_when_its_client_goes(path: str) -> None:
     with running(plain_app(worker=worker)) as url:
         port = urlsplit(url).port or 0
         connection = socket.create_connection(("127.0.0.1", port), timeout=5)
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
         time.sleep(0.1)
         assert worker.dropped == 0
@@ -154,7 +154,7 @@ def test_a_stream_ends_when_its_client_goes() -> None:
     with running(plain_app(worker=worker)) as url:
         port = urlsplit(url).port or 0
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            head = "POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+            head = "POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
             connection.sendall(f"{head}Content-Type: application/json\r\n\r\n{{}}".encode())
             received = b""
             while received.count(b"word") < 3:

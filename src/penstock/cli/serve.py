@@ -79,7 +79,15 @@ def serve(
         list[str] | None, _limit("Address of a proxy whose headers are trusted; repeatable.")
     ] = None,
     cors_origin: Annotated[
-        list[str] | None, _limit("Web origin that may call the service; repeatable.")
+        list[str] | None,
+        _limit("Web origin whose pages may call the service, or *; repeatable."),
+    ] = None,
+    host_name: Annotated[
+        list[str] | None,
+        _limit(
+            "Name by which browsers may reach the service, besides localhost and addresses, or *; "
+            "repeatable."
+        ),
     ] = None,
 ) -> None:
     """Serve models over HTTP: LibreTranslate's and DeepL's APIs, our own, and a page at /.
@@ -93,6 +101,7 @@ def serve(
     if not model and run is None:
         raise UsageError("nothing to serve; give a model with -m RUN, or --run RUN for its curves")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # an early one must not end the process
+    from penstock.serve.middleware.origin_check import is_address
     from penstock.serve.models.model_paths import parse_model_path
     from penstock.serve.models.model_set import Models
     from penstock.serve.server import run_server
@@ -112,6 +121,7 @@ def serve(
         api_keys=api_keys,
         trusted_proxies=tuple(trusted_proxy or ()),
         cors_origins=tuple(cors_origin or ()),
+        host_names=(*(host_name or ()), *([host] if host and not is_address(host) else [])),
         run=run,
     )
     models = Models(

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from penstock.errors import PenstockError
@@ -26,6 +27,7 @@ from penstock.serve.api.service import Service
 from penstock.serve.inference.worker import Worker
 from penstock.serve.middleware.api_keys import read_keys
 from penstock.serve.middleware.body_limit import BodyLimit
+from penstock.serve.middleware.origin_check import OriginCheck
 from penstock.serve.middleware.rate_limit import RateLimit, TokenBuckets
 from penstock.serve.middleware.request_log import RequestLog
 from penstock.serve.middleware.security_headers import SECURITY_HEADERS, SecurityHeaders
@@ -78,6 +80,7 @@ def create_app(models: Models, worker: Worker, settings: Settings) -> FastAPI:
         app.add_middleware(RateLimit, buckets=TokenBuckets(settings.rate), keys=keys)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    app.add_middleware(OriginCheck, host_names=settings.host_names, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -126,6 +129,12 @@ def _add_probes(app: FastAPI, service: Service) -> None:
     app.add_route("/openapi.json", schema, methods=["GET"], include_in_schema=False)
 
 
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods of a path, which several routes may have."""
+    found = (r for r in app.routes if r.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for r in found for method in getattr(r, "methods", None) or ()})
+
+
 class State(BaseModel):
     """`ok` from `/health`; `ready`, `loading` or `draining` from `/ready`."""
 
@@ -141,7 +150,10 @@ def _add_failures(app: FastAPI) -> None:
     async def answer_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         message = _REASONS.get(error.status_code, str(error.detail))
-        rejection = RequestError(error.status_code, message, headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request))
+        rejection = RequestError(error.status_code, message, headers=headers)
         return error_response(request.url.path, rejection)
 
     async def answer_bug(request: Request, error: Exception) -> Response:

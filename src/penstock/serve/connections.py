@@ -19,7 +19,24 @@ WRITE_SECONDS = 30.0
 
 _SEND_BYTES = 128 * 1024  # the socket's send buffer
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-_TOO_LARGE = b"the request's head is too large; send fewer and shorter headers"
+
+
+def _answer(status: str, message: str) -> bytes:
+    content = message.encode()
+    return (
+        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+        f"content-length: {len(content)}\r\n\r\n"
+    ).encode() + content
+
+
+_TOO_LARGE = _answer(
+    "431 Request Header Fields Too Large",
+    f"the request's head is larger than {HEAD_BYTES:,} bytes; send fewer and shorter headers",
+)
+
+
+class _TooLargeError(Exception):
+    """A head is too large."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -44,6 +61,8 @@ class GuardedProtocol(HttpToolsProtocol):
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES
         )
         self._head: int | None = 0  # bytes read of the current head; None outside a head
+        self._heads = 0  # complete ones
+        self._rejection: bytes | None = None  # an answer to what is no request
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._begin_timer()
@@ -56,13 +75,18 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of a head, and pass them on."""
-        if self._head is not None:
-            self._head += len(data)
-            data = _without_upgrade(data)
-        super().data_received(data)
-        if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
-            self._reject()
-        elif self._timer is None and not self._is_answering() and not self.transport.is_closing():
+        while data and self._rejection is None and not self.transport.is_closing():
+            room = len(data) if self._head is None else HEAD_BYTES - self._head
+            read, data = data[:room], data[room:]
+            before = self._heads
+            if self._head is not None:
+                self._head += len(read)
+                read = _without_upgrade(read)
+            super().data_received(read)
+            if data and self._head is not None and self._heads == before:
+                self._reject(_TOO_LARGE)
+                return
+        if self._timer is None and not self._is_answering() and not self.transport.is_closing():
             self._begin_timer()  # uvicorn has stopped its own timer for idle connections
 
     def pause_writing(self) -> None:
@@ -84,8 +108,26 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A request's head is complete."""
         self._head = None
+        self._heads += 1
         self._end_timer()
+        assert self.parser is not None
+        # of requests that arrive together, only this tells the second head's size
+        request_line = len(self.parser.get_method()) + len(self.url) + len(b"  HTTP/1.1\r\n")
+        fields = sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
+        if request_line + fields + len(b"\r\n") > HEAD_BYTES:
+            self._rejection = _TOO_LARGE
+            raise _TooLargeError  # ends the parser, which calls `send_400_response`
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Reject what is no request."""
+        self._reject(self._rejection or _answer("400 Bad Request", msg))
+
+    def on_response_complete(self) -> None:
+        """An answer is sent; a rejection of what followed its request waits for it."""
+        super().on_response_complete()
+        if self._rejection is not None and not self.transport.is_closing():
+            self._reject(self._rejection)
 
     def on_message_complete(self) -> None:
         """A request is complete; the next bytes are another head."""
@@ -125,15 +167,12 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _reject(self) -> None:
+    def _reject(self, answer: bytes) -> None:
+        self._rejection = answer
         if self._is_answering():
             self.flow.pause_reading()  # the answer to the previous request comes first
             return
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-            b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
-            b"content-length: " + str(len(_TOO_LARGE)).encode() + b"\r\n\r\n" + _TOO_LARGE
-        )
+        self.transport.write(answer)
         self.transport.close()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from penstock.errors import UsageError
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,8 @@ class Settings:
         rate: maximum requests per minute and client; None for no limit.
         api_keys: file of hashed keys; None if no key is needed.
         trusted_proxies: addresses and networks whose `X-Forwarded-For` is trusted.
-        cors_origins: web origins that may call the service.
+        cors_origins: web origins whose pages may call the service.
+        host_names: names of the service, besides `localhost` and addresses; `*` for any.
         run: run directory whose curves the page shows.
 
     Raises:
@@ -49,6 +51,7 @@ class Settings:
     api_keys: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    host_names: tuple[str, ...] = ()
     run: Path | None = None
 
     def __post_init__(self) -> None:
@@ -79,6 +82,12 @@ class Settings:
                 raise UsageError(
                     f"cors_origin {origin!r}: not an origin; give one such as https://example.org, "
                     "without a path or a trailing slash, or *"
+                )
+        for name in self.host_names:
+            if name != "*" and _HOST_NAME.fullmatch(name) is None:
+                raise UsageError(
+                    f"host_name {name!r}: not a name; give one such as translate.example.org, "
+                    "without a scheme or a port, or *"
                 )
         if self.run is not None and not self.run.is_dir():
             raise UsageError(f"run {self.run}: no such directory; give one of 'penstock train'")

@@ -6,7 +6,7 @@ markup, are rejected.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field, WithJsonSchema
@@ -32,6 +32,9 @@ _NO_LIMIT = 10**12  # DeepL's value for accounts without a limit
 # DeepL's clients reject the plain code of these as a target
 _VARIANTS = {"en": ("en-gb", "en-us"), "pt": ("pt-br", "pt-pt")}
 _UNSUPPORTED = ("tag_handling", "glossary_id", "glossary_ids", "style_id", "custom_instructions")
+_Unsupported = Annotated[
+    Any, WithJsonSchema({"enum": [None, "", []]}), Field(description="Rejected: leave it out.")
+]
 
 
 class TranslateRequest(BaseModel):
@@ -42,11 +45,11 @@ class TranslateRequest(BaseModel):
     source_lang: Annotated[
         LanguageCode | None, Field(description="`DE`, …; detected by default.")
     ] = None
-    tag_handling: Annotated[
-        Any,
-        WithJsonSchema({"enum": [None, ""]}),
-        Field(description="Rejected: only plain text is translated."),
-    ] = None
+    tag_handling: _Unsupported = None
+    glossary_id: _Unsupported = None
+    glossary_ids: _Unsupported = None
+    style_id: _Unsupported = None
+    custom_instructions: _Unsupported = None
     formality: Annotated[
         Any,
         WithJsonSchema({"not": {"enum": ["more", "less"]}}),
@@ -55,6 +58,14 @@ class TranslateRequest(BaseModel):
     split_sentences: Annotated[Any, Field(description="Ignored.")] = None
     preserve_formatting: Annotated[Any, Field(description="Ignored: always preserved.")] = None
     show_billed_characters: Annotated[Any, Field(description="Ignored: always shown.")] = None
+
+
+class LanguagesRequest(BaseModel):
+    """Which languages to list; a query says the same."""
+
+    type: Annotated[
+        Literal["source", "target"], Field(description="Which languages; default: source.")
+    ] = "source"
 
 
 class TranslationOf(BaseModel):
@@ -128,9 +139,15 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/v2/usage": Operation(usage, "Characters translated", answer=Usage),
     }.items():
         add_operation(app, path, operation, tag="DeepL", failure=Failure)
-    for path, handle in (("/v2/languages", languages), ("/v2/usage", usage)):
-        # as some clients do
-        app.add_api_route(path, handle, methods=["POST"], include_in_schema=False)
+    # as some clients do
+    for path, operation in {
+        "/v2/languages": Operation(
+            languages, "Supported languages", query=(side,), answer=list[Language], method="POST",
+            request=LanguagesRequest, forms=_FORMS, needs_body=False,
+        ),
+        "/v2/usage": Operation(usage, "Characters translated", answer=Usage, method="POST"),
+    }.items():  # fmt: skip
+        add_operation(app, path, operation, tag="DeepL", failure=Failure)
 
 
 async def _translate(
@@ -170,13 +187,13 @@ def _reject_unsupported(fields: dict[str, Any]) -> None:
 
 async def _side(request: Request) -> str:
     """`source` or `target`, from the query or from a form, as the official client sends it."""
-    side = request.query_params.get("type")
-    if side is None and content_type(request) in _FORMS:
+    sides: list[Any] = request.query_params.getlist("type")
+    if content_type(request) in _FORMS:
         fields, _ = await read_fields(request, lists=())
-        side = fields.get("type")
-    if side not in (None, "source", "target"):
+        sides += [fields["type"]] if "type" in fields else []
+    if any(side not in ("source", "target") for side in sides):
         raise RequestError(400, "type: neither 'source' nor 'target'; give one of them, or none")
-    return side or "source"
+    return sides[-1] if sides else "source"
 
 
 def _languages(service: Service, side: str) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ _CODES = {
     405: "wrong_method",
     408: "too_slow",
     413: "too_large",
+    421: "wrong_host",
     429: "too_many_requests",
     499: "client_gone",
     500: "internal",

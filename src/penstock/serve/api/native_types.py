@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.config.option_model import Options
-from penstock.serve.api.openapi import LanguageCode, Texts
+from penstock.serve.api.openapi import LanguageCode, Texts, Written
 from penstock.serve.api.option_fields import served_names, with_option_fields
 from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
@@ -48,7 +48,7 @@ class TranslateRequest(Strict):
 class InspectRequest(Strict):
     """A sentence whose translation to inspect."""
 
-    text: Annotated[str, Field(description="A sentence.")]
+    text: Annotated[Written, Field(description="A sentence.")]
     source: LanguageCode | None = None
     target: LanguageCode | None = None
     prefix: Annotated[

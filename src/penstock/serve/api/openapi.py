@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
@@ -18,6 +18,9 @@ from penstock.config.json_types import is_array
 from penstock.serve.api.request_body import JSON
 from penstock.serve.models.served_models import ServedModels
 from penstock.serve.settings import Settings
+from penstock.tasks.classification.task import CLASSIFICATION
+from penstock.tasks.cloze.task import CLOZE
+from penstock.tasks.language_model.task import LANGUAGE_MODEL
 
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -28,6 +31,8 @@ _KEYS = {
         "description": "`DeepL-Auth-Key KEY`, as DeepL's clients send it.",
     },
 }
+
+_TASKS = {"/v1/classify": CLASSIFICATION, "/v1/fill": CLOZE, "/v1/generate": LANGUAGE_MODEL}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -61,6 +66,15 @@ Texts = Annotated[
     ),
 ]
 
+# what `is_blank` calls blank: white space, and control and format characters
+_BLANK = (
+    r"\s\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0001-\U000e007f"
+)
+Written = Annotated[str, Field(json_schema_extra={"pattern": f"[^{_BLANK}]"})]
+
 LanguageCode = Annotated[str, Field(max_length=40)]
 
 
@@ -81,7 +95,9 @@ class Operation:
         handle: the handler.
         summary: one line.
         answer: type of the answer's JSON.
-        request: fields of the body; None for GET.
+        request: fields of the body.
+        method: default: POST with a body, else GET.
+        needs_body: whether a request without a body is an error.
         forms: accepted content types of the body.
         query: query parameters.
         errors: statuses besides 200.
@@ -93,6 +109,8 @@ class Operation:
     summary: str
     answer: Any = field(default=None, kw_only=True)
     request: type[BaseModel] | None = field(default=None, kw_only=True)
+    method: Literal["GET", "POST"] | None = field(default=None, kw_only=True)
+    needs_body: bool = field(default=True, kw_only=True)
     forms: Sequence[str] = field(default=(JSON,), kw_only=True)
     query: Sequence[Parameter] = field(default=(), kw_only=True)
     errors: Sequence[int] = field(default=(400, 403, 408, 413, 429, 503), kw_only=True)
@@ -106,10 +124,11 @@ def add_operation(
     """Add a path; `failure` is the type of its errors."""
     extra: dict[str, Any] = {}
     if operation.request is not None:
-        schema = operation.request.model_json_schema
         extra["requestBody"] = {
-            "required": True,
-            "content": {form: {"schema": schema()} for form in operation.forms},
+            "required": operation.needs_body,
+            "content": {
+                form: {"schema": _schema_of(operation.request, form)} for form in operation.forms
+            },
         }
     if operation.query:
         extra["parameters"] = [
@@ -129,7 +148,7 @@ def add_operation(
     app.add_api_route(
         path,
         operation.handle,
-        methods=["GET" if operation.request is None else "POST"],
+        methods=[operation.method or ("GET" if operation.request is None else "POST")],
         summary=operation.summary,
         tags=[tag],
         responses=responses,
@@ -138,8 +157,22 @@ def add_operation(
     )
 
 
+def _schema_of(request: type[BaseModel], form: str) -> dict[str, Any]:
+    schema = request.model_json_schema()
+    if form != JSON:  # which has no null
+        for name, kind in schema["properties"].items():
+            texts = [each for each in kind.pop("anyOf", []) if each.get("type") != "null"]
+            if len(texts) == 1:
+                schema["properties"][name] = kind | texts[0]
+            elif texts:
+                kind["anyOf"] = texts
+            if "enum" in kind:
+                kind["enum"] = [value for value in kind["enum"] if isinstance(value, str)]
+    return schema
+
+
 def describe_served(schema: dict[str, Any], serving: ServedModels, settings: Settings) -> None:
-    """Add the served languages, the limit of texts and the keys to a schema, in place.
+    """Add the served languages and models, the limits and the keys to a schema, in place.
 
     Other codes of a served language (`de_AT` for `de`) are accepted, but left out of the schema.
     """
@@ -151,22 +184,41 @@ def describe_served(schema: dict[str, Any], serving: ServedModels, settings: Set
         "target": targets,
         "target_lang": [code.upper() for code in targets],
     }
-    for fields in _request_fields(schema):
+    for path, request in _requests(schema):
+        fields = request["properties"]
         for name, codes in languages.items():
             if name in fields and codes:
-                kinds = fields[name].get("anyOf", [fields[name]])
-                next(kind for kind in kinds if kind["type"] == "string")["enum"] = codes
-        for name in ("q", "text", "texts"):
-            for kind in fields.get(name, {}).get("anyOf", ()):
-                if kind["type"] == "array":
-                    kind["maxItems"] = settings.max_texts
+                _string(fields[name])["enum"] = codes
+        for name in ("q", "text", "texts", "prompt"):
+            _describe_texts(fields.get(name, {}), settings)
+        task = _TASKS.get(path)
+        if task is not None and serving.of(task):
+            names = sorted(serving.of(task))
+            _string(fields["model"])["enum"] = names
+            if len(names) > 1:
+                request.setdefault("required", []).append("model")
+                fields["model"] = _string(fields["model"])
     if settings.api_keys is not None:
         schema.setdefault("components", {})["securitySchemes"] = _KEYS
         schema["security"] = [{name: []} for name in _KEYS]
 
 
-def _request_fields(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in schema["paths"].values():
-        for operation in path.values():
+def _describe_texts(field: dict[str, Any], settings: Settings) -> None:
+    for kind in field.get("anyOf", [field]):
+        if kind.get("type") == "array":
+            kind["maxItems"] = settings.max_texts
+            kind = kind["items"]
+        if kind.get("type") == "string":
+            kind["maxLength"] = settings.max_characters
+
+
+def _string(field: dict[str, Any]) -> dict[str, Any]:
+    kinds = field.get("anyOf", [field])
+    return next(kind for kind in kinds if kind["type"] == "string")
+
+
+def _requests(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in schema["paths"].items():
+        for operation in item.values():
             for form in operation.get("requestBody", {}).get("content", {}).values():
-                yield form["schema"]["properties"]
+                yield path, form["schema"]
