@@ -116,7 +116,7 @@ def kind(key: Key, words: Mapping[str, str]) -> str:
         if part is not NoneType
     ]
     bounds = [
-        f"{sign} {getattr(bound, name):,g}" if getattr(bound, name) < 2**53 else f"{sign} 2⁶³ - 1"
+        f"{sign} {getattr(bound, name):,}" if getattr(bound, name) < 2**53 else f"{sign} 2⁶³ - 1"
         for bound in key.field.metadata
         for cls, (name, sign) in _BOUNDS.items()
         if isinstance(bound, cls) and (name != "lt" or getattr(bound, name) < 2**53)

@@ -71,9 +71,10 @@ PAGES = (
     "docs/architecture.md",
     "docs/design.md",
     "docs/benchmarks.md",
+    "docs/security.md",
     *CHAPTER,
 )
-LINKED = (*PAGES, *CHINESE, "CONTRIBUTING.md", "CHANGELOG.md")
+LINKED = (*PAGES, *CHINESE, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 WITH_COMMANDS = (*PAGES, *CHINESE, "CONTRIBUTING.md")
 
 _BLOCK = re.compile(

@@ -22,7 +22,14 @@ from conftest import quiet_console, tiny_config
 from penstock.bundle import load_bundle
 from penstock.config import RunConfig, TrainingConfig, load_config, parse_config
 from penstock.data.grammar import generate_pairs
-from penstock.errors import BundleError, DataError, PenstockError, TrainingError, UsageError
+from penstock.errors import (
+    BundleError,
+    ConfigError,
+    DataError,
+    PenstockError,
+    TrainingError,
+    UsageError,
+)
 from penstock.nn import Seq2Seq
 from penstock.runtime.device import choose_device
 from penstock.runtime.torch_network import load_network
@@ -857,6 +864,26 @@ def test_events_reach_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     log.close()
     assert board.scalars == [("evaluation/loss", 1.5, 3)]
     assert board.closed
+
+
+def test_a_model_larger_than_the_machine_is_told_before_it_is_made(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = quiet_console()
+    says = r"\[model\]: [\d,]+ parameters need [\d,.]+ GB of memory"
+    with pytest.raises(ConfigError, match=says):
+        train(config("model.hidden_size=65536"), tmp_path / "wide", console=console)
+    many = config("model.hidden_size=16384", "model.encoder_layers=100", "training.optimizer=sgd")
+    with pytest.raises(ConfigError, match=r"\(weights, gradients\).* lower model.hidden_size"):
+        train(many, tmp_path / "deep", console=console)
+    assert not (tmp_path / "wide" / "config.toml").exists()
+    # the vocabulary is known only once the data have been read
+    available = iter((10**9, 1000))
+    name = "penstock.training.initial_network.machine_memory"
+    monkeypatch.setattr(name, lambda _: next(available))
+    with pytest.raises(ConfigError, match=r"cpu has 0\.0 GB"):
+        train(config(), tmp_path / "words", console=console)
+    assert (tmp_path / "words" / "data").is_dir()
 
 
 def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:

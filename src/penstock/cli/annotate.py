@@ -70,7 +70,10 @@ def fill(
     output: Output = "-",
     blank: Annotated[str, typer.Option(help="Mark of a missing word.")] = "___",
     n_best: Annotated[
-        int, typer.Option(min=1, help="Candidates per blank, shown with --format json or tsv.")
+        int,
+        typer.Option(
+            min=1, max=10_000, help="Candidates per blank, shown with --format json or tsv."
+        ),
     ] = 5,
     layout: Layout = "text",
     device: Device = "auto",

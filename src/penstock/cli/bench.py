@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from penstock.cli.console import flush, note, write_json, write_line
+from penstock.cli.console import flush, note, path, write_json, write_line
 from penstock.cli.line_output import Threads
 from penstock.runtime.engine_choice import EngineName
 
@@ -27,12 +27,18 @@ Overrides = Annotated[
 def train(
     config: Annotated[
         Path | None,
-        typer.Argument(help="Configuration; default: a built-in one (11.5 M parameters)."),
+        typer.Argument(
+            parser=path, help="Configuration; default: a built-in one (11.5 M parameters)."
+        ),
     ] = None,
     overrides: Overrides = None,
-    vocab_size: Annotated[int, typer.Option(min=16, help="Vocabulary size of each side.")] = 8000,
-    batch_tokens: Annotated[int, typer.Option(min=32, help="Target tokens per batch.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 5,
+    vocab_size: Annotated[
+        int, typer.Option(min=16, max=10**6, help="Vocabulary size of each side.")
+    ] = 8000,
+    batch_tokens: Annotated[
+        int, typer.Option(min=32, max=10**6, help="Target tokens per batch.")
+    ] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Number of measurements.")] = 5,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -74,18 +80,21 @@ def train(
 def translate(
     model: Annotated[
         Path | None,
-        typer.Option("--model", "-m", help="Run directory or bundle; default: random weights."),
+        typer.Option(
+            "--model", "-m", parser=path, help="Run directory or bundle; default: random weights."
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option("--input", "-i", help="File to translate; default: random text.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Configuration of the random model; default: built-in.")
+        Path | None,
+        typer.Option(parser=path, help="Configuration of the random model; default: built-in."),
     ] = None,
-    sentences: Annotated[int, typer.Option(min=1, help="Number of sentences.")] = 256,
-    batch: Annotated[int, typer.Option(min=1, help="Sentences per batch.")] = 64,
-    beam_size: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
+    sentences: Annotated[int, typer.Option(min=1, max=10**6, help="Number of sentences.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Sentences per batch.")] = 64,
+    beam_size: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Number of measurements.")] = 3,
     engine: Annotated[
         EngineName, typer.Option(help="Engine to measure; auto: every one that runs the model.")
     ] = "auto",
@@ -139,8 +148,10 @@ def _as_row(speed: DecodingSpeed) -> str:
 @app.command()
 def memory(
     pairs: Annotated[str, typer.Option(help="Corpus sizes to compare.")] = "100000,10000000",
-    updates: Annotated[int, typer.Option(min=1, help="Training updates.")] = 300,
-    folder: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
+    updates: Annotated[int, typer.Option(min=1, max=10**6, help="Training updates.")] = 300,
+    folder: Annotated[
+        Path | None, typer.Option(parser=path, help="Folder for temporary files.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the peak memory of tokenization and training on generated corpora."""
@@ -166,10 +177,10 @@ def memory(
 @app.command()
 def recurrence(
     cell: Annotated[str, typer.Option(help="Cell that torch.nn has too.")] = "lstm",
-    input_size: Annotated[int, typer.Option(min=1, help="Input size.")] = 256,
-    hidden_size: Annotated[int, typer.Option(min=1, help="Hidden size.")] = 512,
-    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 72,
-    steps: Annotated[int, typer.Option(min=1, help="Time steps.")] = 14,
+    input_size: Annotated[int, typer.Option(min=1, max=65_536, help="Input size.")] = 256,
+    hidden_size: Annotated[int, typer.Option(min=1, max=65_536, help="Hidden size.")] = 512,
+    batch: Annotated[int, typer.Option(min=1, max=100_000, help="Batch size.")] = 72,
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Time steps.")] = 14,
     as_json: AsJson = False,
 ) -> None:
     """Compare one recurrent layer, forward and backward, with torch.nn's."""
@@ -189,11 +200,11 @@ def recurrence(
 
 @app.command()
 def hmm(
-    states: Annotated[int, typer.Option(min=1, help="Number of hidden states.")] = 64,
-    steps: Annotated[int, typer.Option(min=2, help="Time steps.")] = 1000,
-    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 32,
+    states: Annotated[int, typer.Option(min=1, max=10_000, help="Number of hidden states.")] = 64,
+    steps: Annotated[int, typer.Option(min=2, max=10**6, help="Time steps.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, max=100_000, help="Batch size.")] = 32,
     precision: Annotated[Literal["float32", "float64"], typer.Option(help="Dtype.")] = "float32",
-    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 9,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Number of measurements.")] = 9,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:

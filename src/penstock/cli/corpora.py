@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli import console
 from penstock.cli.data import app
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ def get(
     name: Annotated[str, typer.Argument(help="Name of the corpus (see `penstock data list`).")],
     file: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Use this local file instead of downloading."),
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            parser=console.path,
+            help="Use this local file instead of downloading.",
+        ),
     ] = None,
     url: Annotated[
         str | None,

@@ -85,12 +85,15 @@ def split(
     ],
     valid: Annotated[
         int | None,
-        typer.Option(min=0, help="Sentences in valid.jsonl. Default: 1000, or a tenth if fewer."),
+        typer.Option(
+            min=0, max=10**9, help="Sentences in valid.jsonl. Default: 1000, or a tenth if fewer."
+        ),
     ] = None,
     test: Annotated[
-        int | None, typer.Option(min=0, help="Sentences in test.jsonl. Default: as in valid.jsonl.")
+        int | None,
+        typer.Option(min=0, max=10**9, help="Sentences in test.jsonl. Default: as in valid.jsonl."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")] = 1,
     keep_shared_targets: Annotated[
         bool,
         typer.Option(
@@ -170,7 +173,11 @@ def stats(
     ] = None,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw a histogram of lengths (.svg, .png or .pdf)."),
+        typer.Option(
+            metavar="FILE",
+            parser=console.path,
+            help="Draw a histogram of lengths (.svg, .png or .pdf).",
+        ),
     ] = None,
     columns: ColumnNames = None,
     on_error: OnError = "stop",

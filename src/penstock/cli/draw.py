@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.console import write_line
+from penstock.cli.console import path, write_line
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 def draw(
     source: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG|RUN", help="Configuration (.toml) or run directory."),
+        typer.Argument(
+            metavar="CONFIG|RUN", parser=path, help="Configuration (.toml) or run directory."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Figure (.svg, .png or .pdf).")],
-    steps: Annotated[int, typer.Option(help="Tokens per side.")] = 4,
+    out: Annotated[Path, typer.Option(parser=path, help="Figure (.svg, .png or .pdf).")],
+    steps: Annotated[int, typer.Option(min=1, max=100, help="Tokens per side.")] = 4,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: --set model.residual=true")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.console import as_row, note, write_json, write_line
+from penstock.cli.console import as_row, note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import (
@@ -57,15 +57,23 @@ def evaluate(
         bool,
         typer.Option("--preprocess", help="Compare lower-cased and spaced texts, as in the book."),
     ] = False,
-    first: Annotated[int | None, typer.Option(min=1, help="Use only the first N pairs.")] = None,
+    first: Annotated[
+        int | None, typer.Option(min=1, max=10**12, help="Use only the first N pairs.")
+    ] = None,
     after: Annotated[
-        int, typer.Option(min=0, help="Skip the first N pairs, and later pairs with their sources.")
+        int,
+        typer.Option(
+            min=0, max=10**12, help="Skip the first N pairs, and later pairs with their sources."
+        ),
     ] = 0,
     columns: Columns = None,
     on_error: OnError = "stop",
     out: Annotated[
         Path | None,
-        typer.Option(help="Also write source, output and references to this TSV file."),
+        typer.Option(
+            parser=path,
+            help="Also write source, output and references to this TSV file, never an input.",
+        ),
     ] = None,
     search_report: Annotated[
         bool,

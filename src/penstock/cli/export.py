@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.console import as_row, note, write_json, write_line
+from penstock.cli.console import as_row, note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Model
 from penstock.config import ExportPrecision
@@ -18,7 +18,9 @@ _Files = list[str] | None
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Option(help="Directory of the new bundle.")],
+    out: Annotated[
+        Path, typer.Option(parser=path, help="Directory of the new bundle, not the model's own.")
+    ],
     precision: Annotated[
         ExportPrecision, typer.Option(help="Precision of matrix products and embeddings.")
     ] = "int8",

@@ -19,7 +19,7 @@ def generate(
     *,
     options: WritingOptions,
     samples: Annotated[
-        int, typer.Option(min=1, help="Number of texts, written with consecutive seeds.")
+        int, typer.Option(min=1, max=10**6, help="Number of texts, written with consecutive seeds.")
     ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per text.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.console import write_json, write_line
+from penstock.cli.console import path, write_json, write_line
 from penstock.config.json_types import is_object
 from penstock.tasks import TASKS
 from penstock.version import __version__
@@ -21,7 +21,7 @@ _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "pyarrow", "onnx")
 
 
 def info(
-    model: Annotated[Path, typer.Argument(help="Run directory or bundle.")],
+    model: Annotated[Path, typer.Argument(parser=path, help="Run directory or bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Describe a model: its sizes, tokenizers, training and held-out scores."""

@@ -11,16 +11,19 @@ from typing import IO, Annotated, Literal, Protocol, TypeVar
 
 import typer
 
-from penstock.cli.console import note
+from penstock.cli.console import note, path
+from penstock.config.option_model import MOST_THREADS
 from penstock.runtime.engine_choice import EngineName
 
-Model = Annotated[Path, typer.Option("--model", "-m", help="Run directory or bundle.")]
+Model = Annotated[Path, typer.Option("--model", "-m", parser=path, help="Run directory or bundle.")]
 Input = Annotated[str, typer.Option("--input", "-i", help="Input file; - reads standard input.")]
 Output = Annotated[
     str, typer.Option("--output", "-o", help="Output file; - writes to standard output.")
 ]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=MOST_THREADS, help="Number of CPU threads.")
+]
 MatrixPrecision = Annotated[
     Literal["fp32", "bf16"],
     typer.Option(help="Precision of torch's matrix products; bf16 chooses the torch engine."),

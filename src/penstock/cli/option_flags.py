@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from penstock.cli.console import path
 from penstock.config.option_model import Options, offer_of
 
 
@@ -84,7 +85,8 @@ def make_flag(
     kind = _plain(field.annotation)
     # no --no-NAME: booleans are off by default
     names = [f"--{name.replace('_', '-')}"] if kind is bool else []
-    option = typer.Option(*names, help=field.description, rich_help_panel=panel)
+    parser = path if kind is Path else None
+    option = typer.Option(*names, parser=parser, help=field.description, rich_help_panel=panel)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

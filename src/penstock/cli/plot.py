@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.console import write_line
+from penstock.cli.console import path, write_line
 
 
 def plot(
-    runs: Annotated[list[Path], typer.Argument(help="One or more run directories.")],
+    runs: Annotated[list[Path], typer.Argument(parser=path, help="One or more run directories.")],
     out: Annotated[
-        Path | None, typer.Option(help="Figure (.svg, .png or .pdf). Default: RUN/curves.svg.")
+        Path | None,
+        typer.Option(parser=path, help="Figure (.svg, .png or .pdf). Default: RUN/curves.svg."),
     ] = None,
 ) -> None:
     """Plot losses and scores over training time."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.cli.console import path
 from penstock.cli.option_flags import flags_of, with_flags
 from penstock.errors import DataError, UsageError
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
@@ -50,7 +51,9 @@ def _flags() -> list[Parameter]:
     """The flags of the options, with `--phrases` inserted after `--forbid`."""
     flags = flags_of(SearchOptions, panel=_PANEL)
     text = 'File with a JSON object per line: {"prefix": …, "require": […], "forbid": […]}.'
-    annotation = Annotated[Path | None, typer.Option(help=text, rich_help_panel=_PANEL)]
+    annotation = Annotated[
+        Path | None, typer.Option(parser=path, help=text, rich_help_panel=_PANEL)
+    ]
     file = Parameter("phrases", Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
     index = 1 + [flag.name for flag in flags].index(_PHRASES[-1])
     return [*flags[:index], file, *flags[index:]]
@@ -103,7 +106,9 @@ def _read_phrases(path: Path) -> Iterator[Phrases]:
 
 Models = Annotated[
     list[Path],
-    typer.Option("--model", "-m", help="Run directory or bundle; several form an ensemble."),
+    typer.Option(
+        "--model", "-m", parser=path, help="Run directory or bundle; several form an ensemble."
+    ),
 ]
 Weights = Annotated[
     str | None, typer.Option("--weights", help="Weights of an ensemble's models, as in 2,1.")

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.console import note, write_line
+from penstock.cli.console import note, path, write_line
 from penstock.cli.line_output import Device, Engine, MatrixPrecision, Threads
+from penstock.config.option_model import MOST_THREADS
 from penstock.errors import MissingExtraError, UsageError
 from penstock.runtime.engine_choice import EngineName
 
@@ -25,8 +26,8 @@ _PACKAGES = (
 _PANEL = "Limits"
 
 
-def _limit(text: str) -> Any:
-    return typer.Option(help=text, rich_help_panel=_PANEL)
+def _limit(text: str, most: float | None = None) -> Any:
+    return typer.Option(max=most, help=text, rich_help_panel=_PANEL)
 
 
 def serve(
@@ -41,14 +42,15 @@ def serve(
         ),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Run directory whose curves the page shows.")
+        Path | None, typer.Option(parser=path, help="Run directory whose curves the page shows.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
     api_keys: Annotated[
-        Path | None, typer.Option(help="File of hashed API keys; without it no key is needed.")
+        Path | None,
+        typer.Option(parser=path, help="File of hashed API keys; without it no key is needed."),
     ] = None,
     new_key: Annotated[
         str | None,
@@ -61,19 +63,24 @@ def serve(
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
-    max_body: Annotated[int, _limit("Maximum bytes per request.")] = 128 * 1024,
-    max_texts: Annotated[int, _limit("Maximum texts per request.")] = 50,
-    max_characters: Annotated[int, _limit("Maximum characters per text.")] = 5000,
-    queue: Annotated[int, _limit("Maximum queued texts; beyond it, 503.")] = 256,
-    batch_tokens: Annotated[int, _limit("Maximum source pieces per batch.")] = 4096,
+    max_body: Annotated[int, _limit("Maximum bytes per request.", 10**9)] = 128 * 1024,
+    max_texts: Annotated[int, _limit("Maximum texts per request.", 10**6)] = 50,
+    max_characters: Annotated[int, _limit("Maximum characters per text.", 10**9)] = 5000,
+    queue: Annotated[int, _limit("Maximum queued texts; beyond it, 503.", 10**6)] = 256,
+    batch_tokens: Annotated[int, _limit("Maximum source pieces per batch.", 10**7)] = 4096,
     parallel: Annotated[
         int | None,
-        _limit("Batches computed in parallel, with --threads each; default: 2 if cores allow."),
+        _limit(
+            "Batches computed in parallel, with --threads each; default: 2 if cores allow.",
+            MOST_THREADS,
+        ),
     ] = None,
-    max_wait: Annotated[float, _limit("Seconds that a batch may wait to fill.")] = 0.010,
-    deadline: Annotated[float, _limit("Maximum seconds per request; beyond it, 503.")] = 8.0,
+    max_wait: Annotated[float, _limit("Seconds that a batch may wait to fill.", 1)] = 0.010,
+    deadline: Annotated[
+        float, _limit("Maximum seconds per request; beyond it, 503.", 86_400)
+    ] = 8.0,
     rate: Annotated[
-        float | None, _limit("Maximum requests per minute and client; beyond it, 429.")
+        float | None, _limit("Maximum requests per minute and client; beyond it, 429.", 10**9)
     ] = None,
     trusted_proxy: Annotated[
         list[str] | None, _limit("Address of a proxy whose headers are trusted; repeatable.")

@@ -26,12 +26,12 @@ class DataConfig(Section):
     valid: str | list[str] | None = None
     """Held-out data, in the same formats; `rest` takes what follows the first `max_pairs` pairs,
     without their sources, or the first `max_characters` of a text; default: hold some out."""
-    valid_pairs: int = Field(default=1000, ge=1)
+    valid_pairs: int = Field(default=1000, ge=1, le=10**9)
     """Without `valid`: the most pairs (lines of a cloze) to hold out, by source; at most one source
     in ten is."""
     valid_share: float = Field(default=0.05, gt=0, lt=1)
     """Without `valid`: the share of the text to hold out, from its end."""
-    max_characters: int | None = Field(default=None, ge=2)
+    max_characters: int | None = Field(default=None, ge=2, le=10**15)
     """Read only the first characters of the text; default: all."""
     normalize: Literal["none", "letters"] = "none"
     """`letters` keeps a to z in lower case and turns all else into spaces, as the chapter reads The
@@ -43,12 +43,12 @@ class DataConfig(Section):
     default: the first two, or `source` and `target`."""
     on_error: Literal["stop", "skip"] = "stop"
     """At an unusable line: `stop`, or `skip` it and report how many were skipped."""
-    max_pairs: int | None = Field(default=None, ge=1)
+    max_pairs: int | None = Field(default=None, ge=1, le=10**12)
     """Read only the first pairs (lines of a cloze); default: all."""
-    max_source_tokens: int = Field(default=256, ge=2)
+    max_source_tokens: int = Field(default=256, ge=2, le=100_000)
     """Longest source, in tokens; longer training texts are cut, longer inputs are split when
     translating."""
-    max_target_tokens: int = Field(default=256, ge=2)
+    max_target_tokens: int = Field(default=256, ge=2, le=100_000)
     """Longest target, in tokens; longer training texts are cut."""
     source_language: str | None = None
     """Language code of the source, for the service."""

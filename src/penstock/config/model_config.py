@@ -24,15 +24,15 @@ class ModelConfig(Section):
     gru_form: Literal["after", "before"] = "after"
     """Where the reset gate acts: `after` the matrix product (cuDNN's form) or `before` it (the
     book's; needs `backend = "reference"`)."""
-    embedding_size: int = Field(default=256, ge=1)
+    embedding_size: int = Field(default=256, ge=1, le=65_536)
     """Width of a token's embedding."""
-    hidden_size: int = Field(default=512, ge=1)
+    hidden_size: int = Field(default=512, ge=1, le=65_536)
     """Width of a layer's state; a bidirectional layer gives each direction half of it."""
-    num_layers: int = Field(default=1, ge=1)
+    num_layers: int = Field(default=1, ge=1, le=100)
     """Layers of the recurrent stack."""
-    encoder_layers: int = Field(default=1, ge=1)
+    encoder_layers: int = Field(default=1, ge=1, le=100)
     """Layers of the encoder."""
-    decoder_layers: int = Field(default=2, ge=1)
+    decoder_layers: int = Field(default=2, ge=1, le=100)
     """Layers of the decoder."""
     bidirectional: bool = True
     """Read the source (or the only text) in both directions."""
@@ -42,11 +42,11 @@ class ModelConfig(Section):
     """Normalize both matrix products inside the cell; needs `backend = "reference"`."""
     attention: str = "general"
     """How the decoder scores source positions; `none` leaves it the encoder's final state alone."""
-    attention_size: int | None = Field(default=None, ge=1)
+    attention_size: int | None = Field(default=None, ge=1, le=65_536)
     """Width of attention's queries and keys; default: `hidden_size`."""
-    attention_heads: int = Field(default=4, ge=1)
+    attention_heads: int = Field(default=4, ge=1, le=1024)
     """Heads of `multihead` attention."""
-    readout_size: int | None = Field(default=None, ge=0)
+    readout_size: int | None = Field(default=None, ge=0, le=65_536)
     """Width of the layer before the output, 0 for no such layer; default: `embedding_size` with
     attention or tied embeddings, otherwise 0."""
     scale_embeddings: bool = False

@@ -22,6 +22,8 @@ BeamSize = Annotated[int, Field(ge=1, le=1000)]
 LengthPenalty = Annotated[float, Field(ge=0, le=10)]
 MaxLengthRatio = Annotated[float, Field(gt=0, le=1000)]
 
+MOST_THREADS = 1024
+
 _SHOWN = 60  # characters of an invalid value that a message repeats
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from penstock.config.data_config import DataConfig
 from penstock.config.metric_table import corpus_selection_metrics
 from penstock.config.model_config import ModelConfig
+from penstock.config.option_model import MOST_THREADS
 from penstock.config.search_config import SearchConfig
 from penstock.config.section import Section, is_table, sections_of
 from penstock.config.text_config import TextConfig
@@ -30,7 +31,7 @@ class RunConfig(Section):
     """What the model learns: `translation`, `language-model`, `classification` or `cloze`."""
     seed: int = Field(default=1, ge=0, lt=2**63)
     """Seed of every random choice: initial weights, order of the data, dropout."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     """CPU threads; default: as many as torch chooses."""
     device: str = "auto"
     """Where to train: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""

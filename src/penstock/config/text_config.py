@@ -14,10 +14,10 @@ class TokenizerConfig(Section):
     kind: str = "bpe"
     """How text is cut into tokens: `bpe` and `unigram` learn pieces of words; `word` takes the
     chapter's lower-case words, `char` characters, `separator` the text between separators."""
-    vocab_size: int = Field(default=8000, ge=8)
+    vocab_size: int = Field(default=8000, ge=8, le=1_000_000)
     """Most entries of the vocabulary, the four reserved tokens included; at least 260 for `bpe` and
     `unigram`."""
-    min_frequency: int = Field(default=2, ge=1)
+    min_frequency: int = Field(default=2, ge=1, le=10**9)
     """Leave out symbols that occur fewer times in the training data; not used by `unigram`."""
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""

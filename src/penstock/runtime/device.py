@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import torch
 
 from penstock.errors import UsageError
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def prepare_torch(device: str, threads: int | None) -> str:
@@ -29,3 +35,15 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).split("\n")[0]
         raise UsageError(f"device {name!r}: not available here ({reason}); try 'cpu'") from None
     return device
+
+
+def machine_memory(device: torch.device) -> int | None:
+    """Bytes of memory that a device has in all; None if the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if device.type != "cpu" or not hasattr(os, "sysconf"):
+        return None
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # a container's limit; "max" is none
+        total = min(total, int(_CONTAINER_LIMIT.read_text()))
+    return total

@@ -9,8 +9,11 @@ import torch
 from torch import nn
 
 from penstock.config import RunConfig
+from penstock.errors import ConfigError
 from penstock.nn.frozen_transformer import FrozenTransformer
+from penstock.runtime.device import machine_memory
 from penstock.runtime.pretrained_encoder import read_transformer
+from penstock.special_tokens import RESERVED
 from penstock.text import Tokenizer
 from penstock.training.examples import Report
 
@@ -25,10 +28,60 @@ def initial_network(
     device: torch.device,
     transformer: FrozenTransformer | None = None,
 ) -> N:
-    """Build the network for these vocabularies (`build` is `Learning.network`)."""
-    torch.manual_seed(config.seed)
+    """Build the network for these vocabularies (`build` is `Learning.network`).
+
+    Raises:
+        ConfigError: its training needs more memory than the device has.
+    """
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
+    require_memory(build, config, device, **sizes, transformer=transformer)
+    torch.manual_seed(config.seed)
     return build(config, **sizes, transformer=transformer).to(device)
+
+
+def require_memory(
+    build: Callable[..., nn.Module],
+    config: RunConfig,
+    device: torch.device,
+    *,
+    source_size: int = len(RESERVED) + 1,
+    target_size: int = len(RESERVED) + 1,
+    transformer: FrozenTransformer | None = None,
+) -> None:
+    """Check that weights, gradients and optimizer fit the device, before any is allocated.
+
+    The default sizes are those of the smallest vocabularies, for a check before data is read.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    available = machine_memory(device)
+    if available is None or (transformer is None and config.model.transformer is not None):
+        return
+    plain = config.model.model_copy(update={"initialization": "uniform"})
+    with torch.device("meta"):
+        network = build(
+            config.model_copy(update={"model": plain}),
+            source_size=source_size,
+            target_size=target_size,
+            transformer=transformer,
+        )
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
+    copies = {
+        "weights": 1,
+        "gradients": 1,
+        "optimizer": 0 if config.training.optimizer == "sgd" else 2,
+        "average": 0 if config.training.average_decay is None else 1,
+    }
+    needed = 4 * (trained * sum(copies.values()) + frozen)
+    if needed > available:
+        parts = ", ".join(name for name, number in copies.items() if number)
+        raise ConfigError(
+            f"[model]: {trained + frozen:,} parameters need {needed / 1e9:,.1f} GB of memory to "
+            f"train ({parts}), and {device} has {available / 1e9:,.1f} GB; lower "
+            "model.hidden_size, model.embedding_size, the layers or text.*.vocab_size"
+        )
 
 
 def configured_transformer(

@@ -30,6 +30,7 @@ from penstock.training.checkpoint import (
     require_same_transformer,
     save_checkpoint,
 )
+from penstock.training.initial_network import require_memory
 from penstock.training.learner import HeldOutScores, Learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
@@ -91,12 +92,13 @@ def train(
 
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = prepare_run(config, run, resume=resume)
+    learning = TASKS[config.task].learning()
+    require_memory(learning.network, config, device)
     if not resume:
         write_config(config, run)  # now, so that an early interruption can be resumed
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
-    learning = TASKS[config.task].learning()
     learner = learning.learner(
         config,
         folder,
