@@ -172,6 +172,25 @@ def test_train_resumes(pairs: Path, tmp_path: Path) -> None:
     assert "going on from update 3" in ps.train(config, out=tmp_path, resume=True).messages
 
 
+def test_distill_makes_a_student(pairs: Path, tmp_path: Path, capfd: Capture) -> None:
+    student = of_task("translation", pairs)
+    sizes, few = student.model, student.training
+    unseen = ps.builtin_split(train=300).test[:12]
+    valid = tmp_path / "valid.tsv"
+    valid.write_text("".join(f"{p.source}\t{p.target}\n" for p in unseen), encoding="utf-8")
+    config = {"model": sizes, "training": few, "threads": 1}
+    run = ps.distill("demo", pairs, tmp_path / "run", valid=valid, config=config)
+    assert (run.interrupted, run.scores["search"]) == (False, "greedy")
+    assert "pairs to learn from" in run.messages
+    assert "exported: int8" in run.messages
+    assert run.load().translate(["She sees them."])[0].source == "She sees them."
+    again = ps.distill("demo", pairs, tmp_path / "run", valid=valid, resume=True)
+    assert again.scores == run.scores
+    with pytest.raises(ps.UsageError, match="sources: expected a path or several, found 3"):
+        ps.distill("demo", 3, tmp_path / "other")  # type: ignore
+    assert capfd.readouterr() == ("", "")
+
+
 def test_misuse_gets_a_message() -> None:
     train: Any = ps.train
     with pytest.raises(ps.ConfigError, match="did you mean 'model'"):

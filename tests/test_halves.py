@@ -244,6 +244,7 @@ def test_the_service_answers_for_every_task(exports: dict[str, Path]) -> None:
     [
         ["train", "pairs.tsv"],
         ["demo"],
+        ["distill", "-m", "demo", "pairs.tsv", "--out", "student"],
         ["export", "-m", str(FIXTURES / "translation"), "--out", "export"],
         ["bench", "train"],
         ["bench", "translate"],

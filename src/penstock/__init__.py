@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from penstock.version import __version__
 
 if TYPE_CHECKING:
-    from penstock.api import Run, evaluate, load, train
+    from penstock.api import Run, distill, evaluate, load, train
     from penstock.bundle import Bundle, load_bundle, save_bundle
     from penstock.config import (
         DataConfig,
@@ -106,6 +106,7 @@ __all__ = [
     "__version__",
     "beam_search",
     "builtin_split",
+    "distill",
     "evaluate",
     "exact_search",
     "exhaustive_search",
@@ -122,7 +123,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "penstock.api": "Run evaluate load train",
+    "penstock.api": "Run distill evaluate load train",
     "penstock.bundle": "Bundle load_bundle save_bundle",
     "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig TextConfig TokenizerConfig "
     "TrainingConfig load_config",

@@ -1,10 +1,10 @@
-"""The functions of `import penstock as ps`: train, load and evaluate in one call each."""
+"""The functions of `import penstock as ps`: train, distill, load and evaluate in one call each."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,10 +13,13 @@ from penstock.errors import UsageError, train_extra
 from penstock.tasks import TASKS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from penstock.config import RunConfig
     from penstock.data.pair import Pair
     from penstock.runtime.engine_choice import EngineName
     from penstock.tasks.evaluation import Evaluation
+    from penstock.training.loop import TrainingResult
 
 
 @dataclass(frozen=True)
@@ -65,20 +68,78 @@ def train(
         TrainingError: the loss became NaN or infinite.
         MissingExtraError: torch is not installed.
     """
-    from rich.console import Console
-
-    from penstock.bundle.bundle_files import INDEX, read_index
-    from penstock.tasks.model_export import export_run
-
     with train_extra("training"):
         from penstock.training.loop import train as run_training
 
     config, name = _configuration(data)
     path = Path(out) if out is not None else Path("runs") / name
+
+    def trained(console: Console) -> tuple[RunConfig, TrainingResult]:
+        return config, run_training(config, path, resume=resume, console=console)
+
+    return _run(path, trained, verbose=verbose)
+
+
+def distill(
+    teachers: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    valid: str | Path | Sequence[str | Path] | None = None,
+    config: RunConfig | Mapping[str, Any] | str | Path | None = None,
+    resume: bool = False,
+    verbose: bool = False,
+) -> Run:
+    """Train a smaller model on what larger ones translate, as `penstock distill` does.
+
+    Args:
+        teachers: a run directory or bundle; several translate as an ensemble.
+        sources: a text with a source per line; or a file of pairs, or two line-parallel files: of
+            the translations that a beam search finds, the nearest to the reference is then learnt.
+        out: the student's run directory.
+        valid: held-out pairs, a file or two; default: what the first teacher's run held out.
+        config: of the student: a value, a nested mapping or a TOML file; default: its teacher's,
+            with half the hidden size and one decoder layer.
+        resume: go on with an interrupted run; translations are kept block by block.
+        verbose: print progress to standard error.
+
+    Raises:
+        UsageError: `out` holds another run and `resume` is off, or the teachers do not fit.
+        BundleError: a teacher is no translation model.
+        DataError: unusable data, or no held-out pairs.
+        ConfigError: an impossible student.
+        MissingExtraError: torch is not installed.
+    """
+    from penstock.config import RunConfig
+    from penstock.tasks.translation.distillation import distill as distill_run
+    from penstock.tasks.translation.recipe import Recipe
+
+    held_out = None if valid is None else _paths("valid", valid)
+    recipe = Recipe(
+        teachers=_paths("teachers", teachers), sources=_paths("sources", sources), valid=held_out
+    )
+    chosen = config.model_dump(exclude_unset=True) if isinstance(config, RunConfig) else config
+
+    def trained(console: Console) -> tuple[RunConfig, TrainingResult]:
+        with train_extra("training"):
+            return distill_run(recipe, out, config=chosen, resume=resume, console=console)
+
+    return _run(Path(out), trained, verbose=verbose)
+
+
+def _run(
+    path: Path, train: Callable[[Console], tuple[RunConfig, TrainingResult]], *, verbose: bool
+) -> Run:
+    """Train, export, and say what came of it."""
+    from rich.console import Console
+
+    from penstock.bundle.bundle_files import INDEX, read_index
+    from penstock.tasks.model_export import export_run
+
     messages = io.StringIO()
     file = sys.stderr if verbose else messages
     console = Console(file=file, highlight=False, soft_wrap=True)
-    result = run_training(config, path, resume=resume, console=console)
+    config, result = train(console)
     if not result.interrupted and (report := export_run(config, path)):
         console.print(report, markup=False)
     kept = (path / "model" / INDEX).is_file()
@@ -111,6 +172,13 @@ def _configuration(data: Any) -> tuple[RunConfig, str]:
 def run_name(data: str) -> str:
     """The name of a run by its first file of data; `-` is standard input."""
     return "stdin" if data == "-" else Path(data).name.split(".")[0] or "run"
+
+
+def _paths(name: str, paths: Any) -> list[str]:
+    found = _sources(paths)
+    if found is None:
+        raise UsageError(f"{name}: expected a path or several, found {paths!r}")
+    return [found] if isinstance(found, str) else found
 
 
 def _sources(data: Any) -> str | list[str] | None:

@@ -761,6 +761,29 @@ def test_tokens_are_cached_by_content(config: Config, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == before
 
 
+def test_a_saved_tokenizer_is_taken_instead_of_training_one(
+    config: Config, tiny_run: Path, tmp_path: Path
+) -> None:
+    saved, path = load_bundle(tiny_run).target_tokenizer, tmp_path / "target.json"
+    saved.save(path)
+
+    def trained(*overrides: str) -> Path:
+        run = tmp_path / str(len(list(tmp_path.iterdir())))
+        run_training(config("training.max_updates=1", f"text.target.file={path}", *overrides), run)
+        return run
+
+    run = trained("text.target.kind=bpe")
+    assert load_bundle(run).target_tokenizer.to_json() == saved.to_json()
+    assert load_config(run / "config.toml").text.target.file == str(path)
+    run = trained("text.shared=true", "text.source.kind=bpe", f"text.source.file={path}")
+    assert load_bundle(run).source_tokenizer.to_json() == saved.to_json()
+    with pytest.raises(ConfigError, match=r"text\.target\.file: .* has kind 'bpe', and text\.tar"):
+        trained("text.target.kind=char")
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"target\.json"):
+        trained("text.target.kind=bpe")
+
+
 # --- schedules and precision --------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from penstock.cli import (
     bench,
     corpora,
     data,
+    distill,
     draw,
     evaluate,
     export,
@@ -55,6 +56,7 @@ app = typer.Typer(
 for command, summary in {
     train.train: "Train a model from a configuration or a data file.",
     train.demo: "Train, evaluate and translate on the built-in corpus.",
+    distill.distill: "Train a small model on what larger ones translate.",
     translate.translate: "Translate lines of text.",
     evaluate.evaluate: "Evaluate a model on held-out data.",
     evaluate.score: "Print the probability of pairs or lines.",

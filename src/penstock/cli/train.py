@@ -57,6 +57,11 @@ def train(
     if result.interrupted:
         note(f"to resume: penstock train --resume --out {run}")
         raise typer.Exit(130)
+    finish_run(config, run)
+
+
+def finish_run(config: RunConfig, run: Path) -> None:
+    """Export the model of a run that has ended, and say where it is."""
     _export(config, run)
     note(f"model: {run / 'model'}   try: {TASKS[config.task].trial} -m {run}")
     write_line(str(run))
@@ -75,7 +80,7 @@ def _flags(valid: str | None, columns: str | None, on_error: str | None) -> dict
     from penstock.cli.data import read_options
 
     values = {
-        "data.valid": None if valid is None else _one_or_two(valid),
+        "data.valid": None if valid is None else one_or_two(valid),
         "data.columns": None if columns is None else read_options(columns, "stop").columns,
         "data.on_error": on_error,
     }
@@ -108,7 +113,8 @@ def _config(
     return parse_config({}, overrides, values=values, place="command line"), run_name(data[0])
 
 
-def _one_or_two(name: str) -> str | list[str]:
+def one_or_two(name: str) -> str | list[str]:
+    """A file, or two that are named as A,B."""
     names = [name] if Path(name).exists() else name.split(",")
     return name if len(names) == 1 else names
 

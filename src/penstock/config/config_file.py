@@ -16,14 +16,18 @@ from pydantic import ValidationError
 from penstock.config.json_types import is_object
 from penstock.config.option_model import first_problem
 from penstock.config.run_config import RunConfig
-from penstock.config.section import is_table, plain_table
+from penstock.config.section import is_table, merge_tables, plain_table
 from penstock.errors import ConfigError
 
 
 def load_config(
-    path: str | Path, overrides: Iterable[str] = (), *, values: Mapping[str, Any] | None = None
+    path: str | Path,
+    overrides: Iterable[str] = (),
+    *,
+    values: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """Read a TOML configuration; for `overrides` and `values` see `parse_config`.
+    """Read a TOML configuration; for the other arguments see `parse_config`.
 
     Raises:
         ConfigError: unreadable file, syntax error, unknown key, impossible value.
@@ -37,7 +41,7 @@ def load_config(
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return parse_config(raw, overrides, values=values, place=str(path))
+    return parse_config(raw, overrides, values=values, defaults=defaults, place=str(path))
 
 
 def parse_config(
@@ -45,6 +49,7 @@ def parse_config(
     overrides: Iterable[str] = (),
     *,
     values: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     place: str = "config",
 ) -> RunConfig:
     """Validate a nested mapping.
@@ -55,12 +60,13 @@ def parse_config(
         raw: the sections.
         overrides: `a.b=value` texts, applied first.
         values: by dotted key, applied after those.
+        defaults: nested like `raw`, for keys that it lacks.
         place: origin of `raw`, for messages.
 
     Raises:
         ConfigError: unknown key, impossible value.
     """
-    merged = plain_table(raw)
+    merged = merge_tables(plain_table(defaults or {}), plain_table(raw))
     for override in overrides:
         key, value = _parse_override(override)
         _set(merged, key, value, f"--set {override!r}")

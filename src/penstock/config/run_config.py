@@ -12,7 +12,7 @@ from penstock.config.metric_table import corpus_selection_metrics
 from penstock.config.model_config import ModelConfig
 from penstock.config.option_model import MOST_THREADS
 from penstock.config.search_config import SearchConfig
-from penstock.config.section import Section, is_table, sections_of
+from penstock.config.section import Section, merge_tables, sections_of
 from penstock.config.text_config import TextConfig
 from penstock.config.training_config import TrainingConfig
 from penstock.errors import unknown_name
@@ -63,7 +63,7 @@ class RunConfig(Section):
         plain = super().resolve(values, place)
         name = plain.get("task", TRANSLATION.name)
         task = TASKS.get(name) if isinstance(name, str) else None
-        return _merged(task.defaults if task else {}, plain)
+        return merge_tables(task.defaults if task else {}, plain)
 
     @field_validator("task", mode="before")
     @classmethod
@@ -119,14 +119,3 @@ class RunConfig(Section):
             if value != getattr(defaults[section], key):
                 shown = "" if isinstance(value, BaseModel) else f" = {value!r}"
                 raise ValueError(f"{path}{shown}: {reason}; leave it out")
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings; `above` takes precedence."""
-    joined = dict(below)
-    for key, value in above.items():
-        under = joined.get(key)
-        if is_table(value) and is_table(under):
-            value = _merged(under, value)
-        joined[key] = value
-    return joined

@@ -83,6 +83,17 @@ def plain_table(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _plain(value) for key, value in values.items()}
 
 
+def merge_tables(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings; `above` takes precedence."""
+    joined = dict(below)
+    for key, value in above.items():
+        under = joined.get(key)
+        if is_table(value) and is_table(under):
+            value = merge_tables(under, value)
+        joined[key] = value
+    return joined
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Section):
         return value.model_dump(exclude_unset=True)

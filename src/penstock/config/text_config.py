@@ -21,6 +21,9 @@ class TokenizerConfig(Section):
     """Leave out symbols that occur fewer times in the training data; not used by `unigram`."""
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""
+    file: str | None = None
+    """A saved tokenizer of that kind (a bundle's `source_tokenizer-….json`) to take instead of
+    training one."""
 
     @field_validator("kind")
     @classmethod

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from penstock.config.option_model import Utility
+from penstock.metrics.sacrebleu_scores import sentence_bleu
 
 _ORDERS = 6  # of chrF's character n-grams
 _BETA_SQUARED = 4.0  # chrF2: recall counts twice
@@ -55,11 +56,7 @@ def _chrf_of(texts: Sequence[str]) -> Callable[[int, int], float]:
 
 
 def _bleu_of(texts: Sequence[str]) -> Callable[[int, int], float]:
-    """sacreBLEU's sentence BLEU, without orders longer than a text."""
-    from sacrebleu.metrics.bleu import BLEU  # late: takes a tenth of a second
-
-    bleu = BLEU(effective_order=True)
-    return lambda i, j: float(bleu.sentence_score(texts[i], [texts[j]]).score)
+    return lambda i, j: sentence_bleu(texts[i], [texts[j]])
 
 
 def _ngrams(text: str, n: int) -> Counter[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
+    from sacrebleu.metrics.bleu import BLEU
 
 # sacreBLEU is imported late: it takes a tenth of a second
 
@@ -32,6 +34,18 @@ def ter(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tuple
     from sacrebleu.metrics.ter import TER
 
     return _score(TER(), hypotheses, references)
+
+
+def sentence_bleu(hypothesis: str, references: Sequence[str]) -> float:
+    """BLEU of one sentence, without n-grams longer than it."""
+    return float(_sentence_metric().sentence_score(hypothesis, references).score)
+
+
+@cache
+def _sentence_metric() -> BLEU:
+    from sacrebleu.metrics.bleu import BLEU
+
+    return BLEU(effective_order=True)
 
 
 def _score(

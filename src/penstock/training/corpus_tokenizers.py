@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penstock.config import RunConfig, TokenizerConfig
 from penstock.data.pair import Pair
+from penstock.errors import ConfigError
 from penstock.files import atomic_write, content_key
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS
@@ -29,6 +30,10 @@ def train_tokenizers(
     """Train the source and target tokenizers, cached in `folder`; `source` replaces the first.
 
     They are the same object when shared, or if the task has one text. Every label gets an id.
+
+    Raises:
+        BundleError: a configured file is no tokenizer.
+        ConfigError: it is one of another kind.
     """
     stride = -(-examples.count // TOKENIZER_PAIRS)
     if stride > 1:
@@ -50,7 +55,10 @@ def train_tokenizers(
         return (t for pair in sample() for t in (pair.source, *pair.targets))
 
     def train(texts: Callable[[], Iterator[str]], side: str, config: TokenizerConfig) -> Tokenizer:
-        key = content_key(examples.fingerprint, side, json.dumps(config.model_dump()))
+        if config.file is not None:
+            return _saved_tokenizer(config.file, side, config)
+        settings = config.model_dump(exclude={"file"})
+        key = content_key(examples.fingerprint, side, json.dumps(settings))
         path = folder / f"tokenizer-{key}.json"
         if path.exists():
             return Tokenizer.load(path)
@@ -71,3 +79,16 @@ def train_tokenizers(
     else:
         opposite = train(targets, "target", text.target)
     return source or train(sources, "source", text.source), opposite
+
+
+def _saved_tokenizer(file: str, side: str, config: TokenizerConfig) -> Tokenizer:
+    tokenizer = Tokenizer.load(file)
+    key = "text.target" if side == "target" else "text.source"
+    for name in ("kind", "separator"):
+        found, wanted = getattr(tokenizer, name), getattr(config, name)
+        if found != wanted:
+            raise ConfigError(
+                f"{key}.file: {file} has {name} {found!r}, and {key}.{name} is {wanted!r}; set it "
+                "to the file's, or name another file"
+            )
+    return tokenizer

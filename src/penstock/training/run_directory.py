@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -62,20 +62,29 @@ def prepare_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfi
     if resume and existing.exists() and config.training.precision == "auto":
         # the precision resolved at the start is kept
         config = _with_precision(config, load_config(existing).training.precision)
-    for name in named_files(config.data.train, config.data.valid):
-        if Path(name).is_fifo():
-            raise UsageError(
-                f"{name}: training reads its data several times, and a pipe gives them once; save "
-                "them to a file, or send training pairs to standard input: penstock train -"
-            )
+    require_no_pipe(named_files(config.data.train, config.data.valid))
     if config.data.train == STDIN:
-        kept = _keep_standard_input(run, resume=resume)
+        kept = keep_standard_input(run, resume=resume)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = choose_device(config.device)
     precision = choose_precision(config.training.precision, device)
     return _with_precision(config, precision), device
+
+
+def require_no_pipe(names: Iterable[str]) -> None:
+    """Check that no file is a named pipe.
+
+    Raises:
+        UsageError: one is.
+    """
+    for name in names:
+        if Path(name).is_fifo():
+            raise UsageError(
+                f"{name}: training reads its data several times, and a pipe gives them once; save "
+                "them to a file, or send training pairs to standard input: penstock train -"
+            )
 
 
 def _with_precision(config: RunConfig, precision: Precision) -> RunConfig:
@@ -90,11 +99,17 @@ def named_files(*data: str | list[str] | None) -> list[str]:
 
 def write_config(config: RunConfig, run: Path) -> None:
     """Write the settings, with absolute paths so that a run resumes from any directory."""
-    data, model = config.data, config.model
+    data, text, model = config.data, config.text, config.model
     reserved, files = (BUILTIN, REST), ("source_vectors", "target_vectors", "transformer")
     absolute = {
         "data": data.model_copy(
             update={k: _absolute(getattr(data, k), reserved) for k in ("train", "valid")}
+        ),
+        "text": text.model_copy(
+            update={
+                side: own.model_copy(update={"file": _absolute(own.file)})
+                for side, own in (("source", text.source), ("target", text.target))
+            }
         ),
         "model": model.model_copy(update={k: _absolute(getattr(model, k)) for k in files}),
     }
@@ -107,7 +122,7 @@ def _absolute(names: Any, reserved: tuple[str, ...] = ()) -> Any:
     return str(Path(names).absolute()) if names and names not in reserved else names
 
 
-def _keep_standard_input(run: Path, *, resume: bool) -> str:
+def keep_standard_input(run: Path, *, resume: bool) -> str:
     """Save standard input in the run: training data is read repeatedly, also when resuming."""
     kept = run / "data" / "stdin.tsv"
     if not (resume and kept.exists()):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.data.formats.format_table import reader_of
-from penstock.data.formats.input_lines import STDIN, BadLineError, scan_lines
-from penstock.data.formats.records import Columns, Record, check_columns, make_pair
+from penstock.data.formats.input_lines import STDIN, BadLineError, Line, scan_lines
+from penstock.data.formats.records import Columns, Record, check_columns, make_pair, read_tsv
 from penstock.data.pair import Pair
 from penstock.errors import DataError, UsageError
+from penstock.text.lines import is_blank
 
 Source = str | Path | Sequence[str | Path]
 
@@ -70,6 +71,46 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
     """
     options = options or ReadOptions()
     return _usable_pairs(read_records(source, options), options)
+
+
+def read_sources(source: Source, options: ReadOptions | None = None) -> Iterator[Pair]:
+    """Pairs as `read_pairs` gives them, or the lines of a plain text, each with an empty target.
+
+    A text is a file whose suffix names no format and whose first line has no tab, read without
+    `columns`. Its blank lines are left out and counted.
+
+    Raises:
+        DataError, UsageError: as `read_pairs`; a later line of a text has a tab.
+    """
+    options = options or ReadOptions()
+    if not isinstance(source, str | Path) and len(source) == 1:
+        (source,) = source
+    if isinstance(source, str | Path) and options.columns is None and _is_text(source):
+        return _usable_pairs(_lines_of_text(source, options.report), options)
+    return read_pairs(source, options)
+
+
+def _is_text(path: str | Path) -> bool:
+    if reader_of(path) is not read_tsv:
+        return False
+    first = next(scan_lines(path), None)
+    return isinstance(first, Line) and "\t" not in first.text
+
+
+def _lines_of_text(path: str | Path, report: Callable[[str], None]) -> Iterator[Record]:
+    blank = 0
+    for line in scan_lines(path):
+        if isinstance(line, BadLineError):
+            yield line
+        elif "\t" in line.text:
+            what = "a tab, and the first line has none; give every line a reference, or none"
+            yield BadLineError(what, path=path, line=line.number)
+        elif is_blank(line.text):
+            blank += 1
+        else:
+            yield Pair(line.text, ("",), line.number)
+    if blank:
+        report(f"{path}: {blank:,} blank lines are left out")
 
 
 def _usable_pairs(records: Iterator[Record], options: ReadOptions) -> Iterator[Pair]:
