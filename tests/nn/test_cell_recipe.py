@@ -42,17 +42,13 @@ def qrnn(x: V, h: V, c: V, from_state: Callable[[V], V]) -> dict[str, V]:
     return {"forget": f, "output": o, "candidate": z, "cell": c, "hidden": o * c}
 
 
-def qrnn_terms(products: Tensor) -> tuple[Tensor, Tensor]:
-    z, f, _ = products.chunk(3, -1)
-    return f, z.tanh()
-
-
-def qrnn_output(products: Tensor, c: Tensor) -> Tensor:
-    return c * products.chunk(3, -1)[2].sigmoid()
+def qrnn_terms(products: Tensor) -> tuple[Tensor, ...]:
+    z, f, o = products.chunk(3, -1)
+    return f, z.tanh(), o.sigmoid()
 
 
 MGU = CellSpec(name="mgu", equations=mgu, blocks=2, gates={"forget": 0})
-SCAN = Scan(qrnn_terms, qrnn_output)
+SCAN = Scan(qrnn_terms, torch.mul)
 QRNN = CellSpec(
     name="qrnn",
     equations=qrnn,

@@ -37,22 +37,25 @@ def training_products(
 ) -> list[Product]:
     """The products of one update; the numbers of tokens exclude padding."""
     spec, hidden, width = cell_spec(config.cell), config.hidden_size, config.embedding_size
-    gates, recurrent = spec.blocks, int(spec.recurrent_weights)
     products: list[Product] = []
+
+    def layer_product(name: str, tokens: int, below: int, size: int) -> Product:
+        recurrent = size if spec.recurrent_weights else 0
+        return Product(name, tokens, below + recurrent, spec.rows(below, size))
+
     directions = 2 if config.bidirectional else 1
     for layer in range(config.encoder_layers):
-        inner = (width if layer == 0 else hidden) + recurrent * hidden // directions
-        outer = gates * (hidden // directions)
+        below = width if layer == 0 else hidden
         name = f"encoder layer {layer + 1}"
-        products += [Product(name, source_tokens, inner, outer)] * directions
+        one = layer_product(name, source_tokens, below, hidden // directions)
+        products += [one] * directions
     attends = config.attention != "none"
     for layer in range(config.decoder_layers):
         if attends:
             below = width if layer == 0 else 2 * hidden if layer == 1 else hidden
         else:
             below = width + hidden if layer == 0 else hidden
-        name = f"decoder layer {layer + 1}"
-        products.append(Product(name, target_tokens, below + recurrent * hidden, gates * hidden))
+        products.append(layer_product(f"decoder layer {layer + 1}", target_tokens, below, hidden))
     if config.attention == "general":
         products.append(Product("attention keys", source_tokens, hidden, hidden))
     features = 2 * hidden if attends else hidden

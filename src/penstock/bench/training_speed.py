@@ -33,6 +33,7 @@ class TrainingSpeed:
         seconds_by_part: the parts of one update.
     """
 
+    cell: str
     parameters: int
     precision: Precision
     threads: int
@@ -89,6 +90,7 @@ def measure_training(
     for batch in batches:
         _update(model, optimizer, batch, precision, device, clock)
     return TrainingSpeed(
+        cell=config.cell,
         parameters=sum(p.numel() for p in model.parameters()),
         precision=precision,
         threads=torch.get_num_threads(),

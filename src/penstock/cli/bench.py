@@ -32,6 +32,9 @@ def train(
         ),
     ] = None,
     overrides: Overrides = None,
+    cell: Annotated[
+        str | None, typer.Option(help="The recurrent cell; short for --set model.cell=CELL.")
+    ] = None,
     vocab_size: Annotated[
         int, typer.Option(min=16, max=10**6, help="Vocabulary size of each side.")
     ] = 8000,
@@ -49,11 +52,8 @@ def train(
 
     use_threads(threads)
     default = {"model": {"tie_embeddings": "decoder", "variational_dropout": True}}
-    resolved = (
-        load_config(config, overrides or [])
-        if config
-        else parse_config(default, overrides or [], place="bench")
-    )
+    keys = [*(overrides or []), *([f"model.cell={cell}"] if cell else [])]
+    resolved = load_config(config, keys) if config else parse_config(default, keys, place="bench")
     speed = measure_training(
         resolved.model,
         vocab_size=vocab_size,
@@ -65,8 +65,8 @@ def train(
         write_json(asdict(speed))
         return
     write_line(
-        f"{speed.parameters / 1e6:.1f} M parameters, {speed.precision}, {speed.threads} threads, "
-        f"batches of {speed.batch_tokens} target tokens"
+        f"{speed.cell}, {speed.parameters / 1e6:.1f} M parameters, {speed.precision}, "
+        f"{speed.threads} threads, batches of {speed.batch_tokens} target tokens"
     )
     write_line(f"training\t{speed.tokens_per_second:,.0f} target tokens/s")
     write_line(f"matrix products alone, fp32\t{speed.limit_fp32:,.0f}")

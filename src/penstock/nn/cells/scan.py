@@ -7,7 +7,7 @@ and what remains in order is one multiplication per element. docs/chapter/parall
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ class _MovingAverage(torch.autograd.Function):
         ctx: Any, logit: Tensor, z: Tensor, before: Tensor, slices: Slices
     ) -> Tensor:
         f = logit.sigmoid()
-        states = torch.zeros_like(f)
+        states = _empty_but_padding(f, slices)
         c = before[: slices[0][1]]
         for start, n in slices:
             at = slice(start, start + n)
@@ -40,7 +40,7 @@ class _MovingAverage(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor):  # type: ignore[override]
         f, z, states = ctx.saved_tensors
-        d_c, kept = d_states.clone(), torch.zeros_like(f)
+        d_c, kept = d_states.clone(), _empty_but_padding(f, ctx.slices)
         d_before = f.new_zeros(ctx.batch, f.shape[1])
         after = d_before[:0]  # gradient by way of the step after
         for start, n in reversed(ctx.slices):
@@ -56,8 +56,11 @@ class _MovingAverage(torch.autograd.Function):
         return (states - z).mul_(d_z), d_z, d_before, None
 
 
-def _state_itself(products: Tensor, state: Tensor) -> Tensor:
-    return state
+def _empty_but_padding(like: Tensor, slices: Slices) -> Tensor:
+    """(N, H), zero behind the last packed position."""
+    x = torch.empty_like(like)
+    x[sum(n for _, n in slices) :] = 0
+    return x
 
 
 class Scan(NamedTuple):
@@ -67,22 +70,22 @@ class Scan(NamedTuple):
     so that a forget gate could not keep anything for longer than 250 steps but for ever.
 
     Attributes:
-        terms: from the products (…, G·H) to f's logit and z, (…, H) each.
-        output: from products and state to the output; default: the state.
+        terms: from the products (…, G·H) to f's logit, z and what `output` takes, (…, H) each.
+        output: from the state and the other terms to the output; None: the state itself.
     """
 
-    terms: Callable[[Tensor], tuple[Tensor, Tensor]]
-    output: Callable[[Tensor, Tensor], Tensor] = _state_itself
+    terms: Callable[[Tensor], Sequence[Tensor]]
+    output: Callable[..., Tensor] | None = None
 
     def fused(
         self, products: Tensor, h: Tensor, c: Any, weight_hh: None, bias_hh: None, slices: Slices
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Run a whole sequence; see `Fused`. The final state is in float32 at least."""
         x = products.to(torch.promote_types(products.dtype, torch.float32))
-        logit, z = self.terms(x)
+        logit, z, *others = self.terms(x)
         before = h if c is None else c
         states: Any = _MovingAverage.apply(logit, z, before.to(x.dtype), slices)
-        outputs = self.output(x, states)
+        outputs = states if self.output is None else self.output(states, *others)
         last = torch.tensor(_last_positions(slices), device=x.device)
         final_h = outputs.index_select(0, last)
         final_c = None if c is None else states.index_select(0, last)
@@ -92,9 +95,10 @@ class Scan(NamedTuple):
         self, products: Tensor, _: None, h: Tensor, c: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Run one step without gradients; see `PackedForm`."""
-        logit, z = self.terms(products)
+        logit, z, *others = self.terms(products)
         state = torch.lerp(z, (h if c is None else c).to(z.dtype), logit.sigmoid())
-        return self.output(products, state), None if c is None else state
+        output = state if self.output is None else self.output(state, *others)
+        return output, None if c is None else state
 
     @property
     def packed(self) -> PackedForm:

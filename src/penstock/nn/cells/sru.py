@@ -29,13 +29,12 @@ def sru(x: V, h: V, c: V, from_state: Callable[[V], V]) -> dict[str, V]:
     return {"forget": f, "reset": r, "candidate": z, "cell": c, "hidden": h}
 
 
-def _terms(products: Tensor) -> tuple[Tensor, Tensor]:
-    z, f, _, _ = products.chunk(4, -1)
-    return f, z
+def _terms(products: Tensor) -> tuple[Tensor, ...]:
+    z, f, r, below = products.chunk(4, -1)
+    return f, z, r, below
 
 
-def _output(products: Tensor, c: Tensor) -> Tensor:
-    _, _, r, below = products.chunk(4, -1)
+def _output(c: Tensor, r: Tensor, below: Tensor) -> Tensor:
     return (below * ALPHA).lerp(c, r.sigmoid())
 
 

@@ -23,16 +23,11 @@ def ssru(x: V, h: V, c: V, from_state: Callable[[V], V]) -> dict[str, V]:
     return {"forget": f, "candidate": z, "cell": c, "hidden": c.relu()}
 
 
-def _terms(products: Tensor) -> tuple[Tensor, Tensor]:
-    f, z = products.chunk(2, -1)
-    return f, z
+def _terms(products: Tensor) -> tuple[Tensor, ...]:
+    return products.chunk(2, -1)
 
 
-def _output(products: Tensor, c: Tensor) -> Tensor:
-    return c.relu()
-
-
-SCAN = Scan(_terms, _output)
+SCAN = Scan(_terms, Tensor.relu)
 CELL = CellSpec(
     name="ssru",
     equations=ssru,
