@@ -18,7 +18,7 @@ from conftest import (
 )
 from penstock.bundle import load_bundle
 from penstock.cli.app import run as penstock
-from penstock.config import parse_config
+from penstock.config import CELLS, parse_config
 from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import score_labels
 from penstock.tasks.classification.network import Classifier
@@ -40,7 +40,7 @@ def classifier(**changes: Any) -> Classifier:
 
 
 @pytest.mark.parametrize("pooling", ["final", "mean", "max"])
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_padded_sentence_is_the_sentence_alone(cell: str, pooling: str) -> None:
     model = classifier(cell=cell, pooling=pooling, num_layers=2)
     ids = torch.randint(4, 20, (3, 9), generator=torch.Generator().manual_seed(1))

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from conftest import assert_resumes_exactly, quiet_console, task_config
 from penstock.cli.app import run as penstock
-from penstock.config import parse_config
+from penstock.config import CELLS, parse_config
 from penstock.errors import DataError, UsageError
 from penstock.runtime.engine import Engine
 from penstock.runtime.network_engine import NetworkEngine
@@ -48,7 +48,7 @@ def sentences() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_answer_is_never_seen_and_all_else_is(cell: str, num_layers: int) -> None:
     model = cloze(cell=cell, num_layers=num_layers)
     ids, lengths = sentences()

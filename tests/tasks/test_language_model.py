@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from conftest import assert_resumes_exactly, english_lines, quiet_console, task_config
 from penstock.bundle import INDEX, load_bundle
 from penstock.cli.app import run as penstock
-from penstock.config import TokenizerConfig, parse_config
+from penstock.config import CELLS, TokenizerConfig, parse_config
 from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import (
     TextForm,
@@ -64,7 +64,7 @@ def some_ids(rows: int, length: int) -> torch.Tensor:
 # --- the network --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_long_call_is_many_short_ones(cell: str) -> None:
     model, ids = language_model(cell=cell, num_layers=2), some_ids(3, 10)
     whole, last = model(ids)

@@ -20,11 +20,13 @@ class CellEntry:
         own: options of this cell alone.
         without: options that this cell lacks, each with the reason: `layer_norm`,
             `weight_dropout`, or `fused` for the backend.
+        bounded: candidate and output lie between -1 and 1.
     """
 
     module: str
     own: tuple[str, ...] = ()
     without: Mapping[str, str] = field(default_factory=dict[str, str])
+    bounded: bool = True
 
 
 _PARALLEL = {  # cells whose gates read the input alone
@@ -32,14 +34,19 @@ _PARALLEL = {  # cells whose gates read the input alone
     "layer_norm": "its gates do not read the state, whose scale layer norm would control",
 }
 
+
+def _parallel(module: str) -> CellEntry:
+    return CellEntry(module, without=_PARALLEL, bounded=False)
+
+
 CELLS: dict[str, CellEntry] = {
     "rnn": CellEntry("penstock.nn.cells.elman"),
     "gru": CellEntry("penstock.nn.cells.gru", own=("gru_form",)),
     "lstm": CellEntry("penstock.nn.cells.lstm"),
-    "sru": CellEntry("penstock.nn.cells.sru", without=_PARALLEL),
-    "ssru": CellEntry("penstock.nn.cells.ssru", without=_PARALLEL),
-    "mingru": CellEntry("penstock.nn.cells.mingru", without=_PARALLEL),
-    "minlstm": CellEntry("penstock.nn.cells.minlstm", without=_PARALLEL),
+    "sru": _parallel("penstock.nn.cells.sru"),
+    "ssru": _parallel("penstock.nn.cells.ssru"),
+    "mingru": _parallel("penstock.nn.cells.mingru"),
+    "minlstm": _parallel("penstock.nn.cells.minlstm"),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from penstock.config import cell_entry
 from penstock.insight.inspection import Layer, Signal
 from penstock.runtime.network_trace import LayerTrace
 from penstock.search.step import Singles
@@ -36,16 +37,23 @@ def gates_of(
             cell=own.cell,
             size=next(iter(own.values.values())).shape[1],
             tokens=list(source_tokens if own.side == "encoder" else read_tokens),
-            values={name: _signal(name, x, units=units) for name, x in own.values.items()},
+            values={
+                name: _signal(_on_scale(own.cell, name, x), name in _SIGNED, units=units)
+                for name, x in own.values.items()
+            },
         )
         for own in layers
     ]
 
 
-def _signal(name: str, values: Singles, *, units: bool) -> Signal:
+def _on_scale(cell: str, name: str, values: Singles) -> Singles:
+    """Values within -1 to 1: the tanh of those that may be larger."""
+    unbounded = name == "cell" or (name in _SIGNED and not cell_entry(cell).bounded)
+    return np.tanh(values) if unbounded else values
+
+
+def _signal(values: Singles, signed: bool, *, units: bool) -> Signal:
     """Values (N, U) as plain numbers."""
-    if name == "cell":
-        values = np.tanh(values)
     exact = values.astype(np.float64)
-    mean = (np.abs(exact) if name in _SIGNED else exact).mean(1).round(6)
+    mean = (np.abs(exact) if signed else exact).mean(1).round(6)
     return Signal(mean.tolist(), np.rint(exact * 100).astype(int).tolist() if units else None)

@@ -123,9 +123,8 @@ class Layer:
         cell: its name in `model.cell`.
         size: U units.
         tokens: the N tokens that it reads, in the order of the text.
-        values: signals by name: `reset`, `update`, `candidate`, `hidden` of a GRU; `input`,
-            `forget`, `output`, `candidate`, `cell` (its tanh, so that it has a scale), `hidden` of
-            an LSTM; `hidden` of an RNN.
+        values: signals by name: the cell's gates, then `candidate`, `cell` and `hidden`, as far as
+            it has them. Of what may exceed 1, as an LSTM's `cell`, the tanh.
     """
 
     side: Literal["encoder", "decoder"]

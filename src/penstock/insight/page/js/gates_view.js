@@ -35,7 +35,7 @@ export function gatesView(place, { onUnits }) {
         sides.length > 1 ? radios(say("sides"), sideNames, side, chooseSide) : null,
         hasUnits ? unitField(unit, most, chooseUnit) : unitButton(onUnits),
       ),
-      make("p", { class: "reading" }, say(`gateMeans_${blocks[0].cell}`)),
+      make("p", { class: "reading" }, whatGuards(blocks[0])),
       make(
         "div",
         { class: "gate-blocks" },
@@ -103,8 +103,24 @@ function blockFigure(block, unit, chooseUnit) {
   );
 }
 
+// For each cell the signal that shows what is kept, and how it is explained.
+const MEMORY = {
+  rnn: ["hidden", "ungated"],
+  gru: ["update", "keeping"],
+  lstm: ["forget", "forgetting"],
+  sru: ["forget", "forgetting"],
+  ssru: ["forget", "forgetting"],
+  mingru: ["update", "renewing"],
+  minlstm: ["forget", "sharing"],
+};
+
 function memoryGate(block) {
-  return { lstm: "forget", gru: "update" }[block.cell] ?? "hidden";
+  return MEMORY[block.cell]?.[0] ?? "hidden";
+}
+
+function whatGuards(block) {
+  const meaning = MEMORY[block.cell]?.[1];
+  return meaning ? say(`gateMeans_${meaning}`) : "";
 }
 
 // One plain sentence: where the gate that holds the memory is lowest and where it is highest.
@@ -113,7 +129,7 @@ function keepsAndForgets(block, values) {
   const row = values[gate];
   if (gate === "hidden" || !row?.length) return "";
   const [low, high] = [row.indexOf(Math.min(...row)), row.indexOf(Math.max(...row))];
-  return say(`gateHere_${block.cell}`, {
+  return say(`gateHere_${MEMORY[block.cell][1]}`, {
     low: quoted(block.tokens[low]),
     lowValue: number(row[low]),
     high: quoted(block.tokens[high]),
