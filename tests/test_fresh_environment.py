@@ -76,6 +76,14 @@ def test_it_translates(folder: Path, model: Path) -> None:
     assert found == expected
 
 
+def test_it_shows_gates(folder: Path) -> None:
+    layers = json.loads(penstock(folder, "inspect", "-m", "demo", "She sees them."))["gates"]
+    sides = ["encoder forward", "encoder backward", "decoder forward"]
+    assert [f"{layer['side']} {layer['direction']}" for layer in layers] == sides
+    gates = {"input", "forget", "output", "candidate", "cell", "hidden"}
+    assert all(layer["values"].keys() == gates for layer in layers)
+
+
 def test_it_evaluates(folder: Path, model: Path, tmp_path: Path) -> None:
     source, pairs = FIXTURES / "source.txt", tmp_path / "pairs.tsv"
     lines, outputs = (

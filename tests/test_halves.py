@@ -232,7 +232,8 @@ def test_the_service_answers_for_every_task(exports: dict[str, Path]) -> None:
         )
         inspected = post("/v1/inspect", text=text, source="en", target="fr")
         assert inspected["attention"]
-        assert {layer["side"] for layer in inspected["gates"]} == {"decoder"}
+        assert [layer["side"] for layer in inspected["gates"]] == ["encoder"] * 2 + ["decoder"]
+        assert all("update" in layer["values"] for layer in inspected["gates"])
         assert post("/v1/classify", texts=[text])
         assert post("/v1/fill", texts=["When ___ Marie and Lucas work?"])
         generated = httpx.post(f"{address}/v1/generate", json={"prompt": "She"}, timeout=30)

@@ -61,6 +61,42 @@ def test_what_we_write_passes() -> None:
     assert found == encoder
 
 
+def with_trace(name: str, *shape: str | int) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        output = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        model.graph.output.append(output)
+
+    return change
+
+
+def test_traces_are_further_outputs() -> None:
+    def without_traces(model: onnx.ModelProto) -> None:
+        del model.graph.output[len(SPEC.outputs) :]
+
+    assert check(changed(without_traces)) == SPEC
+    assert check(changed(with_trace("decoder.0.forward.other", "N", 8))) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("decoder.0.forward.other", ("N", "H")),
+        ("decoder.0.forward.other", ("S", "B", 8)),
+        ("decoder.0.forward.other", ()),
+        ("encoder.0.forward.other", ("N", 8)),
+        ("encoder.0.sideways.other", ("S", "B", 8)),
+        ("decoder.0.forward.OTHER", ("N", 8)),
+        ("tokens", ("N",)),
+    ],
+)
+def test_another_output_is_rejected(name: str, shape: tuple[str | int, ...]) -> None:
+    count = len(SPEC.outputs) + 1
+    with pytest.raises(
+        BundleError, match=rf"output {count} is {name} .*, expected none; take both"
+    ):
+        check(changed(with_trace(name, *shape)))
+
+
 def test_every_allowed_operator_exists() -> None:
     for name in OPERATORS:
         assert onnx.defs.has(name), name

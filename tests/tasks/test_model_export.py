@@ -320,19 +320,3 @@ def test_vectors_of_a_run_with_graphs_come_from_its_weights(tiny: Bundle, int8: 
     assert (found.vectors == expected.vectors).all()
     with pytest.raises(BundleError, match="the graphs of a model for translation give no vectors"):
         Embedder(int8)
-
-
-def test_gates_are_those_of_the_weights_that_were_loaded(
-    tiny: Bundle, int8: Bundle, tmp_path: Path
-) -> None:
-    save_bundle(replace(tiny, files={**tiny.files, **int8.files}), tmp_path)
-    kept, replaced = Translator.load(tmp_path), Translator.load(tmp_path)
-    source = [4, 5, 3]
-
-    def gates(translator: Translator) -> set[str]:
-        return set(translator.engines[0].trace(source, source).layers[-1].values)
-
-    assert "update" in gates(kept)
-    save_bundle(int8, tmp_path)
-    assert "update" in gates(kept)  # read once
-    assert "update" not in gates(replaced)

@@ -14,9 +14,10 @@ from penstock.export.graph_builder import Activation, Graph, Value
 from penstock.nn.cells import Cell
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.recurrent import Recurrent
-from penstock.runtime.onnx.interface import TensorSpec
+from penstock.runtime.onnx.interface import STATE_NAMES, TensorSpec
 
 CellState = dict[str, Value]  # `h`, and `c` where the cell has one
+Named = dict[str, Value]  # every gate, candidate and state of a cell's equations, by name
 
 
 def array(tensor: Tensor) -> NDArray[np.float32]:
@@ -72,9 +73,7 @@ def input_products(
     return graph.concat([x, *values]) if cell.passes_input else x
 
 
-def cell_step(
-    graph: Graph, cell: Cell, products: Value, before: CellState, tag: str
-) -> tuple[Value, CellState]:
+def cell_step(graph: Graph, cell: Cell, products: Value, before: CellState, tag: str) -> Named:
     """One step of a cell, by its own equations.
 
     Args:
@@ -85,7 +84,7 @@ def cell_step(
         tag: of the state's activation.
 
     Returns:
-        The output (N, H) and the state after.
+        What the equations name, (N, H) each.
     """
     weight_hh = None if cell.weight_hh is None else array(cell.weight_hh)
     bias_hh = None if cell.bias_hh is None else array(cell.bias_hh)
@@ -95,9 +94,12 @@ def cell_step(
         product = graph.linear([graph.activation(h, tag)], weight_hh, bias_hh)
         return _normalized(graph, product, cell.norm_hh)
 
-    named = cell.spec.equations(products, before.get("h"), before.get("c"), from_state)
-    after = {"h": named["hidden"]}
-    return named["hidden"], after | ({"c": named["cell"]} if cell.spec.has_cell else {})
+    return cell.spec.equations(products, before.get("h"), before.get("c"), from_state)
+
+
+def state_after(cell: Cell, named: Named) -> CellState:
+    """The state among what a cell's equations name."""
+    return {part: named[STATE_NAMES[part]] for part in state_parts(cell)}
 
 
 def _normalized(graph: Graph, x: Value, norm: nn.Module) -> Value:
@@ -114,7 +116,7 @@ def step_layers(
     tag: str,
     *,
     widths: Sequence[int] | None = None,
-) -> tuple[Value, list[CellState]]:
+) -> tuple[Value, list[Named]]:
     """One step through a stack in one direction.
 
     Args:
@@ -126,19 +128,20 @@ def step_layers(
         widths: of the inputs, where they differ.
 
     Returns:
-        The last layer's output (N, H) and each layer's state after.
+        The last layer's output (N, H), and what each layer's equations name.
     """
-    states: list[CellState] = []
+    layers: list[Named] = []
     for index, (cell, state) in enumerate(zip(recurrent.list_cells(), before, strict=True)):
         place = f"{tag}.{index}"
         activations = [graph.activation(x, f"{place}.x{i}") for i, x in enumerate(inputs)]
         products = input_products(graph, cell, activations, inputs, widths=widths)
-        hidden, after = cell_step(graph, cell, products, state, f"{place}.h")
+        named = cell_step(graph, cell, products, state, f"{place}.h")
+        hidden = named["hidden"]
         if recurrent.residual and cell.input_size == cell.hidden_size:
             hidden = hidden + (inputs[0] if len(inputs) == 1 else graph.concat(inputs))
-        states.append(after)
+        layers.append(named)
         inputs, widths = [hidden], None
-    return inputs[0], states
+    return inputs[0], layers
 
 
 def run_layers(
@@ -149,6 +152,7 @@ def run_layers(
     tag: str,
     *,
     initial: Sequence[CellState] | None = None,
+    traced: list[Named] | None = None,
 ) -> tuple[Value, list[CellState]]:
     """A stack over padded sequences; padding is never read.
 
@@ -159,6 +163,8 @@ def run_layers(
         lengths: (B,).
         tag: of the activations.
         initial: each cell's state before the first token, (B, H); default: zeros.
+        traced: where to put what each cell's equations name, (S, B, H), the backward direction's in
+            the order that it reads; layer by layer, forward before backward.
 
     Returns:
         Outputs (S, B, D·H), zero at padding; the state after each row's last token, layer by
@@ -171,7 +177,9 @@ def run_layers(
     for layer in range(recurrent.num_layers):
         own = cells[layer * directions : (layer + 1) * directions]
         before = None if initial is None else initial[layer * directions : (layer + 1) * directions]
-        outputs, states = _run_layer(graph, own, x, lengths, alive, f"{tag}.{layer}", before)
+        outputs, states = _run_layer(
+            graph, own, x, lengths, alive, f"{tag}.{layer}", before, traced
+        )
         finals += states
         joined = outputs[0] if len(outputs) == 1 else graph.concat(outputs)
         if recurrent.residual and own[0].input_size == recurrent.output_size:
@@ -188,6 +196,7 @@ def _run_layer(
     alive: Value,
     tag: str,
     initial: Sequence[CellState] | None,
+    traced: list[Named] | None,
 ) -> tuple[list[Value], list[CellState]]:
     """One layer in each direction, a loop over positions; the backward one reads reversed rows.
 
@@ -223,20 +232,31 @@ def _run_layer(
     zero = graph.number(0.0)
     after: dict[str, Value] = {}
     outputs: list[Value] = []
+    shown: list[Named] = []
     for i, cell in enumerate(cells):
         state = {part: before[f"{part}{i}"] for part in parts}
         place = f"{tag}.h{i}"
         own_input = Activation(inputs[i], activation.scale)
         products = inputs[i] if ahead else input_products(body, cell, [own_input])
-        hidden, new = cell_step(body, cell, products, state, place)
+        named = cell_step(body, cell, products, state, place)
+        new = state_after(cell, named)
         after |= {f"{p}{i}": body.op("Where", real, new[p], state[p]) for p in parts}
-        outputs.append(body.op("Where", real, hidden, zero))
+        outputs.append(body.op("Where", real, named.pop("hidden"), zero))
+        shown.append(named if traced is not None else {})
     for name in names:
         body.output(TensorSpec(f"{name}_next", "float32", ("B", size)), after[name])
     for i, output in enumerate(outputs):
         body.output(TensorSpec(f"y{i}", "float32", ("B", size)), output)
-    found = graph.scan(body, first, [*sequences, alive], outputs=len(outputs))
-    results = list(found[len(names) :])
+    keys = [(i, name) for i, named in enumerate(shown) for name in named]
+    for i, name in keys:
+        body.output(TensorSpec(f"{name}{i}", "float32", ("B", size)), shown[i][name])
+    count = len(outputs) + len(keys)
+    found = graph.scan(body, first, [*sequences, alive], outputs=count)
+    results = list(found[len(names) : len(names) + len(outputs)])
+    if traced is not None:
+        for i, output in enumerate(results):
+            own = zip(keys, found[len(names) + len(outputs) :], strict=True)
+            traced.append({"hidden": output, **{name: v for (j, name), v in own if j == i}})
     finals = [
         {part: found[i * len(parts) + j] for j, part in enumerate(parts)} for i in range(len(cells))
     ]

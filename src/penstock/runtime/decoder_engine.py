@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from hashlib import sha256
-from importlib.util import find_spec
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from penstock.bundle import Bundle, load_bundle
+from penstock.bundle import Bundle
 from penstock.config import Precision
-from penstock.errors import BundleError, UsageError
+from penstock.errors import UsageError
 from penstock.runtime.engine_choice import EngineName, choose_engine
-from penstock.runtime.network_trace import LayerTrace, NetworkTrace
+from penstock.runtime.network_trace import NetworkTrace
 from penstock.search.step import Singles, Step
 
 
@@ -78,7 +75,6 @@ def load_translation_engine(
             vocab_size=bundle.target_tokenizer.vocab_size,
             place=str(bundle.place),
             threads=threads or 1,
-            layers=_layer_tracer(bundle),
         )
     from penstock.runtime.device import prepare_torch
     from penstock.runtime.torch_network import load_network
@@ -86,31 +82,3 @@ def load_translation_engine(
 
     network = load_network(bundle, prepare_torch(device, threads))
     return TorchTranslation(network, precision=precision)
-
-
-def _layer_tracer(
-    bundle: Bundle,
-) -> Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace] | None] | None:
-    """Traces by the weights that lie beside graphs; None without weights or torch.
-
-    The weights are read again when a trace is first wanted, and not held until then; a trace is
-    None where they have been replaced since.
-    """
-    if "weights" not in bundle.files or find_spec("torch") is None:
-        return None
-    place, digest = bundle.place, sha256(bundle.files["weights"]).digest()
-
-    @cache
-    def engine() -> TranslationEngine | None:
-        try:
-            again = load_bundle(place)
-        except BundleError:
-            return None
-        same = sha256(again.files.get("weights", b"")).digest() == digest
-        return load_translation_engine(again, engine="torch") if same else None
-
-    def trace(source: Sequence[int], output: Sequence[int]) -> Sequence[LayerTrace] | None:
-        torch_engine = engine()
-        return torch_engine.trace(source, output).layers if torch_engine else None
-
-    return trace

@@ -8,6 +8,8 @@ from typing import Literal
 
 from penstock.search.step import Singles
 
+Side = Literal["encoder", "decoder"]
+
 
 @dataclass(frozen=True, slots=True)
 class LayerTrace:
@@ -18,10 +20,10 @@ class LayerTrace:
         layer: from 0, the lowest.
         reverse: it reads from the last token to the first.
         cell: its name in `model.cell`.
-        values: by the names of `Cell.trace`, (N, U); from a graph the states alone.
+        values: by the names of `Cell.trace`, (N, U).
     """
 
-    side: Literal["encoder", "decoder"]
+    side: Side
     layer: int
     reverse: bool
     cell: str
@@ -36,8 +38,8 @@ class NetworkTrace:
         log_probs: (T, V).
         attention: (H, T, S), a matrix per head, or from graphs one, their mean; None without
             attention.
-        layers: each layer and direction, the encoder's first, computed from the weights in float32;
-            of an export, or without torch, the decoder's layers.
+        layers: each layer and direction, the encoder's first; of graphs exported before they had
+            traces, the states of the decoder's layers.
     """
 
     log_probs: Singles

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from penstock.errors import BundleError
-from penstock.runtime.onnx.interface import IR_VERSION, OPSETS, GraphSpec, TensorSpec
+from penstock.runtime.onnx.interface import IR_VERSION, OPSETS, GraphSpec, TensorSpec, is_trace
 
 # fmt: off
 OPERATORS = frozenset((
@@ -39,7 +39,7 @@ def check_graph(content: bytes, *, place: str, specs: tuple[GraphSpec, ...]) -> 
     Args:
         content: its bytes.
         place: what it is called in messages.
-        specs: the inputs and outputs that it may have.
+        specs: the inputs and outputs that it may have, besides traces.
 
     Returns:
         The one of `specs` that it has.
@@ -75,7 +75,8 @@ def _check_model(model: Message, place: str, specs: tuple[GraphSpec, ...]) -> Gr
             _reject(place, f"{what}; do not use this bundle")
     graph = _only(model, 7)
     _check_nodes(graph, place, inside="")
-    declared = GraphSpec(_tensors(graph, 11), _tensors(graph, 12))
+    outputs = (output for output in _tensors(graph, 12) if not is_trace(output))
+    declared = GraphSpec(_tensors(graph, 11), tuple(outputs))
     for spec in specs:
         if spec == declared:
             return spec

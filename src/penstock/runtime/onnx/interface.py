@@ -6,16 +6,22 @@ W rows per sentence, K candidates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from penstock.bundle import GRAPH_ROLES
 from penstock.config import ModelConfig
+from penstock.runtime.network_trace import Side
 
 IR_VERSION = 8
 OPSETS = {"": 17, "com.microsoft": 1}
 
 ENCODER_ROLE, STEP_ROLE, GRAPH_ROLE = GRAPH_ROLES
+
+STATE_NAMES = {"c": "cell", "h": "hidden"}  # as equations name the parts of a state
+_TRACED = re.compile(r"(encoder|decoder)\.(\d{1,3})\.(forward|backward)\.([a-z_]{1,40})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,41 @@ def state_specs(
         for layer in range(layers)
         for part in carries
     )
+
+
+class TracedValue(NamedTuple):
+    """What a graph's output traces: a gate, candidate or state of a cell, for inspection."""
+
+    side: Side
+    layer: int
+    reverse: bool
+    name: str
+
+    @classmethod
+    def of_state(cls, name: str) -> TracedValue:
+        """What a state of `state_specs` is, as `h0`."""
+        return cls("decoder", int(name[1:]), reverse=False, name=STATE_NAMES[name[0]])
+
+    def spec(self, size: int) -> TensorSpec:
+        """The output, of U units: (S, B, U), or of a step (N, U)."""
+        direction = "backward" if self.reverse else "forward"
+        shape = ("S", "B", size) if self.side == "encoder" else ("N", size)
+        return TensorSpec(f"{self.side}.{self.layer}.{direction}.{self.name}", "float32", shape)
+
+
+def traced_value(output: str) -> TracedValue | None:
+    """What an output traces, by its name; None: it is another output."""
+    found = _TRACED.fullmatch(output)
+    if found is None:
+        return None
+    side: Side = "encoder" if found[1] == "encoder" else "decoder"
+    return TracedValue(side, int(found[2]), found[3] == "backward", found[4])
+
+
+def is_trace(spec: TensorSpec) -> bool:
+    """Whether an output is as `TracedValue.spec` has it."""
+    traced, size = traced_value(spec.name), spec.shape[-1] if spec.shape else ""
+    return traced is not None and isinstance(size, int) and spec == traced.spec(size)
 
 
 def memory_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:

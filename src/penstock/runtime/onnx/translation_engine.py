@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.config import ModelConfig
 from penstock.data.padding import padded_ids
 from penstock.runtime.network_trace import LayerTrace, NetworkTrace
 from penstock.runtime.onnx.interface import (
     ENCODER_ROLE,
+    STATE_NAMES,
     STEP_ROLE,
+    TracedValue,
     encoder_spec,
     memory_specs,
     state_specs,
     step_spec,
+    traced_value,
 )
 from penstock.runtime.onnx.session import Arrays, GraphSession
 from penstock.search.step import Ints, Singles, StepOutput
@@ -24,8 +29,6 @@ from penstock.special_tokens import BOS_ID
 
 _CARRIED = (("h", "c"), ("h",), ("c",))
 _ENCODED = 32  # sources at once, of like length: the encoder's loop goes over padding too
-LayerTracer = Callable[[Sequence[int], Sequence[int]], Sequence[LayerTrace] | None]
-_SHOWN = {"h": "hidden", "c": "cell"}  # as traces name what a cell carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,6 @@ class OnnxTranslator:
         vocab_size: of the target.
         place: of the bundle, for messages.
         threads: that compute one call.
-        layers: traces the layers of a source and an output with their gates, which graphs lack.
 
     Raises:
         BundleError: the graphs are missing, damaged, or not this model's.
@@ -116,9 +118,7 @@ class OnnxTranslator:
         vocab_size: int,
         place: str,
         threads: int = 1,
-        layers: LayerTracer | None = None,
     ) -> None:
-        self._traced_layers = layers
         encoders = tuple(encoder_spec(config, carries) for carries in _CARRIED)
         steps = tuple(step_spec(config, carries, vocab_size) for carries in _CARRIED)
         self._encoder, self._decoder = (
@@ -143,20 +143,28 @@ class OnnxTranslator:
             order.sort(key=lambda i: len(sources[i]))
         groups = [order[i : i + _ENCODED] for i in range(0, len(order), _ENCODED)]
         parts = [self._encode([sources[i] for i in group]) for group in groups]
-        found = parts[0] if len(parts) == 1 else _joined(groups, parts)
-        memory = OnnxMemory({name: found[name] for name in self._memory}, len(sources))
-        rows = np.arange(len(sources))
+        return self._first(parts[0] if len(parts) == 1 else _joined(groups, parts), len(sources))
+
+    def _first(self, found: Arrays, sentences: int) -> OnnxState:
+        memory = OnnxMemory({name: found[name] for name in self._memory}, sentences)
+        rows = np.arange(sentences)
         layers = {name: found[name] for name in self._states}
         return OnnxState(memory, layers, rows, rows, _slots(rows, memory))
 
-    def _encode(self, sources: Sequence[Sequence[int]]) -> Arrays:
+    def _encode(self, sources: Sequence[Sequence[int]], more: Sequence[str] = ()) -> Arrays:
         tokens, lengths = padded_ids([list(source) for source in sources])
-        names = [*self._memory, *self._states]
+        names = [*self._memory, *self._states, *more]
         inputs = {"tokens": tokens, "lengths": lengths}
         return dict(zip(names, self._encoder.run(names, inputs), strict=True))
 
     def step(self, tokens: Ints, state: OnnxState, /, *, top: int) -> StepOutput[OnnxState]:
         """Advance every row; see `penstock.search.step.Step`."""
+        return self._step(tokens, state, top)[0]
+
+    def _step(
+        self, tokens: Ints, state: OnnxState, top: int, more: Sequence[str] = ()
+    ) -> tuple[StepOutput[OnnxState], list[NDArray[Any]]]:
+        """A step, and more outputs of its graph."""
         count = min(top, self._vocab_size) or 1
         inputs = {
             "tokens": tokens,
@@ -166,15 +174,17 @@ class OnnxTranslator:
             **state.memory.tensors,
             **state.layers,
         }
-        found = self._decoder.run(self._best_outputs if top else self._all_outputs, inputs)
-        layers = dict(zip(self._states, found[-len(self._states) :], strict=True))
+        own = self._best_outputs if top else self._all_outputs
+        found = self._decoder.run([*own, *more], inputs)
+        layers = dict(zip(self._states, found[len(own) - len(self._states) :], strict=False))
         rows = np.arange(len(tokens))
         next_state = OnnxState(state.memory, layers, rows, state.sentences, state.slots)
         weights = None
         if self._attends:
             by_slot = found[2 if top else 1]
             weights = by_slot.reshape(-1, by_slot.shape[-1])[state.slots["places"]]
-        return StepOutput(found[0], found[1] if top else None, next_state, weights)
+        output = StepOutput(found[0], found[1] if top else None, next_state, weights)
+        return output, found[len(own) :]
 
     def score(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], /
@@ -190,35 +200,58 @@ class OnnxTranslator:
         return np.stack(found, 1)
 
     def trace(self, source: Sequence[int], output: Sequence[int], /) -> NetworkTrace:
-        """What the model computes for a given output.
-
-        Gates are those of the weights in float32, where the bundle has them and torch is there; a
-        graph has states alone.
-        """
-        state, steps = self.start([source]), list[StepOutput[OnnxState]]()
+        """What the model computes for a given output."""
+        read, written = _traced_by(self._encoder), _traced_by(self._decoder)
+        encoded = self._encode([source], list(read))
+        values = {what: encoded[name][:, 0] for name, what in read.items()}
+        state, steps, traced = self._first(encoded, 1), list[StepOutput[OnnxState]](), list[Any]()
         for token in (BOS_ID, *output[:-1]):
-            steps.append(self.step(np.array([token]), state, top=0))
-            state = steps[-1].state
+            step, found = self._step(np.array([token]), state, 0, list(written))
+            state = step.state
+            steps.append(step)
+            traced.append([*found, *state.layers.values()])
+        states = [TracedValue.of_state(name) for name in self._states]
+        for what, own in zip([*written.values(), *states], zip(*traced, strict=True), strict=True):
+            values[what] = np.concatenate(own)
         attention = [step.attention for step in steps if step.attention is not None]
         return NetworkTrace(
             np.concatenate([step.log_probs for step in steps]),
             np.concatenate(attention)[None] if attention else None,
-            (self._traced_layers and self._traced_layers(source, output)) or self._layers(steps),
+            _layers(values, self._cell),
         )
-
-    def _layers(self, steps: Sequence[StepOutput[OnnxState]]) -> list[LayerTrace]:
-        """The decoder's states over some steps of one row."""
-        layers: dict[int, dict[str, Singles]] = {}
-        for name in self._states:
-            values = np.concatenate([step.state.layers[name] for step in steps])
-            layers.setdefault(int(name[1:]), {})[_SHOWN[name[0]]] = values
-        return [
-            LayerTrace("decoder", number, reverse=False, cell=self._cell, values=values)
-            for number, values in sorted(layers.items())
-        ]
 
     def warm_up(self, rows: int, /) -> None:
         """Nothing is compiled for a number of rows."""
+
+
+def _traced_by(session: GraphSession) -> dict[str, TracedValue]:
+    """What a graph traces, by output."""
+    found = {name: traced_value(name) for name in session.outputs}
+    return {name: what for name, what in found.items() if what is not None}
+
+
+def _layers(values: Mapping[TracedValue, Singles], cell: str) -> list[LayerTrace]:
+    """Values by layer and direction, the encoder's first; a cell's state after its gates."""
+    layers: dict[tuple[bool, int, bool], list[TracedValue]] = {}
+    for what in values:
+        layers.setdefault((what.side == "decoder", what.layer, what.reverse), []).append(what)
+    last = list(STATE_NAMES.values())
+    return [
+        LayerTrace(
+            own[0].side,
+            layer,
+            reverse,
+            cell,
+            {
+                # a backward direction's as it reads: in the order of the text they are reversed
+                what.name: values[what][:: -1 if reverse else 1]
+                for what in sorted(
+                    own, key=lambda what: last.index(what.name) if what.name in last else -1
+                )
+            },
+        )
+        for (_, layer, reverse), own in sorted(layers.items())
+    ]
 
 
 def _joined(groups: Sequence[Sequence[int]], parts: Sequence[Arrays]) -> Arrays:

@@ -15,6 +15,7 @@ from penstock.export.graph_builder import Graph, Value
 from penstock.export.readout_nodes import likeliest
 from penstock.export.recurrent_layers import (
     CellState,
+    Named,
     array,
     embedded,
     linear_layer,
@@ -26,7 +27,15 @@ from penstock.nn.bridge import Bridge
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
 from penstock.nn.seq2seq import Seq2Seq
-from penstock.runtime.onnx.interface import ENCODER_ROLE, STEP_ROLE, encoder_spec, step_spec
+from penstock.runtime.onnx.interface import (
+    ENCODER_ROLE,
+    STATE_NAMES,
+    STEP_ROLE,
+    TracedValue,
+    encoder_spec,
+    step_spec,
+    traced_value,
+)
 from penstock.tasks.task import Sample
 
 
@@ -55,7 +64,8 @@ def _observed(graphs: TranslationGraphs, sample: Sequence[Sample]) -> Ranges:
     encode, decode = Observer(graphs.encoder, ranges), Observer(graphs.step, ranges)
     first = np.zeros(1, np.int64)
     for source, target in sample:
-        state = encode.run({"tokens": np.array([source]), "lengths": np.array([len(source)])})
+        encoded = encode.run({"tokens": np.array([source]), "lengths": np.array([len(source)])})
+        state = {name: value for name, value in encoded.items() if not traced_value(name)}
         fixed = {"parents": first, "top": np.ones(1, np.int64)}
         fixed |= (
             {"slots": np.zeros((1, 2), np.int64), "places": first}
@@ -100,7 +110,8 @@ def _encoder_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
     tokens, lengths = (graph.input(given) for given in spec.inputs)
     time_major = graph.op("Transpose", tokens, perm=[1, 0])
     x = embedded(graph, encoder.embedding, time_major)  # (S, B, E)
-    values, finals = run_layers(graph, encoder.recurrent, x, lengths, "encoder")
+    cells: list[Named] = []
+    values, finals = run_layers(graph, encoder.recurrent, x, lengths, "encoder", traced=cells)
     joined = _joined_directions(graph, encoder, finals)
     states = _bridged(graph, model.bridge, joined)
     carries = carried_parts(model)
@@ -113,7 +124,14 @@ def _encoder_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
         alive = graph.op("Squeeze", real_positions(graph, x, lengths), graph.ints(2))
         real = graph.op("Transpose", alive, perm=[1, 0])
         found |= lay_out_memory(graph, attention, config, values, real)
-    return graph.give(spec, found)
+    graph.give(spec, found)
+    for index, named in enumerate(cells):
+        layer, direction = divmod(index, encoder.directions)
+        size = encoder.recurrent.list_cells()[index].hidden_size
+        for name, value in named.items():
+            traced = TracedValue("encoder", layer, direction == 1, name)
+            graph.output(traced.spec(size), value)
+    return graph
 
 
 def _step_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
@@ -132,19 +150,19 @@ def _step_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
     if decoder.attention is None:
         context = graph.op("Gather", given["context"], given["sentences"])
         widths = (config.embedding_size, config.hidden_size)
-        hidden, after = step_layers(
+        hidden, layers = step_layers(
             graph, decoder.bottom, [x, context], before, "decoder", widths=widths
         )
         features = [hidden]
     else:
-        hidden, after = step_layers(graph, decoder.bottom, [x], before[:1], "decoder")
+        hidden, layers = step_layers(graph, decoder.bottom, [x], before[:1], "decoder")
         slots, places = given["slots"], given["places"]
         context, weights = attend(graph, decoder.attention, config, hidden, given, slots, places)
         found["attention"] = weights
         if decoder.upper is not None:
             both = [hidden, context]
             hidden, upper = step_layers(graph, decoder.upper, both, before[1:], "upper")
-            after += upper
+            layers += upper
         features = [hidden, context]
     if decoder.readout is not None:
         features = [linear_layer(graph, features, decoder.readout, "readout").tanh()]
@@ -157,9 +175,14 @@ def _step_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
     found["log_probs"] = log_probs
     best = likeliest(graph, log_probs, given["top"], decoder.embedding.num_embeddings)
     found["top_log_probs"], found["top_ids"] = best
-    for i, state in enumerate(after):
-        found |= {f"{part}{i}_next": state[part] for part in carries}
-    return graph.give(spec, found)
+    for i, named in enumerate(layers):
+        found |= {f"{part}{i}_next": named.pop(STATE_NAMES[part]) for part in carries}
+    graph.give(spec, found)
+    for i, named in enumerate(layers):  # the rest: gates and candidates
+        for name, value in named.items():
+            traced = TracedValue("decoder", i, reverse=False, name=name)
+            graph.output(traced.spec(config.hidden_size), value)
+    return graph
 
 
 def carried_parts(model: Seq2Seq) -> tuple[str, ...]:
