@@ -8,9 +8,12 @@ English descriptions are the docstrings of the keys in `src/penstock/config`, Ch
 
 from __future__ import annotations
 
+import ast
+import inspect
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -34,6 +37,7 @@ class Key:
 
     path: str
     field: FieldInfo
+    description: str
 
     @property
     def name(self) -> str:
@@ -75,12 +79,28 @@ def keys() -> dict[str, list[Key]]:
     for section, model in [("", RunConfig), *sections(RunConfig)]:
         inner = sections_of(model)
         prefix = f"{section}." if section else ""
+        described = docstrings(model)
         found[section] = [
-            Key(f"{prefix}{name}", field)
+            Key(f"{prefix}{name}", field, described.get(name, ""))
             for name, field in model.model_fields.items()
             if name not in inner
         ]
     return found
+
+
+def docstrings(model: type) -> dict[str, str]:
+    """The string after each key of a section."""
+    (source,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(source, ast.ClassDef)
+    return {
+        key.target.id: inspect.cleandoc(text.value.value)
+        for key, text in pairwise(source.body)
+        if isinstance(key, ast.AnnAssign)
+        and isinstance(key.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def sections(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,14 +167,14 @@ def page(words: Mapping[str, Any], descriptions: Mapping[str, str]) -> str:
         rows = [" | ".join(words["columns"]), " | ".join(["---"] * len(words["columns"]))]
         for key in listed:
             tasks = words["all"] if len(key.tasks) == len(TASKS) else ", ".join(key.tasks)
-            meaning = descriptions[described(key)].replace("\n", " ")
+            meaning = descriptions[shared_path(key)].replace("\n", " ")
             cells = [f"`{key.name}`", kind(key, words), default(key, words), tasks, meaning]
             rows.append(" | ".join(cells).replace("`\\n`", '`"\\n"`'))
         parts.append("\n".join(f"| {row} |" for row in rows))
     return "\n\n".join(parts) + "\n"
 
 
-def described(key: Key) -> str:
+def shared_path(key: Key) -> str:
     """Where the key's description is found: both tokenizers have one."""
     return key.path.replace("text.target.", "text.source.")
 
@@ -162,7 +182,7 @@ def described(key: Key) -> str:
 def english() -> dict[str, str]:
     """The docstrings of the keys."""
     listed = [key for section in keys().values() for key in section]
-    return {described(key): key.field.description or "" for key in listed}
+    return {shared_path(key): key.description for key in listed}
 
 
 def pages() -> dict[Path, str]:

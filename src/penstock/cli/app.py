@@ -1,39 +1,89 @@
-"""The `penstock` command: what is imported here is imported by `--help` too, so no torch."""
+"""The `penstock` command: a verb's module is imported when the verb is used."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-from penstock.cli import (
-    annotate,
-    bench,
-    corpora,
-    data,
-    distill,
-    draw,
-    evaluate,
-    export,
-    generate,
-    info,
-    inspect,
-    plot,
-    serve,
-    train,
-    translate,
-)
 from penstock.cli.console import note
 from penstock.errors import PenstockError, train_extra
 from penstock.version import __version__
 
+# where in this folder each verb is, and what it does
+VERBS: dict[str, tuple[str, str]] = {
+    "train": ("train.train", "Train a model from a configuration or a data file."),
+    "demo": ("train.demo", "Train, evaluate and translate on the built-in corpus."),
+    "distill": ("distill.distill", "Train a small model on what larger ones translate."),
+    "translate": ("translate.translate", "Translate lines of text."),
+    "evaluate": ("evaluate.evaluate", "Evaluate a model on held-out data."),
+    "score": ("evaluate.score", "Print the probability of pairs or lines."),
+    "export": ("export.export", "Export a model that runs without torch."),
+    "generate": ("generate.generate", "Generate text with a language model."),
+    "classify": ("annotate.classify", "Classify lines of text."),
+    "fill": ("annotate.fill", "Fill in the blanks of lines."),
+    "embed": ("annotate.embed", "Print a contextual vector for each token."),
+    "inspect": ("inspect.inspect", "Show how a model translates a sentence."),
+    "serve": ("serve.serve", "Serve models over HTTP, with a web page."),
+    "plot": ("plot.plot", "Plot the learning curves of runs."),
+    "draw": ("draw.draw", "Draw a network unrolled over time."),
+    "info": ("info.info", "Describe a model and its scores."),
+    "doctor": ("info.doctor", "Check this machine's setup."),
+    "data": ("corpora.app", "List, fetch, check, split and measure corpora."),
+    "bench": ("bench.app", "Measure speed and memory on this machine."),
+}
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+@cache
+def _command(name: str) -> Any:
+    """A verb as Typer's command; imports its module, so that a verb waits for no other."""
+    place, summary = VERBS[name]
+    module, _, attribute = place.partition(".")
+    verb = getattr(import_module(f"penstock.cli.{module}"), attribute)
+    alone = typer.Typer(**_SETTINGS)
+    if isinstance(verb, typer.Typer):
+        alone.add_typer(verb, name=name)
+        return cast(Any, typer.main.get_command(alone)).commands[name]
+    alone.command(name, short_help=summary)(verb)
+    return typer.main.get_command(alone)
+
+
+class _Verbs(Mapping[str, Any]):
+    """Typer's commands by name, each made when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
 
 class _Group(TyperGroup):
-    """Report an interruption; Typer itself exits silently."""
+    """Import one verb at a time and report an interruption; Typer imports all and reports none."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.commands = _Verbs()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -48,35 +98,8 @@ app = typer.Typer(
     cls=_Group,
     help="Train, evaluate and use gated recurrent sequence models, from plain text.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_SETTINGS,
 )
-for command, summary in {
-    train.train: "Train a model from a configuration or a data file.",
-    train.demo: "Train, evaluate and translate on the built-in corpus.",
-    distill.distill: "Train a small model on what larger ones translate.",
-    translate.translate: "Translate lines of text.",
-    evaluate.evaluate: "Evaluate a model on held-out data.",
-    evaluate.score: "Print the probability of pairs or lines.",
-    export.export: "Export a model that runs without torch.",
-    generate.generate: "Generate text with a language model.",
-    annotate.classify: "Classify lines of text.",
-    annotate.fill: "Fill in the blanks of lines.",
-    annotate.embed: "Print a contextual vector for each token.",
-    inspect.inspect: "Show how a model translates a sentence.",
-    serve.serve: "Serve models over HTTP, with a web page.",
-    plot.plot: "Plot the learning curves of runs.",
-    draw.draw: "Draw a network unrolled over time.",
-    info.info: "Describe a model and its scores.",
-    info.doctor: "Check this machine's setup.",
-}.items():
-    app.command(short_help=summary)(command)
-app.add_typer(data.app, name="data")
-app.add_typer(bench.app, name="bench")
-
-__all__ = ["app", "corpora", "main"]
 
 
 def _show_version(requested: bool) -> None:

@@ -22,7 +22,6 @@ class Section(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,  # the source of the reference page
     )
 
     if not TYPE_CHECKING:  # a type checker derives the signature from the fields

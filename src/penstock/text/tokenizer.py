@@ -239,7 +239,7 @@ def _contents(library: LibraryTokenizer, *, byte_level: bool) -> list[bytes]:
     by_id = sorted(library.get_vocab().items(), key=lambda item: item[1])
     symbols = [symbol for symbol, _ in by_id]
     if byte_level:
-        byte_of = {symbol: byte for byte, symbol in enumerate(byte_alphabet())}
-        return [bytes(byte_of[character] for character in symbol) for symbol in symbols]
+        byte_of = str.maketrans({symbol: chr(byte) for byte, symbol in enumerate(byte_alphabet())})
+        return [symbol.translate(byte_of).encode("latin-1") for symbol in symbols]
     ordinary = [symbol.removesuffix(SYMBOL_END).encode() for symbol in symbols[len(RESERVED) :]]
     return [*(token.encode() for token in RESERVED), *ordinary]

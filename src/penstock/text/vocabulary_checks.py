@@ -36,18 +36,14 @@ def check_vocabulary(vocabulary: dict[str, int], *, byte_level: bool) -> None:
         raise ValueError("damaged tokenizer: its ids are not 0, 1, 2, ... without gaps")
     if [vocabulary.get(token) for token in RESERVED] != list(range(len(RESERVED))):
         raise ValueError(f"damaged tokenizer: ids 0 to 3 are not {' '.join(RESERVED)}")
-    for token in vocabulary:
-        _require_utf8(token)
+    try:
+        "".join(vocabulary).encode()
+    except UnicodeEncodeError as error:
+        character = error.object[error.start]
+        raise ValueError(f"damaged tokenizer: its token with {character!r} is not text") from None
     if byte_level:
         alphabet = set(byte_alphabet())
         if not alphabet <= vocabulary.keys():
             raise ValueError("damaged tokenizer: its vocabulary lacks some of the 256 bytes")
-        if not all(alphabet.issuperset(token) and token for token in vocabulary):
+        if "" in vocabulary or not alphabet.issuperset("".join(vocabulary)):
             raise ValueError("damaged tokenizer: a token is not written in bytes")
-
-
-def _require_utf8(token: str) -> None:
-    try:
-        token.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(f"damaged tokenizer: the token {token!r} is not text") from None

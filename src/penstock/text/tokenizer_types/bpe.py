@@ -43,16 +43,14 @@ def _build(model: dict[str, Any]) -> LibraryTokenizer:
 
 
 def _merges(content: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
-    entries: list[Any] = content if is_array(content) else [None]
-    if not all(
-        is_row(entry)
-        and len(entry) == 2
-        and all(isinstance(part, str) and part in vocabulary for part in entry)
-        and "".join(entry) in vocabulary
-        for entry in entries
-    ):
-        raise ValueError("damaged tokenizer: its merges are not pairs of its tokens")
-    return [(left, right) for left, right in entries]
+    if is_array(content) and all(is_row(entry) and len(entry) == 2 for entry in content):
+        merges: list[tuple[Any, Any]] = [(left, right) for left, right in content]
+        parts = [part for merge in merges for part in merge]
+        if all(isinstance(part, str) for part in parts):
+            joined = [left + right for left, right in merges]
+            if vocabulary.keys() >= {*parts, *joined}:
+                return merges
+    raise ValueError("damaged tokenizer: its merges are not pairs of its tokens")
 
 
 TOKENIZER = TokenizerType("BPE", train_bpe, _build, tidy=without_lead)
