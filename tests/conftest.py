@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from rich.console import Console
 
 from penstock.config import RunConfig, parse_config
 from penstock.nn import Seq2Seq
 from penstock.runtime.torch_translation import TorchTranslation
 from penstock.tasks.translation.translator import Translator
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
