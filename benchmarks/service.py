@@ -4,6 +4,7 @@
     python benchmarks/service.py alone    -m runs/multi30k-de-en test.de
     python benchmarks/service.py overload -m runs/multi30k-de-en test.de
     python benchmarks/service.py hostile  -m runs/multi30k-de-en test.de --seconds 600
+    python benchmarks/service.py engines  -m runs/multi30k-de-en test.de --precision bf16
 
 Each starts `penstock serve` on a free port of 127.0.0.1 and ends it. The clients run in this
 process, on the same cores, over connections that stay open; one is a coroutine that sends a line,
@@ -186,6 +187,28 @@ def overload(server: Server, arguments: argparse.Namespace, lines: Sequence[str]
     alone(server, argparse.Namespace(seconds=min(10.0, arguments.seconds)), lines)
 
 
+def compare_engines(arguments: argparse.Namespace, lines: Sequence[str]) -> None:
+    """One client and many, on torch and on ONNX Runtime in turns; medians of five rounds each."""
+    precision = ["--engine", "torch", "--precision", arguments.precision]
+    with (
+        served(arguments.model, precision, arguments.log) as torch,
+        served(arguments.model, ["--engine", "onnx"], arguments.log.with_suffix(".onnx")) as onnx,
+    ):
+        for clients in (1, arguments.clients):
+            found: dict[int, list[Tally]] = {torch.port: [], onnx.port: []}
+            for _ in range(6):
+                for port, tallies in found.items():
+                    tallies.append(asyncio.run(ask(port, lines, clients, arguments.seconds / 6)))
+            rates: list[float] = []
+            for name, tallies in zip(("torch", "onnx"), found.values(), strict=True):
+                measured = tallies[1:]  # the first of either warms up
+                rate = median(t.statuses[200] for t in measured) / (arguments.seconds / 6)
+                latency = 1e3 * median(median(t.seconds) for t in measured)
+                print(f"{clients} clients, {name}: {rate:.1f} sentences/s, median {latency:.1f} ms")
+                rates.append(rate)
+            print(f"{clients} clients: onnx / torch {rates[1] / rates[0]:.2f}")
+
+
 def hostile(server: Server, arguments: argparse.Namespace, lines: Sequence[str]) -> None:
     """Good, malformed, oversized, slow and cut requests together, with requests by the schema.
 
@@ -341,20 +364,23 @@ _WORKS: dict[str, tuple[Callable[[Server, argparse.Namespace, Sequence[str]], An
 def main() -> None:
     """Run one of the loads."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", choices=_WORKS)
+    parser.add_argument("work", choices=[*_WORKS, "engines"])
     parser.add_argument("lines", help="a file of lines to translate")
     parser.add_argument("-m", "--model", required=True, help="as for penstock serve")
     parser.add_argument("--clients", type=int, help="default: 64, of overload 512")
-    parser.add_argument("--seconds", type=float, help="default: 60; 20; 30; 600")
+    parser.add_argument("--seconds", type=float, help="default: 60; 20; 30; 600; 60")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--threads", help="of each batch; default: the service's")
     parser.add_argument("--parallel", help="batches at the same time; default: the service's")
     parser.add_argument("--log", type=Path, default=Path("serve.log"), help="the service's log")
     arguments = parser.parse_args()
-    run, clients, seconds = _WORKS[arguments.work]
+    run, clients, seconds = _WORKS.get(arguments.work, (None, 64, 60.0))
     arguments.clients = clients if arguments.clients is None else arguments.clients
     arguments.seconds = seconds if arguments.seconds is None else arguments.seconds
     lines = [line.text for line in read_lines(arguments.lines) if line.text.strip()]
+    if run is None:
+        compare_engines(arguments, lines)
+        return
     options = ["--precision", arguments.precision]
     for flag in ("threads", "parallel"):
         if getattr(arguments, flag) is not None:
