@@ -83,8 +83,9 @@ def _port(process: subprocess.Popen[str], log: Path) -> int:
 class Connection:
     """One client's connection, opened anew when the server closed it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str | None = None) -> None:
         self._port = port
+        self._from = None if address is None else (address, 0)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
@@ -92,7 +93,9 @@ class Connection:
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams = await asyncio.open_connection(
+                "127.0.0.1", self._port, local_addr=self._from
+            )
         reader, writer = self._streams
         writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")

@@ -21,6 +21,7 @@ from penstock.config import RunConfig, TokenizerConfig, parse_config
 from penstock.runtime.torch_network import network_files
 from penstock.search import ShouldStop
 from penstock.serve.application import create_app
+from penstock.serve.inference.cost import Cost
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.model_set import Models
 from penstock.serve.models.served_models import ServedModels
@@ -111,7 +112,7 @@ class PlainWorker:
     """Works at once in the event loop; holds, fails and counts as a test says.
 
     Attributes:
-        lines: what it was asked to translate.
+        lines, clients: what it was asked to translate, and by whom.
         error: raised instead of working.
         hold: work waits as long as it is set.
         dropped: times that waiting work was cancelled.
@@ -122,6 +123,7 @@ class PlainWorker:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.lines: list[list[str]] = []
+        self.clients: list[str] = []
         self.options: list[SearchOptions] = []
         self.error: Exception | None = None
         self.hold = False
@@ -133,8 +135,10 @@ class PlainWorker:
         texts: Sequence[str],
         options: SearchOptions,
         *,
+        client: str = "",
         deadline: float | None = None,
     ) -> list[Translation]:
+        self.clients.append(client)
         self.lines.append(list(texts))
         self.options.append(options)
         return await self.call(
@@ -142,7 +146,13 @@ class PlainWorker:
         )
 
     async def call(
-        self, function: Callable[[ShouldStop], T], *, deadline: float | None = None, texts: int = 1
+        self,
+        function: Callable[[ShouldStop], T],
+        *,
+        cost: Cost | None = None,
+        client: str = "",
+        deadline: float | None = None,
+        texts: int = 1,
     ) -> T:
         try:
             while self.hold:
@@ -155,7 +165,12 @@ class PlainWorker:
         return function(lambda: False)
 
     async def stream(
-        self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
+        self,
+        start: Callable[[], Iterator[str]],
+        *,
+        cost: Cost | None = None,
+        client: str = "",
+        deadline: float | None = None,
     ) -> AsyncIterator[str]:
         for piece in await self.call(lambda _: start()):
             yield piece

@@ -138,9 +138,7 @@ class EndlessWorker(PlainWorker):
 
     is_closed = False
 
-    async def stream(
-        self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
-    ) -> AsyncIterator[str]:
+    async def stream(self, start: Callable[[], Iterator[str]], **_: object) -> AsyncIterator[str]:
         try:
             while True:
                 yield "word "

@@ -21,6 +21,7 @@ from penstock.cli.app import run as penstock
 from penstock.config import CELLS, parse_config
 from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import score_labels
+from penstock.search import SearchStoppedError
 from penstock.tasks.classification.network import Classifier
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.training import corpus_tokenizers
@@ -217,6 +218,11 @@ def test_every_line_has_an_answer_in_its_place(questions: TextClassifier, texts:
 def test_what_happened_to_a_line_is_said(questions: TextClassifier) -> None:
     long, unknown = questions.classify(["is it " * 300, "qwert zuiop asdfg"])
     assert (long.status, unknown.status) == ("truncated", "unknown-heavy")
+
+
+def test_a_classification_can_be_cancelled(questions: TextClassifier) -> None:
+    with pytest.raises(SearchStoppedError):
+        questions.classify(["What is this ?"], should_stop=lambda: True)
 
 
 def test_wrong_calls(questions: TextClassifier) -> None:

@@ -260,6 +260,18 @@ def test_wrong_calls(filler: BlankFiller) -> None:
         filler.fill(["a ___", "no gap"])
 
 
+def test_many_blanks_are_compared_in_parts(
+    filler: BlankFiller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "she ___ the ___ and ___ a ___ with ___ ."
+    whole = filler.fill([line], n_best=3)
+    monkeypatch.setattr(blank_filler, "_POSITIONS", 2)
+    (found,) = filler.fill([line], n_best=3)
+    assert found.text == whole[0].text
+    for parts, together in zip(found.blanks, whole[0].blanks, strict=True):
+        assert [each.token for each in parts] == [each.token for each in together]
+
+
 # --- the command line ---------------------------------------------------------------------------
 
 

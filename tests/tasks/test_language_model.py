@@ -35,6 +35,7 @@ from penstock.errors import BundleError, DataError, UsageError
 from penstock.runtime.engine import Engine
 from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import EOS_ID, UNK_ID
+from penstock.tasks.language_model import text_generator
 from penstock.tasks.language_model.network import LanguageModel
 from penstock.tasks.language_model.text_generator import (
     TextGenerator,
@@ -401,6 +402,19 @@ def test_greedy_takes_the_likeliest_each_time(generator: TextGenerator) -> None:
     expected = generator.form.decode(ids[1:], tokenizer)
     assert "she is" + written(generator, "she is", search="greedy", length=12) == expected
     assert written(generator, "she is", top_k=1, length=12) == expected.removeprefix("she is")
+
+
+def test_a_long_prompt_is_read_in_parts_and_others_may_come_between(
+    generator: TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = "the man sees a dog and " * 8
+    options = WritingOptions(length=12, search="greedy")
+    whole = list(generator.generate(prompt, options))
+    monkeypatch.setattr(text_generator, "_READ", 10)
+    parts = list(generator.generate(prompt, options))
+    assert "".join(parts) == "".join(whole)
+    assert len(parts) > len(whole)
+    assert not any(parts[: len(parts) - len(whole)])
 
 
 def test_the_seed_decides(generator: TextGenerator) -> None:

@@ -22,6 +22,7 @@ from penstock.errors import DataError, UsageError
 from penstock.serve.service_errors import (
     DeadlineError,
     NotReadyError,
+    OverBudgetError,
     UnavailableError,
     UnservedPairError,
 )
@@ -80,6 +81,8 @@ def as_request_error(error: Exception) -> RequestError | None:
         return error
     if isinstance(error, UnservedPairError):
         return RequestError(400, str(error), code="unserved_pair")
+    if isinstance(error, OverBudgetError):
+        return RequestError(429, str(error), code="over_budget", retry_after=error.retry_after)
     if isinstance(error, UnavailableError):
         code = "not_ready" if isinstance(error, NotReadyError) else "overloaded"
         return RequestError(503, str(error), code=code, retry_after=error.retry_after)

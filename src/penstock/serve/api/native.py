@@ -29,6 +29,13 @@ from penstock.serve.api.openapi import Operation, Parameter, add_operation
 from penstock.serve.api.request_body import read_json, validated
 from penstock.serve.api.run_log import read_events
 from penstock.serve.api.service import Service, TextResult, translate_texts
+from penstock.serve.inference.call_costs import (
+    classification_cost,
+    cloze_cost,
+    inspection_cost,
+)
+from penstock.serve.inference.cost import Cost
+from penstock.serve.middleware.client import client_of
 from penstock.serve.models.served_models import ServedModels
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.cloze.task import CLOZE
@@ -125,8 +132,10 @@ class _Native:
         (result,) = await route(serving, [body.text], source=source, target=target)
         translator = serving.translator(result.source, result.target)
         options = body.options(SearchOptions)
+        cost = await inspection_cost(translator, body.text, options, exact=body.exact)
         inspection = await self._call(
             request,
+            cost,
             lambda stop: as_json(
                 inspect_sentence(
                     translator, body.text, options,
@@ -140,7 +149,12 @@ class _Native:
         body = await self._read(request, types.ClassifyRequest)
         texts = self._texts(body.texts)
         model = self._service.models.current.classifier(body.model)
-        labels = await self._call(request, lambda _: model.classify(texts), texts=len(texts))
+        labels = await self._call(
+            request,
+            await classification_cost(model, texts),
+            lambda stop: model.classify(texts, should_stop=stop),
+            texts=len(texts),
+        )
         return json_response({"labels": [asdict(label) for label in labels]})
 
     async def fill(self, request: Request) -> Response:
@@ -149,6 +163,7 @@ class _Native:
         model = self._service.models.current.filler(body.model)
         filled = await self._call(
             request,
+            await cloze_cost(model, texts, blank=body.blank),
             lambda stop: model.fill(texts, blank=body.blank, n_best=body.n_best, should_stop=stop),
             texts=len(texts),
         )
@@ -160,7 +175,10 @@ class _Native:
         model = self._service.models.current.generator(body.model)
         options = body.options(WritingOptions)
         pieces = self._service.worker.stream(
-            partial(model.generate, body.prompt, options), deadline=_STREAM_SECONDS
+            partial(model.generate, body.prompt, options),
+            cost=Cost(model, "generate", options.length),
+            client=client_of(request.scope),
+            deadline=_STREAM_SECONDS,
         )
         events = _events(pieces, unknown=model.unknown(body.prompt))
         return StreamingResponse(
@@ -192,11 +210,13 @@ class _Native:
         return texts
 
     async def _call(
-        self, request: Request, function: Callable[[ShouldStop], T], *, texts: int = 1
+        self, request: Request, cost: Cost, function: Callable[[ShouldStop], T], *, texts: int = 1
     ) -> T:
         """Call a function in an inference thread until the deadline or a disconnect."""
-        deadline = self._service.settings.deadline
-        work = self._service.worker.call(function, deadline=deadline, texts=texts)
+        work = self._service.worker.call(
+            function, cost=cost, client=client_of(request.scope), texts=texts,
+            deadline=self._service.settings.deadline,
+        )  # fmt: skip
         return await unless_gone(request.receive, work)
 
 

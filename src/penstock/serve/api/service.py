@@ -16,6 +16,7 @@ from penstock.serve.api.model_router import Route, route
 from penstock.serve.api.text_layout import Text, join_translations, split_lines
 from penstock.serve.inference.worker import Worker
 from penstock.serve.middleware.api_keys import ApiKeys, key_in_header
+from penstock.serve.middleware.client import client_of, note_holder
 from penstock.serve.middleware.request_log import note_texts
 from penstock.serve.models.model_set import Models
 from penstock.serve.settings import Settings
@@ -61,6 +62,7 @@ class Service:
         holder = self.keys.holder(key)
         if holder is None:
             raise RequestError(403, "unknown API key; ask the operator of this server for one")
+        note_holder(request.scope, holder)
         return holder
 
     def check_texts(self, texts: Sequence[str], *, name: str) -> None:
@@ -141,7 +143,8 @@ async def translate_texts(
     routes = await route(service.models.current, texts, source=source, target=target)
     cut = [split_lines(text) for text in texts]
     _check_lines(cut, most=_LINES_PER_TEXT * service.settings.max_texts, name=name)
-    found = await unless_gone(request.receive, _by_translator(service, routes, cut, options))
+    work = _by_translator(service, routes, cut, options, client=client_of(request.scope))
+    found = await unless_gone(request.receive, work)
     return [
         TextResult(text, lines, results, way.source, way.target, way.detected)
         for text, lines, results, way in zip(texts, cut, found, routes, strict=True)
@@ -149,7 +152,12 @@ async def translate_texts(
 
 
 async def _by_translator(
-    service: Service, routes: Sequence[Route], cut: Sequence[Text], options: SearchOptions
+    service: Service,
+    routes: Sequence[Route],
+    cut: Sequence[Text],
+    options: SearchOptions,
+    *,
+    client: str,
 ) -> list[list[Translation]]:
     """Translate the lines of each text that are not blank, with one job per source language."""
     lines: dict[str, list[str]] = {way.source: [] for way in routes}
@@ -160,8 +168,11 @@ async def _by_translator(
     async def job(source: str) -> Iterator[Translation]:
         if not lines[source]:
             return iter(())
-        translate, deadline = service.worker.translate, service.settings.deadline
-        return iter(await translate(translators[source], lines[source], options, deadline=deadline))
+        translations = await service.worker.translate(
+            translators[source], lines[source], options,
+            client=client, deadline=service.settings.deadline,
+        )  # fmt: skip
+        return iter(translations)
 
     # not a TaskGroup, which would raise an ExceptionGroup
     done = (

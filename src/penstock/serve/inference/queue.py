@@ -1,9 +1,9 @@
 """The queue between the event loop and the inference threads.
 
-Requests with the same translator and equal options share batches. A batch takes texts round-robin
-over the requests until it is full; a request with texts left goes to the end of the queue. So a
-request of 50 texts delays a single text by no more than the batch being computed, and batches with
-other options before it.
+Requests with the same translator and equal options share batches. The next batch begins with the
+request that `FairShares` says, and takes texts round-robin over the requests until it is full. So a
+request of 50 texts delays a single text by no more than the batch being computed, and a batch that
+takes long gives way to smaller requests between its steps.
 """
 
 from __future__ import annotations
@@ -11,26 +11,22 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 
-from penstock.serve.inference.work import (
-    Batch,
-    CallWork,
-    TranslationWork,
-    Work,
-    padded_size,
-    relative_cost,
-)
+from penstock.serve.inference.cost import relative_cost
+from penstock.serve.inference.fair_shares import FairShares, Share
+from penstock.serve.inference.running import Running
+from penstock.serve.inference.work import Batch, CallWork, TranslationWork, Work, padded_size
 from penstock.serve.service_errors import NotReadyError, QueueFullError
 from penstock.serve.settings import Settings
 
 _RECENT = 10  # times `max_wait`: clients that were answered longer ago are not expected back
 _MOST_COST = 4.0  # relative cost above which a text is searched alone
-_RETRY_AT_MOST = 60.0  # s
+_SMALLER = 0.5  # share of what is left of a batch that gives way
 
 
 class WorkQueue:
-    """A bounded queue, first come first served among requests that cannot share a batch.
+    """A bounded queue.
 
     An idle thread waits for a batch to fill only if it expects more requests: as many as the last
     batch answered, since their clients tend to return at about the same time. The first waits at
@@ -39,19 +35,19 @@ class WorkQueue:
     meanwhile without waiting.
 
     Args:
-        settings: `queue`, `batch_tokens`, `max_wait`.
+        settings: `queue`, `batch_tokens`, `max_wait`, `parallel`, `deadline`.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._changed = threading.Condition(threading.Lock())
         self._turn = threading.Lock()  # held by the thread that takes work
-        self._works: deque[Work] = deque()
+        self._shares = FairShares(parallel=settings.parallel, deadline=settings.deadline)
+        self._works: list[Work] = []
         self._waiting = 0
         self._computing = 0
         self._expected = 1
         self._wake_at = 1  # queue length that wakes the thread
-        self._texts_per_second = math.inf
         self._is_open = True
         self._is_closed = False
 
@@ -60,30 +56,46 @@ class WorkQueue:
         """The number of queued texts."""
         return self._waiting
 
+    def admit(
+        self, client: str, *, cost: float, deadline: float | None, is_stream: bool = False
+    ) -> Share:
+        """Give a request its share (see `FairShares.admit`)."""
+        with self._changed:
+            return self._shares.admit(client, cost=cost, deadline=deadline, is_stream=is_stream)
+
+    def release(self, share: Share) -> None:
+        """Forget a request that is answered."""
+        with self._changed:
+            self._shares.release(share)
+
+    def charge(self, shares: list[tuple[Share, float]]) -> None:
+        """Record how many seconds requests had."""
+        with self._changed:
+            for share, seconds in shares:
+                self._shares.charge(share, seconds)
+
     def put(self, work: Work, *, continues: bool = False) -> None:
         """Add work; work that continues an accepted request is never rejected.
 
         Raises:
-            QueueFullError: the queue is full.
+            QueueFullError: the queue is full, and the client has its share of it.
             NotReadyError: the queue accepts no more work.
         """
+        client, most = work.share.client, self._settings.queue
         with self._changed:
             if self._is_closed or not (self._is_open or continues):
                 raise NotReadyError("the service is shutting down; try another one, or later")
-            if self._waiting + work.weight > self._settings.queue and not continues:
+            if (
+                self._waiting + work.weight > most
+                and not continues
+                and client.texts + work.weight > self._shares.texts_of(client, most)
+            ):
                 raise QueueFullError(
-                    f"{self._waiting} of at most {self._settings.queue} texts are queued; try "
-                    "again later",
-                    retry_after=self._retry_after(),
-                )
-            if self._waiting / self._rate > self._settings.deadline and not continues:
-                raise QueueFullError(
-                    f"{self._waiting} texts are queued, which takes longer than a request may; try "
-                    "again later",
-                    retry_after=self._retry_after(),
+                    f"{self._waiting} of at most {most} texts are queued; try again later",
+                    retry_after=self._shares.retry_after(),
                 )
             self._works.append(work)
-            self._waiting += work.weight
+            self._count(work, work.weight)
             if len(self._works) >= self._wake_at:
                 self._changed.notify()
 
@@ -91,8 +103,7 @@ class WorkQueue:
         """Remove what has not been started of a request's work."""
         with self._changed:
             if work in self._works:
-                self._works.remove(work)
-                self._waiting -= work.weight
+                self._remove(work)
 
     def stop_accepting(self) -> None:
         """Reject new work; accepted work stays."""
@@ -104,8 +115,8 @@ class WorkQueue:
         with self._changed:
             self._is_open, self._is_closed = False, True
             left = list(self._works)
-            self._works.clear()
-            self._waiting = 0
+            for work in left:
+                self._remove(work)
             self._changed.notify()
             return left
 
@@ -114,36 +125,37 @@ class WorkQueue:
         with self._changed:
             self._computing -= texts
 
-    def record_speed(self, texts: int, seconds: float) -> None:
-        """Update the estimated speed, on which `retry_after` depends."""
-        rate = texts / max(seconds, 1e-6)
-        known = self._texts_per_second
-        self._texts_per_second = rate if known == math.inf else 0.8 * known + 0.2 * rate
-
     def take(self) -> Batch | CallWork | None:
         """Wait for work and take what is computed next; None when the queue is closed."""
-        with self._turn:
-            return self._take()
+        with self._turn, self._changed:
+            self._wait()
+            return None if self._is_closed else self._take(min(self._works, key=_finish))
 
-    def _take(self) -> Batch | CallWork | None:
-        while True:
+    def take_before(self, running: Running) -> Batch | CallWork | None:
+        """Take work that is much smaller than what is left of a batch and should finish before it.
+
+        None if there is none, or another thread is about to take it.
+        """
+        if not self._works or not self._turn.acquire(blocking=False):
+            return None
+        try:
             with self._changed:
-                self._wait()
-                if self._is_closed:
+                if not self._works or self._is_closed:
                     return None
-                first = self._works[0]
-                if isinstance(first, CallWork):
-                    self._works.popleft()
-                    self._waiting -= first.weight
-                    self._expected = 1
-                    return first
-                candidates = self._candidates(first)
-            # tokenization takes a while: the event loop must not wait for it
-            count = _count_fitting(candidates, self._settings.batch_tokens)
-            with self._changed:
-                batch = self._start(candidates[:count])
-            if batch:  # otherwise all requests were dropped meanwhile
-                return batch
+                first = min(self._works, key=_finish)
+                is_small = first.share.left <= _SMALLER * running.left
+                is_next = is_small and first.share.finish < running.finish
+                return self._take(first) if is_next else None
+        finally:
+            self._turn.release()
+
+    def _take(self, first: Work) -> Batch | CallWork:
+        if isinstance(first, CallWork):
+            self._remove(first)
+            self._expected = 1
+            return first
+        candidates = self._candidates(first)
+        return self._start(candidates[: _count_fitting(candidates, self._settings.batch_tokens)])
 
     def _wait(self) -> None:
         if self._works or self._is_closed:
@@ -169,12 +181,11 @@ class WorkQueue:
         # a thread that took more than its share would leave the others too little
         share = math.ceil((self._waiting + self._computing) / self._settings.parallel)
         most = min(first.max_batch, share)
-        joined: list[TranslationWork] = []
-        for work in self._works:
-            if isinstance(work, TranslationWork) and work.can_join(first):
-                joined.append(work)
-                if len(joined) == most:
-                    break
+        joined = [
+            work for work in self._works
+            if isinstance(work, TranslationWork) and work.can_join(first)
+        ]  # fmt: skip
+        joined = sorted(joined, key=_finish)[:most]
         found: Batch = []
         turn = 0
         while joined and len(found) < most:
@@ -183,30 +194,31 @@ class WorkQueue:
             joined = [work for work in joined if work.started + turn < len(work.texts)]
         return found[:most]
 
-    def _start(self, chosen: Batch) -> Batch:
-        """Mark the chosen texts as started, and return those whose request was not dropped."""
-        kept = {work for work, _ in chosen if work in self._works}
-        batch = [(work, index) for work, index in chosen if work in kept]
-        for work in kept:
-            self._waiting -= work.weight
+    def _start(self, batch: Batch) -> Batch:
+        """Mark texts as started."""
+        works = dict.fromkeys(work for work, _ in batch)
+        for work in works:
+            self._remove(work)
         for work, index in batch:
             work.started = index + 1
-        for work in dict.fromkeys(work for work, _ in batch):
-            self._works.remove(work)
+        for work in works:
             if work.started < len(work.texts):
                 self._works.append(work)
-                self._waiting += work.weight
-        self._expected = max(1, len(kept))
+                self._count(work, work.weight)
+        self._expected = max(1, len(works))
         self._computing += len(batch)
         return batch
 
-    def _retry_after(self) -> float:
-        return min(max(1.0, self._waiting / self._rate), _RETRY_AT_MOST)
+    def _remove(self, work: Work) -> None:
+        self._works.remove(work)
+        self._count(work, -work.weight)
 
-    @property
-    def _rate(self) -> float:
-        """Recent texts per second of all threads."""
-        return self._texts_per_second * self._settings.parallel
+    def _count(self, work: Work, weight: int) -> None:
+        self._waiting += weight
+        work.share.client.texts += weight
+
+
+_finish: Callable[[Work], float] = lambda work: work.share.finish  # noqa: E731
 
 
 def _count_fitting(candidates: Batch, budget: int) -> int:
@@ -217,16 +229,13 @@ def _count_fitting(candidates: Batch, budget: int) -> int:
     """
     if len(candidates) == 1:
         return 1
-    bundle = candidates[0][0].translator.bundle
-    limit = bundle.config.data.max_source_tokens
-    cost = relative_cost(candidates[0][0].options, bundle.config.search, limit)
+    first = candidates[0][0]
+    config = first.translator.bundle.config
+    limit = config.data.max_source_tokens
+    cost = relative_cost(first.options, config.search, limit)
     if cost > _MOST_COST:
         return 1
-    texts = [work.texts[index] for work, index in candidates]
-    try:
-        pieces = [len(ids) + 1 for ids in bundle.source_tokenizer.encode_batch(texts)]
-    except Exception:  # noqa: BLE001 (a text that cannot be encoded fails later, by itself)
-        pieces = [len(text) + 1 for text in texts]
+    pieces = [work.pieces[index] for work, index in candidates]
     count = len(pieces)
     while count > 1 and padded_size(pieces[:count], limit) > budget / cost:
         count -= 1

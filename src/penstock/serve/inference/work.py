@@ -9,15 +9,14 @@ from typing import Any
 
 from penstock.config import SearchConfig
 from penstock.search import ShouldStop
+from penstock.serve.inference.cost import Cost, units_per_piece
+from penstock.serve.inference.fair_shares import Share
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
 
 # searches that gain little from batches, while one text may take seconds
 _UNBATCHED = ("exact", "exhaustive", "mbr")
-
-_SLOTS_PER_SAMPLE = 4  # a sample costs as much as this many beam slots
-_DEFAULT = SearchOptions()
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +25,8 @@ class TranslationWork:
 
     Attributes:
         translator, texts, options: the request.
+        pieces: of each text.
+        share: what the request gets.
         future: receives the translations in order, or the first error.
         max_weight: the most that it counts in the queue.
         started: number of texts that are being translated or done; they are started in order.
@@ -36,6 +37,8 @@ class TranslationWork:
     translator: Translator
     texts: Sequence[str]
     options: SearchOptions
+    pieces: Sequence[int]
+    share: Share
     future: asyncio.Future[list[Translation]]
     max_weight: int
     started: int = 0
@@ -65,10 +68,20 @@ class TranslationWork:
 
 @dataclass(eq=False, slots=True)
 class CallWork:
-    """A function to call in an inference thread; its argument tells it when to stop."""
+    """A function to call in an inference thread; its argument tells it when to stop.
+
+    Attributes:
+        function: gets what tells it.
+        share: what the request gets.
+        future: receives the function's result or error.
+        cost: of the call; None: unknown.
+        weight: the number of texts that it counts for in the queue.
+    """
 
     function: Callable[[ShouldStop], Any]
+    share: Share
     future: asyncio.Future[Any]
+    cost: Cost | None = None
     weight: int = 1
 
 
@@ -76,19 +89,18 @@ Work = TranslationWork | CallWork
 Batch = list[tuple[TranslationWork, int]]  # requests, and the indices of their texts
 
 
-def relative_cost(options: SearchOptions, config: SearchConfig, limit: int) -> float:
-    """Estimate the cost of a search relative to the model's default search; at least 1.
+def translation_cost(translator: Translator, options: SearchOptions, pieces: Sequence[int]) -> Cost:
+    """The cost of translating texts of so many pieces."""
+    config = translator.bundle.config
+    each = units_per_piece(options, config.search, config.data.max_source_tokens)
+    return Cost(translator, options.search, each * sum(pieces))
 
-    Args:
-        options: of the search.
-        config: of the model.
-        limit: maximum number of source pieces that the model reads at once.
-    """
-    slots = options.beam_size or config.beam_size
-    if options.search == "sample":
-        slots = _SLOTS_PER_SAMPLE * options.draws
-    length = options.lengths(limit, config)[1] / _DEFAULT.lengths(limit, config)[1]
-    return max(1.0, slots / config.beam_size) * max(1.0, length)
+
+def in_small_steps(options: SearchOptions, config: SearchConfig) -> SearchOptions:
+    """Limit the hypotheses of a step to those of a usual batch: others wait for each step."""
+    most = SearchOptions().batch * config.beam_size
+    batch = max(1, min(options.batch, most // options.rows(config)))
+    return options if batch == options.batch else options.changed(batch=batch)
 
 
 def padded_size(pieces: Sequence[int], limit: int) -> int:

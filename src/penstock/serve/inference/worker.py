@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from penstock.search import SearchStoppedError, ShouldStop
 from penstock.serve.inference.batch import Outcome, deliver, translate_batch
+from penstock.serve.inference.cost import Cost, Speeds, count_pieces
+from penstock.serve.inference.fair_shares import Share
 from penstock.serve.inference.freed_memory import Trimmer
+from penstock.serve.inference.piece_iterator import PieceIterator
 from penstock.serve.inference.queue import WorkQueue
-from penstock.serve.inference.work import Batch, CallWork, TranslationWork, Work
+from penstock.serve.inference.running import Running
+from penstock.serve.inference.work import (
+    Batch,
+    CallWork,
+    TranslationWork,
+    Work,
+    in_small_steps,
+    translation_cost,
+)
 from penstock.serve.prometheus import Metrics
-from penstock.serve.service_errors import DeadlineError, NotReadyError, QueueFullError
+from penstock.serve.service_errors import (
+    DeadlineError,
+    NotReadyError,
+    OverBudgetError,
+    QueueFullError,
+    UnavailableError,
+)
 from penstock.serve.settings import Settings
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
@@ -40,6 +57,7 @@ class Worker:
         self.metrics = metrics or Metrics()
         self._max_weight = settings.max_texts
         self._queue = WorkQueue(settings)
+        self._speeds = Speeds()
         self._unfinished: set[Work] = set()
         self._is_done = asyncio.Event()
         self._trimmer = Trimmer()
@@ -56,6 +74,7 @@ class Worker:
         texts: Sequence[str],
         options: SearchOptions,
         *,
+        client: str = "",
         deadline: float | None = None,
     ) -> list[Translation]:
         """Translate the texts of one request, in order.
@@ -64,9 +83,11 @@ class Worker:
             translator: one of the `ServedModels`.
             texts: they count for at most `max_texts` in the queue.
             options: how to search; requests with equal options share batches.
+            client: whose share of the threads it takes.
             deadline: seconds from now; None for no deadline.
 
         Raises:
+            OverBudgetError: the client asks for more than its share.
             QueueFullError: the queue is full.
             NotReadyError: the service is shutting down.
             DeadlineError: the deadline has passed.
@@ -74,26 +95,46 @@ class Worker:
         """
         if not texts:
             return []
+        options = in_small_steps(options, translator.bundle.config.search)
+        pieces = await count_pieces(translator.bundle.source_tokenizer, texts)
+        cost = translation_cost(translator, options, pieces)
         future: asyncio.Future[list[Translation]] = asyncio.get_running_loop().create_future()
-        work = TranslationWork(translator, texts, options, future, self._max_weight)
-        return await self._result(work, future, deadline)
+        with self._admitted(client, cost, deadline) as share:
+            work = TranslationWork(
+                translator, texts, options, pieces, share, future, self._max_weight
+            )
+            return await self._result(work, future, deadline)
 
     async def call(
-        self, function: Callable[[ShouldStop], T], *, deadline: float | None = None, texts: int = 1
+        self,
+        function: Callable[[ShouldStop], T],
+        *,
+        cost: Cost | None = None,
+        client: str = "",
+        deadline: float | None = None,
+        texts: int = 1,
     ) -> T:
         """Call a function in an inference thread; errors as for `translate`.
 
         Args:
             function: for example `lambda stop: filler.fill(lines, should_stop=stop)`.
+            cost: default: unknown.
+            client: whose share of the threads it takes.
             deadline: seconds from now.
             texts: number of texts that it counts for in the queue.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        work = CallWork(function, future, min(texts, self._max_weight))
-        return await self._result(work, future, deadline)
+        with self._admitted(client, cost, deadline) as share:
+            work = CallWork(function, share, future, cost, min(texts, self._max_weight))
+            return await self._result(work, future, deadline)
 
     async def stream(
-        self, start: Callable[[], Iterator[str]], *, deadline: float | None = None
+        self,
+        start: Callable[[], Iterator[str]],
+        *,
+        cost: Cost | None = None,
+        client: str = "",
+        deadline: float | None = None,
     ) -> AsyncIterator[str]:
         """Stream generated text piece by piece, yielding to other requests after each.
 
@@ -102,22 +143,28 @@ class Worker:
 
         Args:
             start: makes the generator: `lambda: generator.generate(prompt, options)`.
+            cost: its units are pieces; default: unknown.
+            client: whose share of the threads it takes.
             deadline: seconds for all pieces.
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        pieces = _Pieces(await self.call(lambda _: start(), deadline=deadline))
-        try:
-            while True:
-                rest = None if deadline is None else max(0.0, begun + deadline - loop.time())
-                future: asyncio.Future[str | None] = loop.create_future()
-                turn = CallWork(lambda _: pieces.next(), future, 0)
-                piece = await self._result(turn, future, rest, continues=True)
-                if piece is None:
-                    return
-                yield piece
-        finally:
-            self._close_later(pieces)
+        piece_cost = None if cost is None else replace(cost, units=1)
+        with self._admitted(client, cost, deadline, is_stream=True) as share:
+            future: asyncio.Future[Any] = loop.create_future()
+            beginning = CallWork(lambda _: start(), share, future)
+            pieces = PieceIterator(await self._result(beginning, future, deadline))
+            try:
+                while True:
+                    rest = None if deadline is None else max(0.0, begun + deadline - loop.time())
+                    future = loop.create_future()
+                    turn = CallWork(lambda _: pieces.next(), share, future, piece_cost, 0)
+                    piece: str | None = await self._result(turn, future, rest, continues=True)
+                    if piece is None:
+                        return
+                    yield piece
+            finally:
+                self._close_later(pieces, share)
 
     @property
     def waiting(self) -> int:
@@ -139,6 +186,23 @@ class Worker:
             _fail(work, NotReadyError("the service is shutting down; try another one, or later"))
         for thread in self._threads:
             await asyncio.to_thread(thread.join, None if drain else _PATIENCE)
+
+    @contextmanager
+    def _admitted(
+        self, client: str, cost: Cost | None, deadline: float | None, *, is_stream: bool = False
+    ) -> Generator[Share]:
+        """What a request gets until it is answered."""
+        seconds = 0.0 if cost is None else self._speeds.seconds(cost)
+        try:
+            share = self._queue.admit(client, cost=seconds, deadline=deadline, is_stream=is_stream)
+        except UnavailableError as error:
+            is_own = isinstance(error, OverBudgetError)
+            self.metrics.count_rejection("over_budget" if is_own else "queue_full")
+            raise
+        try:
+            yield share
+        finally:
+            self._queue.release(share)
 
     async def _result(
         self,
@@ -172,37 +236,49 @@ class Worker:
             if not self._unfinished:
                 self._is_done.set()
 
-    def _close_later(self, pieces: _Pieces) -> None:
+    def _close_later(self, pieces: PieceIterator, share: Share) -> None:
         """Let a thread close an iterator that may be running, without waiting for it."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         with suppress(NotReadyError):  # the threads have ended
-            self._queue.put(CallWork(lambda _: pieces.close(), future, 0), continues=True)
+            self._queue.put(
+                CallWork(lambda _: pieces.close(), share, future, weight=0), continues=True
+            )
 
     # --- in a thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (work := self._queue.take()) is not None:
-            if isinstance(work, CallWork):
-                self._compute(work)
-            else:
-                self._translate(work)
+            self._do(work)
             del work  # or its texts would stay until the next
             self._trimmer.trim_if_due()
+
+    def _do(self, work: Batch | CallWork) -> None:
+        if isinstance(work, CallWork):
+            self._compute(work)
+        else:
+            self._translate(work)
 
     def _compute(self, work: CallWork) -> None:
         if work.future.done():
             return
+        running = Running([(work.share, 1.0)], self._estimate(work.cost))
         try:
-            result = work.function(work.future.done)
+            result = work.function(self._interrupts(running, work.future.done))
         except SearchStoppedError:
-            return
+            self._note(running, work.cost, is_done=False)
         except Exception as error:  # noqa: BLE001 (the request gets it, the thread continues)
+            self._note(running, work.cost, is_done=False)
             _in_loop(work.future, _fail, work, error)
         else:
+            self._note(running, work.cost, is_done=True)
             _in_loop(work.future, _complete, work, result)
 
     def _translate(self, batch: Batch) -> None:
-        begun = time.monotonic()
+        first = batch[0][0]
+        sizes = [work.pieces[index] for work, index in batch]
+        cost = translation_cost(first.translator, first.options, sizes)
+        shares = [work.share for work, _ in batch]
+        running = Running(list(zip(shares, sizes, strict=True)), self._estimate(cost))
         done: list[Translation] = []
         left = len(batch)
 
@@ -221,29 +297,33 @@ class Worker:
 
         # the queued rest of abandoned requests was dropped when they ended
         with suppress(SearchStoppedError):
-            translate_batch(batch, on_result, is_abandoned)
+            translate_batch(batch, on_result, self._interrupts(running, is_abandoned))
         self._queue.finish(left)
-        seconds = time.monotonic() - begun
-        self._queue.record_speed(len(batch), seconds)
-        self.metrics.count_batch(done, seconds)
+        self._note(running, cost, is_done=len(done) == len(batch))
+        self.metrics.count_batch(done, running.seconds)
 
+    def _estimate(self, cost: Cost | None) -> float:
+        return 0.0 if cost is None else self._speeds.seconds(cost)
 
-class _Pieces:
-    """An iterator that one thread may close while another is still in it."""
+    def _interrupts(self, running: Running, is_abandoned: ShouldStop) -> ShouldStop:
+        """Between two steps, compute what should be done before; return whether to stop."""
 
-    def __init__(self, pieces: Iterator[str]) -> None:
-        self._pieces = pieces
-        self._held = threading.Lock()
+        def should_stop() -> bool:
+            if running.is_due and not is_abandoned():
+                self._queue.charge(running.pause())
+                urgent = self._queue.take_before(running)
+                if urgent is not None:
+                    self._do(urgent)
+                running.resume()
+            return is_abandoned()
 
-    def next(self) -> str | None:
-        with self._held:
-            return next(self._pieces, None)
+        return should_stop
 
-    def close(self) -> None:
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            with self._held:
-                close()
+    def _note(self, running: Running, cost: Cost | None, *, is_done: bool) -> None:
+        """Record how long something took, which of what was not done is a lower bound."""
+        self._queue.charge(running.pause())
+        if cost is not None and (is_done or running.seconds > self._estimate(cost)):
+            self._speeds.record(cost, running.seconds)
 
 
 def _in_loop(future: asyncio.Future[Any], function: Callable[..., None], *arguments: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,7 +9,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock.serve.api.error_responses import RequestError, error_response
-from penstock.serve.middleware.api_keys import ApiKeys, key_in_header
+from penstock.serve.middleware.api_keys import ApiKeys
+from penstock.serve.middleware.client import client_of
 
 _MOST_CLIENTS = 10_000
 # probes and the page's files: loading the page must not use up a client's requests
@@ -58,8 +58,7 @@ class TokenBuckets:
 class RateLimit:
     """Reject clients that send too many requests, before reading the request.
 
-    A client is the holder of its API key, or else its address (of IPv6 the first 64 bits, the usual
-    allocation of one client). Probes and the page's files are not limited.
+    Clients are told apart by `client_of`. Probes and the page's files are not limited.
     """
 
     def __init__(self, app: ASGIApp, *, buckets: TokenBuckets, keys: ApiKeys | None) -> None:
@@ -70,33 +69,13 @@ class RateLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 429 with the time to wait."""
         if scope["type"] == "http" and not _is_unlimited(scope["path"]):
-            wait = self._buckets.take(self._client(scope))
+            wait = self._buckets.take(client_of(scope, self._keys))
             if wait:
                 message = "too many requests from this client; wait as Retry-After says"
                 error = RequestError(429, message, retry_after=wait)
                 await error_response(scope["path"], error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    def _client(self, scope: Scope) -> str:
-        key = key_in_header(scope)
-        holder = self._keys.holder(key) if self._keys is not None and key else None
-        if holder is not None:
-            return f"key {holder}"
-        peer = scope.get("client")
-        return _network(str(peer[0])) if peer else ""
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed), 64), strict=False))
-    return str(parsed)
 
 
 def _is_unlimited(path: str) -> bool:

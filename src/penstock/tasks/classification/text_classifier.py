@@ -10,6 +10,7 @@ from typing import Literal
 from penstock.errors import DataError, UsageError
 from penstock.metrics.labels import unseen_label
 from penstock.runtime.engine import required
+from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.loaded_model import LoadedModel
@@ -51,11 +52,18 @@ class TextClassifier(LoadedModel):
         """The labels, in the order of the network's outputs."""
         return self.bundle.labels
 
-    def classify(self, lines: Sequence[str]) -> list[Label]:
+    def classify(
+        self, lines: Sequence[str], *, should_stop: ShouldStop | None = None
+    ) -> list[Label]:
         """Label lines, one result each, in order; a blank line gets no label.
+
+        Args:
+            lines: texts.
+            should_stop: called before each batch; cancels when it returns True.
 
         Raises:
             UsageError: a string instead of a list of lines.
+            SearchStoppedError: cancelled by `should_stop`.
         """
         if isinstance(lines, str):
             raise UsageError("classify takes a list of lines: classify(['A fine film.'])")
@@ -63,6 +71,7 @@ class TextClassifier(LoadedModel):
         places = [i for i, line in enumerate(lines) if not is_blank(line)]
         rows = self._sentences.encode([lines[i] for i in places])
         for batch in in_batches([row.ids for row in rows]):
+            check_stop(should_stop)
             (probabilities,) = self.engine.run("probabilities", batch.ids, batch.lengths)
             for index, values in zip(batch.rows, required(probabilities).tolist(), strict=True):
                 row, place = rows[index], places[index]

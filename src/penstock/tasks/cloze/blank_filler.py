@@ -88,7 +88,7 @@ class BlankFiller(LoadedModel):
             lines: texts in which `blank` stands for one token each.
             blank: the mark.
             n_best: number of candidates per blank.
-            should_stop: called before each round; cancels when it returns True.
+            should_stop: called before each batch; cancels when it returns True.
 
         Raises:
             DataError: a line without a blank, or with one of four or five underscores; `line` is
@@ -108,8 +108,7 @@ class BlankFiller(LoadedModel):
         ]
         remaining = gapped
         while remaining:
-            check_stop(should_stop)
-            self._fill_surest(remaining, n_best)
+            self._fill_surest(remaining, n_best, should_stop)
             remaining = [line for line in remaining if line.open]
         for line in gapped:
             results[line.place] = self._result(lines[line.place], line, blank)
@@ -189,22 +188,38 @@ class BlankFiller(LoadedModel):
         after = " " if precedes and inner and letters_only(text[-1]) == "" else ""
         return f"{before}{inner}{after}" if inner else " " * bool(text and follows and precedes)
 
-    def _fill_surest(self, lines: list[_Gapped], n_best: int) -> None:
+    def _fill_surest(
+        self, lines: list[_Gapped], n_best: int, should_stop: ShouldStop | None
+    ) -> None:
         """Fill one blank of each line, in place."""
         for batch in in_batches([line.ids for line in lines]):
+            check_stop(should_stop)
             contexts = self._contexts(batch)
             for row, index in enumerate(batch.rows):
                 line = lines[index]
-                log_probs = self._log_probs(contexts[row, line.open])  # (open blanks, V)
-                allowed = log_probs[:, len(RESERVED) :]
-                first = int(allowed.max(-1).argmax())
+                first, log_probs = self._surest(contexts[row, line.open])
                 surest = line.open[first]
-                best = np.argsort(-allowed[first], kind="stable")[:n_best]
+                best = np.argsort(-log_probs, kind="stable")[:n_best]
                 tokens: list[int] = (best + len(RESERVED)).tolist()
-                values: list[float] = np.exp(allowed[first, best]).tolist()
+                values: list[float] = np.exp(log_probs[best]).tolist()
                 line.found[surest] = list(zip(tokens, values, strict=True))
                 line.ids[surest] = tokens[0]
                 line.open.remove(surest)
+
+    def _surest(self, contexts: Array) -> tuple[int, Array]:
+        """The blank whose likeliest token is most probable, and all its tokens that may be written.
+
+        Args:
+            contexts: of N blanks, (N, H).
+        """
+        found: list[tuple[float, int, Array]] = []
+        for start in range(0, len(contexts), _POSITIONS):
+            log_probs = self._log_probs(contexts[start : start + _POSITIONS])[:, len(RESERVED) :]
+            highest = log_probs.max(-1)
+            first = int(highest.argmax())
+            found.append((float(highest[first]), start + first, log_probs[first]))
+        _, place, log_probs = max(found, key=lambda each: each[0])
+        return place, log_probs
 
     def _result(self, source: str, line: _Gapped, blank: str) -> Filled:
         tokenizer = self.bundle.source_tokenizer

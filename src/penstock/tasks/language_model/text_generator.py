@@ -21,6 +21,7 @@ from penstock.tasks.language_model.writing_options import WritingOptions
 from penstock.tasks.loaded_model import LoadedModel
 from penstock.text import Tokenizer
 
+_READ = 256  # tokens of a prompt that are read at once
 _REMEMBERED = 32  # tokens that the next piece of text may depend on
 
 
@@ -65,7 +66,14 @@ class TextGenerator(LoadedModel):
         # in joined text no line ends
         never = [PAD_ID, UNK_ID, BOS_ID, *([EOS_ID] if self.form.joined else [])]
         written, ended = 0, 0
-        log_probs, *state = self.engine.run("read", as_ids([[EOS_ID, *begun]]))
+        ids, log_probs = [EOS_ID, *begun], None
+        state: Sequence[Array | None] = ()
+        for start in range(0, len(ids), _READ):
+            if start:
+                yield ""  # whoever computes for several may turn to another
+            log_probs, *state = self.engine.run(
+                "read", as_ids([ids[start : start + _READ]]), *state
+            )
         while written < options.length:
             token = _choose(required(log_probs), never, options, stream)
             written += 1

@@ -229,13 +229,21 @@ class SearchOptions(Options):
         }.get(self.search, (10_000, "more is of no use"))
         if not 1 <= self.n_best <= most:
             raise UsageError(f"n_best {self.n_best}: must be between 1 and {most}, {why}")
-        rows = self.draws if self.draws_samples else 1 if self.search == "greedy" else size
+        rows = self.rows(config)
         if rows * self.batch > MOST_ROWS:
             raise UsageError(
                 f"batch {self.batch:,} × {rows:,} hypotheses per line: at most {MOST_ROWS:,} are "
                 f"searched together; lower batch to {MOST_ROWS // rows:,} or less"
             )
         return size
+
+    def rows(self, config: SearchConfig) -> int:
+        """The hypotheses of a line that are extended together."""
+        if self.draws_samples:
+            return self.draws
+        if self.search == "greedy":
+            return 1
+        return config.beam_size if self.beam_size is None else self.beam_size
 
     @property
     def draws_samples(self) -> bool:
