@@ -1,14 +1,16 @@
-"""Atomic replacement of files, locks and content keys: no crash or full disk leaves half a file."""
+"""Atomic replacement, checksums, locks: no half a file is left, no altered one taken for whole."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from penstock.errors import PenstockError, UsageError
 
@@ -103,3 +105,24 @@ def content_key(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """The SHA-256 of a file, read in chunks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def with_checksum(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with its own checksum, by which `checksum_holds` finds damage."""
+    return {**record, "checksum": _record_checksum(record)}
+
+
+def checksum_holds(record: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is as `with_checksum` made it, or has no checksum."""
+    return "checksum" not in record or record["checksum"] == _record_checksum(record)
+
+
+def _record_checksum(record: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in record.items() if key != "checksum"}
+    return content_key(json.dumps(rest, sort_keys=True))

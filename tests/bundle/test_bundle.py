@@ -21,7 +21,7 @@ from penstock.bundle import INDEX, Bundle, bundle_files, find_bundle, load_bundl
 from penstock.bundle import bundle as bundle_module
 from penstock.config import ModelConfig, parse_config
 from penstock.errors import BundleError, PenstockError
-from penstock.files import atomic_write
+from penstock.files import atomic_write, with_checksum
 from penstock.nn import Seq2Seq
 from penstock.runtime.torch_network import load_network, network_files
 from penstock.tasks.classification.task import CLASSIFICATION
@@ -44,7 +44,22 @@ Edit = Callable[[Any], None]
 def edit_index(directory: Path, edit: Edit) -> None:
     index = json.loads((directory / INDEX).read_text())
     edit(index)
-    (directory / INDEX).write_text(json.dumps(index))
+    (directory / INDEX).write_text(json.dumps(with_checksum(index)))
+
+
+def test_an_index_altered_in_one_byte_is_rejected(saved: Path) -> None:
+    """Every byte of the settings counts, not only those of the files that the index names."""
+    content = (saved / INDEX).read_bytes()
+    for old, new in ((b'"beam_size": 5', b'"beam_size": 4'), (b'"update": 60', b'"update": 61')):
+        assert content.count(old) == 1
+        (saved / INDEX).write_bytes(content.replace(old, new))
+        with pytest.raises(
+            BundleError, match=r"bundle\.json: altered since it was written; restore"
+        ):
+            load_bundle(saved)
+    unsigned = {key: value for key, value in json.loads(content).items() if key != "checksum"}
+    (saved / INDEX).write_text(json.dumps(unsigned))  # as an older penstock wrote it
+    load_bundle(saved)
 
 
 def file_of(directory: Path, role: str) -> Path:
@@ -250,10 +265,8 @@ def test_a_damaged_configuration(saved: Path) -> None:
     "change",
     [
         {"hidden_size": 26},
-        {"hidden_size": 10**9},
-        {"hidden_size": 2 * 10**18},
-        {"hidden_size": 10**30},
-        {"encoder_layers": 10**9},
+        {"hidden_size": 65_536},
+        {"hidden_size": 65_536, "encoder_layers": 100},
         {"decoder_layers": 2},
         {"cell": "lstm"},
     ],

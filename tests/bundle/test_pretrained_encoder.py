@@ -22,6 +22,7 @@ from penstock.cli.app import run as run_command
 from penstock.config import RunConfig, parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.errors import BundleError, ConfigError, DataError, MissingExtraError, PenstockError
+from penstock.files import with_checksum
 from penstock.nn import Seq2Seq
 from penstock.nn.frozen_transformer import FrozenTransformer, find_transformer
 from penstock.runtime.pretrained_encoder import fingerprint, read_transformer
@@ -503,7 +504,7 @@ def rewrite(bundle: Path, role: str, content: bytes) -> None:
     index = json.loads((bundle / "bundle.json").read_text())
     index["files"][role]["sha256"] = hashlib.sha256(content).hexdigest()
     (bundle / index["files"][role]["name"]).write_bytes(content)
-    (bundle / "bundle.json").write_text(json.dumps(index))
+    (bundle / "bundle.json").write_text(json.dumps(with_checksum(index)))
 
 
 def test_bundles_with_a_damaged_encoder(translator_run: Path, tmp_path: Path) -> None:
@@ -543,7 +544,7 @@ def test_bundles_with_a_damaged_encoder(translator_run: Path, tmp_path: Path) ->
         load_network(load_bundle(bundle))
     bundle = damaged("outside")
     index["files"]["transformer_weights"]["name"] = "../elsewhere"
-    (bundle / "bundle.json").write_text(json.dumps(index))
+    (bundle / "bundle.json").write_text(json.dumps(with_checksum(index)))
     with pytest.raises(BundleError, match="leads outside the bundle"):
         load_network(load_bundle(bundle))
 
@@ -555,7 +556,7 @@ def test_bundles_whose_parts_do_not_belong_together(
         bundle = copy_of(run / "model", tmp_path / name)
         index = json.loads((bundle / "bundle.json").read_text())
         index["config"]["model"] |= model
-        (bundle / "bundle.json").write_text(json.dumps(index))
+        (bundle / "bundle.json").write_text(json.dumps(with_checksum(index)))
         return bundle
 
     with pytest.raises(BundleError, match=r"files\.transformer_config is missing"):
@@ -565,7 +566,7 @@ def test_bundles_whose_parts_do_not_belong_together(
     bundle = changed(translator_run, "long")
     index = json.loads((bundle / "bundle.json").read_text())
     index["config"]["data"]["max_source_tokens"] = 100
-    (bundle / "bundle.json").write_text(json.dumps(index))
+    (bundle / "bundle.json").write_text(json.dumps(with_checksum(index)))
     with pytest.raises(
         BundleError, match="max_source_tokens 100 is more than the transformer's 31"
     ):

@@ -22,6 +22,7 @@ from penstock.cli import app as app_module
 from penstock.config import dump_toml, load_config, parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.errors import ConfigError, UsageError
+from penstock.files import with_checksum
 
 LINES = ["She sees them.", "", "Do you speak French?"]
 
@@ -453,7 +454,7 @@ def test_info_of_a_foreign_record(penstock: Run, tiny_run: Path, tmp_path: Path)
     copy = Path(shutil.copytree(tiny_run / "model", tmp_path / "model"))
     index = json.loads((copy / "bundle.json").read_text())
     index["record"]["held_out"] = "none"
-    (copy / "bundle.json").write_text(json.dumps(index))
+    (copy / "bundle.json").write_text(json.dumps(with_checksum(index)))
     ran = penstock("info", copy)
     assert ran.code == 0
     assert "held_out" not in ran.out

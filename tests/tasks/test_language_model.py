@@ -25,13 +25,13 @@ from penstock.config import CELLS, TokenizerConfig, parse_config
 from penstock.data.scoring_windows import scoring_windows
 from penstock.data.token_stream import (
     TextForm,
-    TokenStream,
     between,
     characters,
-    stream_exists,
+    open_stream,
     write_stream,
 )
 from penstock.errors import BundleError, DataError, UsageError
+from penstock.files import with_checksum
 from penstock.runtime.engine import Engine
 from penstock.runtime.network_engine import NetworkEngine
 from penstock.special_tokens import EOS_ID, UNK_ID
@@ -199,19 +199,24 @@ def test_a_stream_reads_back(tmp_path: Path, kind: str, joined: bool) -> None:
         read, expected = read.replace(" ", ""), expected.replace(" ", "")
     assert read == expected
     assert stream.ids()[0] == EOS_ID
-    assert TokenStream(tmp_path / "x.ids").counts.tokens == len(ids)
+    again = open_stream(tmp_path / "x.ids", lambda _: None)
+    assert again is not None
+    assert again.counts.tokens == len(ids)
 
 
-@pytest.mark.parametrize("suffix", [".ids", ".json"])
+@pytest.mark.parametrize("suffix", ["", ".seal"])
 @pytest.mark.parametrize("kept", [0, 1, 4])
 def test_a_damaged_stream_is_none(tmp_path: Path, suffix: str, kept: int) -> None:
     path, lines = tmp_path / "x.ids", ["the cat", "ran ."]
-    assert not stream_exists(path)
+    told: list[str] = []
+    assert open_stream(path, told.append) is None
     write_stream(path, lines, tokenizer_of(lines, "word"), TextForm())
-    assert stream_exists(path)
-    damaged = path.with_suffix(suffix)
+    assert open_stream(path, told.append) is not None
+    assert told == []
+    damaged = path.with_name(path.name + suffix)
     damaged.write_bytes(damaged.read_bytes()[:kept])
-    assert not stream_exists(path)
+    assert open_stream(path, told.append) is None
+    assert told == [f"{path}: damaged since it was written; it is made again"]
 
 
 def test_the_chapters_form_has_letters_only_and_glues_no_words() -> None:
@@ -319,7 +324,9 @@ def test_only_the_first_characters(texts: Path, tmp_path: Path) -> None:
     )
     train(config, tmp_path / "run", console=quiet_console())
     (path,) = (tmp_path / "run" / "data").glob("train-*.ids")
-    assert TokenStream(path).counts.tokens == 400
+    stream = open_stream(path, lambda _: None)
+    assert stream is not None
+    assert stream.counts.tokens == 400
     with pytest.raises(UsageError, match=r"'rest' needs data\.max_characters"):
         train(
             task_config("language-model", texts, "data.valid=rest"),
@@ -602,7 +609,7 @@ def test_a_record_of_another_shape_is_no_obstacle(
     shutil.copytree(language_model_run / "model", tmp_path / "model")
     index = json.loads((tmp_path / "model" / INDEX).read_text())
     index["record"] = {"data": [1]}
-    (tmp_path / "model" / INDEX).write_text(json.dumps(index))
+    (tmp_path / "model" / INDEX).write_text(json.dumps(with_checksum(index)))
     assert penstock(["evaluate", "-m", str(tmp_path), str(texts / "lines.txt")]) == 0
     assert "no n-gram baselines" in capfd.readouterr().err
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from penstock.config import TokenizerConfig
 from penstock.data import store
 from penstock.data.pair import Pair
-from penstock.data.store import PairStore, Ragged, store_exists, write_store
+from penstock.data.sealed_file import seal_path
+from penstock.data.store import PairStore, Ragged, open_store, write_store
 from penstock.errors import DataError, PenstockError
 from penstock.files import content_key
 from penstock.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
@@ -57,11 +58,15 @@ def ids(text: str) -> list[int]:
 # the store
 
 
+def reopened(path: Path) -> Any:
+    return open_store(path, lambda _: None)
+
+
 def test_a_store_gives_back_what_was_written(tmp_path: Path) -> None:
     written = write(tmp_path / "train.arrow", PAIRS)
     assert written.num_blocks == 13  # 12 full blocks of 16 and one of 8
     assert len(written) == len(PAIRS)
-    for opened in (written, PairStore(tmp_path / "train.arrow")):
+    for opened in (written, reopened(tmp_path / "train.arrow")):
         sources, targets = opened.read(range(opened.num_blocks))
         assert rows(sources) == [ids(pair.source) for pair in PAIRS]
         assert rows(targets) == [ids(pair.target) for pair in PAIRS]
@@ -98,24 +103,30 @@ def test_the_book_defect_truncation_eats_the_end(tmp_path: Path, length: int) ->
 
 def test_a_store_without_counts_was_never_finished(tmp_path: Path) -> None:
     path = tmp_path / "train.arrow"
-    assert not store_exists(path)
+    assert reopened(path) is None
     write(path, PAIRS)
-    assert store_exists(path)
-    path.with_suffix(".json").unlink()
-    assert not store_exists(path)
+    assert reopened(path) is not None
+    seal_path(path).unlink()
+    assert reopened(path) is None
     write(path, PAIRS)
     path.unlink()
-    assert not store_exists(path)
+    assert reopened(path) is None
 
 
-@pytest.mark.parametrize("suffix", [".arrow", ".json"])
-@pytest.mark.parametrize("kept", [0, 1, 20])
-def test_a_damaged_store_is_none(tmp_path: Path, suffix: str, kept: int) -> None:
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 20, -3])
+def test_a_damaged_store_is_none_and_reported(tmp_path: Path, sealed: bool, at: int) -> None:
     path = tmp_path / "train.arrow"
     write(path, PAIRS)
-    damaged = path.with_suffix(suffix)
-    damaged.write_bytes(damaged.read_bytes()[:kept])
-    assert not store_exists(path)
+    damaged = seal_path(path) if sealed else path
+    content = bytearray(damaged.read_bytes())
+    for spoilt in (content[:at], content[:at] + bytes([content[at] ^ 1]) + content[at:][1:]):
+        damaged.write_bytes(spoilt)
+        told: list[str] = []
+        assert open_store(path, told.append) is None
+        assert told == [f"{path}: damaged since it was written; it is made again"]
+    damaged.write_bytes(content)
+    assert reopened(path) is not None
 
 
 def test_counts_of_an_older_store_never_describe_a_newer_one(
@@ -127,10 +138,10 @@ def test_counts_of_an_older_store_never_describe_a_newer_one(
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "atomic_write", crash)
+    monkeypatch.setattr(store, "seal", crash)
     with pytest.raises(KeyboardInterrupt):
         write(path, PAIRS[:7])
-    assert not store_exists(path)
+    assert reopened(path) is None
 
 
 @pytest.mark.parametrize("error", [DataError("line 40: broken"), KeyboardInterrupt()])
@@ -144,8 +155,8 @@ def test_a_failure_leaves_the_old_store_and_no_litter(tmp_path: Path, error: Bas
 
     with pytest.raises(type(error)):
         write(path, failing())
-    assert len(PairStore(path)) == len(PAIRS)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["train.arrow", "train.json"]
+    assert len(reopened(path)) == len(PAIRS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["train.arrow", "train.arrow.seal"]
 
 
 def test_no_pair_at_all_is_an_error(tmp_path: Path) -> None:
@@ -272,7 +283,7 @@ def test_every_pair_comes_exactly_once_an_epoch(corpus: PairStore, options: dict
 @both_ways
 def test_seed_and_epoch_alone_make_the_order(corpus: PairStore, options: dict[str, Any]) -> None:
     first = order_of(EpochSampler(corpus, seed=3, **options).epoch(1))
-    sampler = EpochSampler(PairStore(corpus.path), seed=3, **options)
+    sampler = EpochSampler(reopened(corpus.path), seed=3, **options)
     assert order_of(sampler.epoch(0)) != first
     assert order_of(sampler.epoch(1)) == first  # whatever was drawn before
     assert order_of(EpochSampler(corpus, seed=4, **options).epoch(1)) != first

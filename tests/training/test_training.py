@@ -506,8 +506,11 @@ def test_gradients_that_are_not_finite_stop(config: Config, tmp_path: Path) -> N
     assert not (tmp_path / "model").exists()
 
 
-def test_weights_blown_up_are_not_kept_as_the_best(config: Config, tmp_path: Path) -> None:
-    wild = ["training.learning_rate=1e38", "training.evaluate_every=1", "training.metric=bleu"]
+def test_weights_blown_up_are_not_kept_as_the_best(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.training.loop.learning_rate", lambda *_: 1e38)
+    wild = ["training.evaluate_every=1", "training.metric=bleu"]
     with pytest.raises(TrainingError, match=r"the (loss|gradient|held-out loss) is (nan|inf)"):
         run_training(config(*wild), tmp_path)
     if (tmp_path / "model").exists():
@@ -782,6 +785,86 @@ def test_a_saved_tokenizer_is_taken_instead_of_training_one(
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(BundleError, match=r"target\.json"):
         trained("text.target.kind=bpe")
+
+
+# --- damage -------------------------------------------------------------------------------------
+
+
+def flip(path: Path, at: int) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def halfway(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run stopped after its first model; not to be changed."""
+    run = tmp_path_factory.mktemp("damage") / "run"
+    run_training(config("training.max_updates=5"), run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def resumed(config: Config, halfway: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That run, resumed undamaged."""
+    run = tmp_path_factory.mktemp("undamaged") / "run"
+    shutil.copytree(halfway, run)
+    run_training(config(), run, resume=True)
+    return run
+
+
+@pytest.mark.parametrize("pattern", ["tokens-*.arrow", "tokenizer-*.json", "tokens-*.seal"])
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_a_damaged_cache_is_told_and_made_again(
+    config: Config, halfway: Path, resumed: Path, tmp_path: Path, pattern: str, share: float
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(halfway, run)
+    for damaged in (run / "data").glob(pattern):
+        flip(damaged, int(share * damaged.stat().st_size))
+    _, told = run_training(config(), run, resume=True)
+    assert "damaged since it was written; it is made again" in told
+    assert_same_run(run, resumed)
+
+
+def test_damage_to_what_cannot_be_made_again_is_rejected(
+    config: Config, halfway: Path, tmp_path: Path
+) -> None:
+    for name, old, new, says in (
+        (
+            "checkpoints/checkpoint.json",
+            b'"update": 5',
+            b'"update": 4',
+            "json: altered; delete the",
+        ),
+        ("model/bundle.json", b'"penstock"', b'"penst0ck"', "json: altered since it was written"),
+    ):
+        run = tmp_path / name.replace("/", "-")
+        shutil.copytree(halfway, run)
+        content = (run / name).read_bytes()
+        assert old in content
+        (run / name).write_bytes(content.replace(old, new))
+        for updates in (5, 12):  # finished, and with more to do
+            with pytest.raises(BundleError, match=re.escape(says)):
+                run_training(config(f"training.max_updates={updates}"), run, resume=True)
+
+
+def test_edited_settings_and_damaged_lines_of_the_log_are_told(
+    config: Config, halfway: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(halfway, run)
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace("max_updates = 5", "max_updates = 6"))
+    lines = (run / "log.jsonl").read_text()
+    (run / "log.jsonl").write_text(lines.replace('"epoch": 0', '"epoch": 7', 1))
+    _, told = run_training(load_config(run / "config.toml"), run, resume=True)
+    assert f"{run / 'config.toml'}: edited since the run wrote it; it counts as it" in told
+    assert f"{run / 'log.jsonl'}: 1 damaged lines are left out" in told
+    _, told = run_training(load_config(run / "config.toml"), run, resume=True)
+    assert "edited" not in told
+    assert "damaged" not in told
 
 
 # --- schedules and precision --------------------------------------------------------------------

@@ -27,7 +27,7 @@ from penstock.bundle.bundle_files import (
 )
 from penstock.config import RunConfig
 from penstock.errors import BundleError
-from penstock.files import atomic_write, remove
+from penstock.files import atomic_write, remove, with_checksum
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS, Task
 from penstock.text import Tokenizer
@@ -119,14 +119,16 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         role: {"name": f"{role}-{digest[:12]}.{_SUFFIXES.get(role, 'json')}", "sha256": digest}
         for role, digest in digests.items()
     }
-    index = {
-        "format": 1 if "weights" in bundle.files else 2,
-        "penstock": __version__,
-        "task": bundle.config.task,
-        "files": files,
-        "config": bundle.config.model_dump(),
-        "record": bundle.record,
-    }
+    index = with_checksum(
+        {
+            "format": 1 if "weights" in bundle.files else 2,
+            "penstock": __version__,
+            "task": bundle.config.task,
+            "files": files,
+            "config": bundle.config.model_dump(),
+            "record": bundle.record,
+        }
+    )
     written: list[Path] = []
     try:
         for role, content in contents.items():

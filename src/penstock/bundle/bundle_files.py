@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock.config.json_types import is_object
 from penstock.errors import BundleError
+from penstock.files import checksum_holds
 from penstock.tasks import TASKS
 from penstock.version import __version__
 
@@ -55,6 +56,8 @@ def read_index(directory: Path) -> dict[str, Any]:
             f"{place}: format {version}, written by penstock {index.get('penstock')}; this one "
             f"({__version__}) reads up to {FORMAT}: upgrade penstock"
         )
+    if not checksum_holds(index):
+        raise BundleError(f"{place}: altered since it was written; restore it or train again")
     for key, kind in (("files", dict), ("config", dict), ("record", dict), ("task", str)):
         if not isinstance(index.get(key), kind):
             raise BundleError(f"{place}: damaged: {key!r} is missing; restore it or train again")

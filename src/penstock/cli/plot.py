@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.console import path, write_line
+from penstock.cli.console import note, path, write_line
 
 
 def plot(
@@ -21,5 +21,5 @@ def plot(
     from penstock.insight.training_curves import draw_curves
 
     target = out or runs[0] / "curves.svg"
-    draw_curves(runs, target)
+    draw_curves(runs, target, note)
     write_line(str(target))

@@ -47,12 +47,15 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
 ) -> None:
     """Train a model from a configuration, or directly from a file of pairs."""
+    from penstock.files import require_no_input
     from penstock.training.loop import train as run_training
 
     config, name = _config(
         data or [], _flags(valid, columns, on_error), overrides or [], out if resume else None
     )
     run = out or Path("runs") / name
+    if not resume:
+        require_no_input(run / "config.toml", data or ())
     result = run_training(config, run, resume=resume)
     if result.interrupted:
         note(f"to resume: penstock train --resume --out {run}")

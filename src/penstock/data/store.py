@@ -8,7 +8,6 @@ blocks, so that neither the heap nor the map's resident pages grow with the corp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -19,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.data.pair import Pair
+from penstock.data.sealed_file import Report, break_seal, cached, seal
 from penstock.errors import DataError
-from penstock.files import atomic_write, replacing
+from penstock.files import replacing
 from penstock.text import EOS_ID, UNK_ID, Tokenizer
 
 BLOCK_PAIRS = 8192
@@ -68,12 +68,12 @@ class Ragged:
 class PairStore:
     """Read access to a store; sources and targets both end with EOS."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, counts: StoreCounts) -> None:
+        self.path = path
+        self.counts = counts
         with pa.memory_map(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
             self.num_blocks: int = reader.num_record_batches
-        self.counts = StoreCounts(**json.loads(_counts_path(self.path).read_text("utf-8")))
 
     def __len__(self) -> int:
         return self.counts.pairs
@@ -127,23 +127,15 @@ def write_store(
                 out.write_batch(pa.record_batch(columns, schema=schema))
         if not totals["pairs"]:
             raise DataError("no training pairs: the data is empty; give a file with pairs")
-        _counts_path(path).unlink(missing_ok=True)  # they describe the previous file
-    # the counts come last: a store without them was never finished
-    atomic_write(_counts_path(path), json.dumps(totals))
-    return PairStore(path)
+        break_seal(path)
+    seal(path, totals)
+    return PairStore(path, StoreCounts(**totals))
 
 
-def store_exists(path: str | Path) -> bool:
-    """Whether there is a complete, undamaged store at `path`."""
-    try:
-        PairStore(path)
-    except (OSError, ValueError, TypeError):  # Arrow's error of a damaged file is a ValueError
-        return False
-    return True
-
-
-def _counts_path(path: Path) -> Path:
-    return path.with_suffix(".json")
+def open_store(path: str | Path, report: Report) -> PairStore | None:
+    """The store at `path`; None if there is no whole one, and damage is reported."""
+    counts = cached(Path(path), report)
+    return None if counts is None else PairStore(Path(path), StoreCounts(**counts))
 
 
 def _blocks(pairs: Iterable[Pair]) -> Iterator[list[tuple[str, str]]]:

@@ -6,22 +6,21 @@ restored; lines of prose that were broken to fit a page can be joined by spaces 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from penstock.data.formats.input_lines import read_lines
+from penstock.data.sealed_file import Report, break_seal, cached, seal
 from penstock.errors import DataError
-from penstock.files import atomic_write, replacing
+from penstock.files import replacing
 from penstock.special_tokens import EOS_ID, UNK_ID
 from penstock.text import Tokenizer, letters_only
 
 _BLOCK_LINES = 8192
-_ID_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +122,9 @@ class TokenStream:
         counts: of the tokens after the first.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.counts = StreamCounts(**json.loads(_counts_path(self.path).read_text("utf-8")))
+    def __init__(self, path: Path, counts: StreamCounts) -> None:
+        self.path = path
+        self.counts = counts
 
     def __len__(self) -> int:
         return self.counts.tokens + 1
@@ -162,20 +161,12 @@ def write_stream(
                 file.write(ids.tobytes())
         if not counts["tokens"]:
             raise DataError("no text: every line is blank; give a file with text")
-        _counts_path(path).unlink(missing_ok=True)
-    stream_counts = StreamCounts(**counts)
-    # the counts come last: a stream without them was never finished
-    atomic_write(_counts_path(path), json.dumps(asdict(stream_counts)))
-    return TokenStream(path)
+        break_seal(path)
+    seal(path, counts)
+    return TokenStream(path, StreamCounts(**counts))
 
 
-def stream_exists(path: str | Path) -> bool:
-    """Whether there is a complete, undamaged stream at `path`."""
-    try:
-        return Path(path).stat().st_size == _ID_BYTES * len(TokenStream(path))
-    except (OSError, ValueError, TypeError):
-        return False
-
-
-def _counts_path(path: Path) -> Path:
-    return path.with_suffix(".json")
+def open_stream(path: str | Path, report: Report) -> TokenStream | None:
+    """The stream at `path`; None if there is no whole one, and damage is reported."""
+    counts = cached(Path(path), report)
+    return None if counts is None else TokenStream(Path(path), StreamCounts(**counts))

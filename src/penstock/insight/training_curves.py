@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from penstock.data.formats.readers import ignore
+from penstock.data.sealed_file import Report
 from penstock.errors import DataError
 from penstock.figure import check_figure_name, empty_figure, save_figure
 from penstock.training.progress import LOG, read_log
@@ -20,8 +22,10 @@ _METRICS = {
 }
 
 
-def draw_curves(runs: Sequence[Path], path: Path) -> None:
+def draw_curves(runs: Sequence[Path], path: Path, report: Report = ignore) -> None:
     """Plot each run's losses and its task's metric over minutes of training.
+
+    `report` is told of damaged lines in a log.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -29,7 +33,7 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
         UsageError: the figure's suffix names no format that we draw.
     """
     check_figure_name(path)
-    evaluations = [(run.resolve().name, _evaluations(run)) for run in runs]
+    evaluations = [(run.resolve().name, _evaluations(run, report)) for run in runs]
     metrics = list(dict.fromkeys(name for _, events in evaluations for name in _first(events)))
     figure = empty_figure(4.5 * (1 + len(metrics)), 3.6)
     panels = figure.subplots(1, 1 + len(metrics), squeeze=False)[0]
@@ -52,15 +56,21 @@ def draw_curves(runs: Sequence[Path], path: Path) -> None:
 
 
 def _first(events: Sequence[dict[str, Any]]) -> list[str]:
-    return [name for name in _METRICS if name in events[0]][:1]
+    return [name for name in _METRICS if _all_numbers(events, name)][:1]
 
 
-def _evaluations(run: Path) -> list[dict[str, Any]]:
-    events = [event for event in read_log(run) if event["event"] == "evaluation"]
+def _all_numbers(events: Sequence[dict[str, Any]], *keys: str) -> bool:
+    return all(isinstance(event.get(key), int | float) for event in events for key in keys)
+
+
+def _evaluations(run: Path, report: Report) -> list[dict[str, Any]]:
+    events = [event for event in read_log(run, report) if event["event"] == "evaluation"]
     if not run.is_dir():
         raise DataError("no such directory; give a run directory of 'penstock train'", path=run)
     if not events:
         raise DataError(
             f"no evaluation in {LOG} yet; is this a run directory of 'penstock train'?", path=run
         )
+    if not _all_numbers(events, "seconds", "loss", "train_loss"):
+        raise DataError(f"an evaluation in {LOG} has no time or loss; is it of a run?", path=run)
     return events

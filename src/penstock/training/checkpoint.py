@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from penstock.config import RunConfig
 from penstock.errors import BundleError, ConfigError
-from penstock.files import atomic_write, remove
+from penstock.files import atomic_write, checksum_holds, remove, with_checksum
 from penstock.nn import State
 
 INDEX = "checkpoint.json"
@@ -87,7 +87,7 @@ def save_checkpoint(
     content = save_tensors({name: t.contiguous() for name, t in tensors.items()})
     digest = hashlib.sha256(content).hexdigest()
     name = f"state-{digest[:12]}.safetensors"
-    index = {"file": name, "sha256": digest, "progress": asdict(progress)}
+    index = with_checksum({"file": name, "sha256": digest, "progress": asdict(progress)})
     try:
         atomic_write(folder / name, content)
         atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
@@ -140,6 +140,8 @@ def load_checkpoint(
     remedy = "delete the checkpoints folder to start again from the beginning"
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if not checksum_holds(index):
+            raise BundleError(f"{folder / INDEX}: altered; {remedy}")
         content = (folder / index["file"]).read_bytes()
         if hashlib.sha256(content).hexdigest() != index["sha256"]:
             raise BundleError(f"{folder / index['file']}: altered or truncated; {remedy}")

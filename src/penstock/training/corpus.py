@@ -8,7 +8,7 @@ from typing import Literal
 
 from penstock.config import DataConfig, RunConfig
 from penstock.data.pair import Pair
-from penstock.data.store import PairStore, store_exists, write_store
+from penstock.data.store import PairStore, open_store, write_store
 from penstock.files import content_key
 from penstock.text import Tokenizer
 from penstock.training.batches import EpochSampler
@@ -73,9 +73,8 @@ def tokenize(
     limits = (data.max_source_tokens, data.max_target_tokens)
     key = content_key(examples.fingerprint, source.to_json(), target.to_json(), str(limits))
     path = folder / f"tokens-{key}.arrow"
-    if store_exists(path):
-        store = PairStore(path)
-    else:
+    store = open_store(path, report)
+    if store is None:
         store = write_store(
             path,
             examples.training(),

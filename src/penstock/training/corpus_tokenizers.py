@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penstock.config import RunConfig, TokenizerConfig
 from penstock.data.pair import Pair
+from penstock.data.sealed_file import break_seal, cached, seal
 from penstock.errors import ConfigError
 from penstock.files import atomic_write, content_key
 from penstock.special_tokens import RESERVED
@@ -18,6 +19,17 @@ from penstock.training.examples import Examples, Report
 # Tokenizers are trained on at most about this many pairs, evenly spread: more makes no measurable
 # difference, and the trainer's memory would grow with the corpus.
 TOKENIZER_PAIRS = 500_000
+
+
+def cached_tokenizer(path: Path, report: Report, train: Callable[[], Tokenizer]) -> Tokenizer:
+    """The tokenizer in a file; trained and kept there if there is no whole one."""
+    if cached(path, report) is not None:
+        return Tokenizer.load(path)
+    tokenizer = train()
+    break_seal(path)
+    atomic_write(path, tokenizer.to_json())
+    seal(path)
+    return tokenizer
 
 
 def train_tokenizers(
@@ -60,11 +72,7 @@ def train_tokenizers(
         settings = config.model_dump(exclude={"file"})
         key = content_key(examples.fingerprint, side, json.dumps(settings))
         path = folder / f"tokenizer-{key}.json"
-        if path.exists():
-            return Tokenizer.load(path)
-        tokenizer = Tokenizer.train(texts(), config)
-        atomic_write(path, tokenizer.to_json())
-        return tokenizer
+        return cached_tokenizer(path, report, lambda: Tokenizer.train(texts(), config))
 
     text, target = config.text, TASKS[config.task].target
     if target == "none":

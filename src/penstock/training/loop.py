@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from penstock.bundle import save_bundle
+from penstock.bundle import load_bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError
 from penstock.runtime.pretrained_encoder import fingerprint
@@ -34,7 +34,13 @@ from penstock.training.initial_network import require_memory
 from penstock.training.learner import HeldOutScores, Learner
 from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
-from penstock.training.run_directory import lock_run, prepare_run, write_config
+from penstock.training.run_directory import (
+    CONFIG,
+    config_is_whole,
+    lock_run,
+    prepare_run,
+    write_config,
+)
 from penstock.training.schedule import learning_rate
 from penstock.training.stop_criteria import (
     evaluation_is_due,
@@ -92,8 +98,14 @@ def train(
 
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
     config, device = prepare_run(config, run, resume=resume)
+
+    def report(text: str) -> None:
+        console.print(text, markup=False)
+
     learning = TASKS[config.task].learning()
     require_memory(learning.network, config, device)
+    if resume and not config_is_whole(run):
+        report(f"{run / CONFIG}: edited since the run wrote it; it counts as it stands")
     if not resume:
         write_config(config, run)  # now, so that an early interruption can be resumed
     settings = config.training
@@ -103,7 +115,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         config,
         folder,
         device,
-        lambda text: console.print(text, markup=False),
+        report,
         from_scratch=not (resume and checkpoint_exists(checkpoints)),
     )
     model = learner.network
@@ -115,9 +127,11 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     if done:
         require_same_transformer(done[0], progress, config)
         progress, learner.carried = done
+        if progress.best is not None:
+            load_bundle(run / "model")  # nothing goes on beside a model that is damaged
     if resume:
         write_config(config, run)  # only now: the settings fit the checkpoint
-    log = RunLog(run, until_update=progress.update if done else None)
+    log = RunLog(run, until_update=progress.update if done else None, report=report)
     display = Display(console, settings.max_updates)
     parameters = sum(p.numel() for p in model.parameters())
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)

@@ -12,7 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from penstock.config import METRICS
 from penstock.config.json_types import is_object
 from penstock.config.metric_table import labelled
-from penstock.files import atomic_write
+from penstock.data.formats.readers import ignore
+from penstock.data.sealed_file import Report
+from penstock.files import atomic_write, checksum_holds, with_checksum
 
 if TYPE_CHECKING:
     from penstock.training.learner import HeldOutScores
@@ -25,8 +27,11 @@ _LABELS = {"accuracy": "accuracy %", "f1": "F1 %"}
 class RunLog:
     """`log.jsonl`, one line per event, and TensorBoard events if the extra is installed."""
 
-    def __init__(self, run: Path, *, until_update: int | None = None) -> None:
+    def __init__(
+        self, run: Path, *, until_update: int | None = None, report: Report = ignore
+    ) -> None:
         self.path = run / LOG
+        self._report = report
         if until_update is None:
             self.path.write_text("", encoding="utf-8")
         else:
@@ -36,7 +41,7 @@ class RunLog:
     def write(self, event: str, update: int, **values: Any) -> None:
         """Append one event and flush it, so that a killed run keeps it."""
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            record = {"event": event, "update": update, **values}
+            record = with_checksum({"event": event, "update": update, **values})
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         if self._board is not None:
             for name, value in values.items():
@@ -52,28 +57,45 @@ class RunLog:
         """Drop events logged after the checkpoint that the run resumes from."""
         if not self.path.exists():
             return
-        kept = [event for event in read_log(self.path.parent) if event["update"] <= update]
-        lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
+        events = read_log(self.path.parent, self._report)
+        kept = [event for event in events if event["update"] <= update]
+        lines = (json.dumps(with_checksum(event), ensure_ascii=False) + "\n" for event in kept)
         atomic_write(self.path, "".join(lines))
 
 
-def read_log(run: str | Path) -> list[dict[str, Any]]:
+def read_log(run: str | Path, report: Report = ignore) -> list[dict[str, Any]]:
     """The events of a run, oldest first; empty if there is no log.
 
-    A line cut short by a power failure is skipped.
+    Damaged lines are skipped and reported; so is, without a report, a last line cut short by a
+    power failure.
     """
     path = Path(run) / LOG
     if not path.exists():
         return []
     events: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if is_object(event) and "event" in event and isinstance(event.get("update"), int):
+    damaged = 0
+    *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for line in lines:
+        event = _event(line)
+        if event is None:
+            damaged += 1
+        else:
             events.append(event)
+    if damaged:
+        report(f"{path}: {damaged:,} damaged lines are left out")
     return events
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """The event on a line; None if the line is damaged."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    whole = is_object(event) and "event" in event and isinstance(event.get("update"), int)
+    if not whole or not checksum_holds(event):
+        return None
+    return {key: value for key, value in event.items() if key != "checksum"}
 
 
 def _shown(metric: str, value: float) -> str:

@@ -13,14 +13,16 @@ import torch
 
 from penstock.config import Precision, RunConfig, dump_toml, load_config
 from penstock.data.formats.input_lines import STDIN
+from penstock.data.sealed_file import seal, seal_path, verified
 from penstock.errors import DataError, PenstockError, UsageError
-from penstock.files import atomic_write, replacing, try_lock
+from penstock.files import atomic_write, content_key, replacing, try_lock
 from penstock.runtime.device import choose_device
 from penstock.training.examples import BUILTIN, REST
 from penstock.training.precision import choose_precision
 from penstock.training.progress import LOG
 
 CONFIG = "config.toml"
+_CHECKSUM = "# checksum of what follows: "
 
 
 @contextmanager
@@ -113,7 +115,17 @@ def write_config(config: RunConfig, run: Path) -> None:
         ),
         "model": model.model_copy(update={k: _absolute(getattr(model, k)) for k in files}),
     }
-    atomic_write(run / CONFIG, dump_toml(config.model_copy(update=absolute)))
+    text = dump_toml(config.model_copy(update=absolute))
+    atomic_write(run / CONFIG, f"{_CHECKSUM}{content_key(text)}\n{text}")
+
+
+def config_is_whole(run: Path) -> bool:
+    """Whether the settings are those that the run wrote; True if it wrote none."""
+    path = run / CONFIG
+    if not path.is_file():
+        return True
+    first, _, text = path.read_bytes().partition(b"\n")
+    return first.decode("utf-8", "replace") == f"{_CHECKSUM}{content_key(text)}"
 
 
 def _absolute(names: Any, reserved: tuple[str, ...] = ()) -> Any:
@@ -125,7 +137,13 @@ def _absolute(names: Any, reserved: tuple[str, ...] = ()) -> Any:
 def keep_standard_input(run: Path, *, resume: bool) -> str:
     """Save standard input in the run: training data is read repeatedly, also when resuming."""
     kept = run / "data" / "stdin.tsv"
-    if not (resume and kept.exists()):
+    if resume and kept.exists():
+        if seal_path(kept).exists() and verified(kept) is None:
+            raise DataError(
+                "altered since it was read from standard input; begin a new run", path=kept
+            )
+    else:
         with replacing(kept) as partial, partial.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
+        seal(kept)
     return str(kept)

@@ -17,15 +17,16 @@ from penstock.data.token_stream import (
     TokenStream,
     between,
     characters,
+    open_stream,
     read_form,
-    stream_exists,
     write_stream,
 )
 from penstock.errors import ConfigError, DataError
-from penstock.files import atomic_write, content_key
+from penstock.files import content_key
 from penstock.tasks.language_model.text_generator import text_form
 from penstock.text import Tokenizer
 from penstock.text.lines import is_blank
+from penstock.training.corpus_tokenizers import cached_tokenizer
 from penstock.training.examples import REST, Report
 
 Lines = Callable[[], Iterator[str]]
@@ -61,9 +62,11 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     fingerprint = _fingerprint(training)
     if _fingerprint(valid) == fingerprint:
         report("warning: the held-out text is the training text; scores on it measure memory")
-    tokenizer = _tokenizer(training, config.text.source, fingerprint, folder)
-    train_stream = _stream(training, "train", tokenizer, form, folder)
-    valid_stream = _stream(valid, "valid", tokenizer, form, folder)
+    tokenizer = _tokenizer(training, config.text.source, fingerprint, folder, report)
+    train_stream, valid_stream = (
+        _stream(lines, part, tokenizer, form, folder, report)
+        for lines, part in ((training, "train"), (valid, "valid"))
+    )
     for name, stream in (("training", train_stream), ("held-out", valid_stream)):
         counts = stream.counts
         if counts.unknown:
@@ -111,7 +114,7 @@ def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
     )
     folder = Path(bundle.config.data.cache or directory.parent / "data")
     path = folder / f"train-{key}.ids"
-    return TokenStream(path) if stream_exists(path) else None
+    return open_stream(path, lambda _: None)
 
 
 def text_parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
@@ -174,24 +177,19 @@ def _fingerprint(training: Lines) -> str:
 
 
 def _tokenizer(
-    training: Lines, config: TokenizerConfig, fingerprint: str, folder: Path
+    training: Lines, config: TokenizerConfig, fingerprint: str, folder: Path, report: Report
 ) -> Tokenizer:
     path = folder / f"tokenizer-{content_key(fingerprint, json.dumps(config.model_dump()))}.json"
-    if path.exists():
-        return Tokenizer.load(path)
     # joined lines have a space between them, which a vocabulary of characters needs; to a
     # separator tokenizer it would be a part of each line's first token
     space = "" if config.symbol_separator else " "
-    tokenizer = Tokenizer.train((f"{space}{line}" for line in training()), config)
-    atomic_write(path, tokenizer.to_json())
-    return tokenizer
+    spaced = (f"{space}{line}" for line in training())
+    return cached_tokenizer(path, report, lambda: Tokenizer.train(spaced, config))
 
 
 def _stream(
-    lines: Lines, part: str, tokenizer: Tokenizer, form: TextForm, folder: Path
+    lines: Lines, part: str, tokenizer: Tokenizer, form: TextForm, folder: Path, report: Report
 ) -> TokenStream:
     key = content_key(_fingerprint(lines), tokenizer.to_json(), str(form))
     path = folder / f"{part}-{key}.ids"
-    return (
-        TokenStream(path) if stream_exists(path) else write_stream(path, lines(), tokenizer, form)
-    )
+    return open_stream(path, report) or write_stream(path, lines(), tokenizer, form)
