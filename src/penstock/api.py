@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.errors import UsageError, train_extra
+from penstock.errors import UsageError, train_extra, visible
 from penstock.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _run(
     console = Console(file=file, highlight=False, soft_wrap=True)
     config, result = train(console)
     if not result.interrupted and (report := export_run(config, path)):
-        console.print(report, markup=False)
+        console.print(visible(report), markup=False)
     kept = (path / "model" / INDEX).is_file()
     scores: dict[str, Any] = read_index(path / "model")["record"]["held_out"] if kept else {}
     return Run(path, result.reason, result.interrupted, scores, messages.getvalue())

@@ -15,6 +15,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+# a terminal would obey them, and a reader would be misled by marks that reverse a line
+_UNSEEN = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_ESCAPES = {code: ascii(chr(code))[1:-1] for code in _UNSEEN if chr(code) not in "\t\n"}
+
+
+def visible(text: str) -> str:
+    """A message with control characters, such as those of a file name, written as escapes."""
+    return text.translate(_ESCAPES)
+
+
 class PenstockError(Exception):
     """Base of all errors that a user can cause and fix."""
 
@@ -45,7 +55,7 @@ class DataError(PenstockError):
     ) -> None:
         self.path = path
         self.line = line
-        place = [] if path is None else [str(path)]
+        place = [] if path is None else [str(path).replace("\n", "\\n")]
         if line is not None:
             place.append(f"line {line}")
         super().__init__(f"{', '.join(place)}: {message}" if place else message)

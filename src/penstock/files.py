@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -16,17 +17,28 @@ from penstock.errors import PenstockError, UsageError
 
 
 def require_no_input(output: str | Path, inputs: Iterable[str | Path | None]) -> None:
-    """Check that `output` is none of the inputs, following links.
+    """Check that `output`, a file or `-` for standard output, is none of the inputs.
+
+    Files are the same by inode, so a link is what it leads to.
 
     Raises:
         UsageError: it is one of them.
     """
     for path in inputs:
         with suppress(OSError, ValueError):  # an inaccessible file is not an input
-            if path is not None and Path(output).is_file() and Path(output).samefile(path):
+            if path is not None and _is_same_file(output, path):
+                shown = "standard output" if str(output) == "-" else output
                 raise UsageError(
-                    f"{output}: the output would replace its own input; choose another output"
+                    f"{shown}: the output would replace its own input; choose another output"
                 )
+
+
+def _is_same_file(output: str | Path, path: str | Path) -> bool:
+    written, read = (
+        os.fstat(stream.fileno()) if str(name) == "-" else Path(name).stat()
+        for name, stream in ((output, sys.stdout), (path, sys.stdin))
+    )
+    return stat.S_ISREG(written.st_mode) and os.path.samestat(written, read)
 
 
 @contextmanager

@@ -391,10 +391,49 @@ def test_no_output_replaces_its_input(penstock: Run, tiny_run: Path, tmp_path: P
         phrases = ["--phrases", data, "-o", out]
         refused(penstock("translate", "-m", tiny_run, *phrases, stdin="a\n"), 2, says)
         refused(penstock("embed", "-m", tiny_run, "-i", data, "-o", out), 2, says)
+        refused(penstock("data", "stats", data, "--held-out", data, "--figure", out), 2, "figure")
+    own = tmp_path / "config.toml"
+    own.write_text('[data]\ntrain = "builtin" # my remark\n')
+    refused(penstock("train", own, "--out", tmp_path), 2, f"{own}: {says}")
+    assert "my remark" in own.read_text()
+    drawn = tmp_path / "drawn.svg"
+    drawn.write_text(own.read_text())
+    refused(penstock("draw", drawn, "--out", drawn), 2, f"{drawn}: {says}")
+    own_model = ["export", "-m", tiny_run, "--out"]
+    refused(penstock(*own_model, tiny_run), 2, "give another directory than the model's")
     train = data.rename(tmp_path / "train.tsv")
     split = ["data", "split", train, "--out", tmp_path, "--overwrite"]
     refused(penstock(*split), 2, f"{train}: {says}")
     assert train.read_text() == kept
+
+
+def test_standard_output_is_no_input_either(tiny_run: Path, tmp_path: Path) -> None:
+    data = tmp_path / "own.tsv"
+    for words in (["translate", "-i"], ["evaluate"], ["score"]):
+        data.write_text("a\tb\n")
+        with data.open("ab") as out:
+            command = [sys.executable, "-m", "penstock", words[0], "-m", tiny_run, *words[1:], data]
+            ran = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
+        assert ran.returncode == 2
+        assert b"standard output: the output would replace its own input" in ran.stderr
+        assert data.read_text() == "a\tb\n"
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "\u202egnal", "\x9b1m", "\a"])
+def test_control_characters_of_a_name_reach_no_terminal(
+    penstock: Run, tiny_run: Path, tmp_path: Path, name: str
+) -> None:
+    for words in (
+        ["translate", "-m", tmp_path / name, "-i", "x"],
+        ["translate", "-m", tiny_run, "-i", tmp_path / name],
+        ["translate", "-m", tiny_run, f"--{name}"],
+        ["train", tmp_path / name, "--out", tmp_path / f"run{name}"],
+        [name],
+    ):
+        ran = penstock(*words)
+        assert ran.code in (1, 2)
+        assert name not in ran.err
+        assert ascii(name)[1:-1] in ran.err
 
 
 def test_a_loop_of_links_is_a_file_that_cannot_be_read(penstock: Run, tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ def test_a_dictionary_is_two_columns(penstock: Ran, tmp_path: Path) -> None:
         (["--weights", "a,b"], "--weights 'a,b': give a number for each model"),
         (["--weights", "1,2"], "2 weights for 1 models"),
         (["--placeholder", "["], "placeholders.0 = '[': not a regular expression"),
+        (["--placeholder", "(a)\\1"], "which has no look-around and no back-references"),
+        (["--placeholder", "((a{100}){100}){100}"], "invalid repetition size"),
         (["--prefix", "a" * 400], "take at least"),
         (["--beam-size", "0"], "beam_size = 0: must be at least 1"),
     ],

@@ -204,7 +204,8 @@ def test_content_keys_tell_parts_apart() -> None:
 
 def test_counts_are_json(tmp_path: Path) -> None:
     write(tmp_path / "train.arrow", PAIRS)
-    assert json.loads((tmp_path / "train.json").read_text())["pairs"] == len(PAIRS)
+    record = json.loads(seal_path(tmp_path / "train.arrow").read_text())
+    assert record["facts"]["pairs"] == len(PAIRS)
 
 
 # a batch

@@ -158,7 +158,9 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except _ParserError as error:
-        cast(Any, error).show(sys.stderr)
+        shown = io.StringIO()
+        cast(Any, error).show(shown)
+        note(shown.getvalue().rstrip("\n"))
         return 2
     except PenstockError as error:
         note(f"penstock: {error}")

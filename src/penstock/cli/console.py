@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import UsageError
+from penstock.errors import UsageError, visible
 
 _BREAKS = str.maketrans("\t\n\r", "   ")
-_CONTROL = dict.fromkeys(map(ord, "\a\b\v\f\r\x1b"))  # a terminal would obey them
 
 
 def path(text: str | Path) -> Path:
@@ -42,5 +41,5 @@ def flush() -> None:
 
 
 def note(text: str) -> None:
-    """Write a message to stderr as plain text."""
-    sys.stderr.write(text.translate(_CONTROL) + "\n")
+    """Write a message to stderr, control characters as escapes."""
+    sys.stderr.write(visible(text) + "\n")

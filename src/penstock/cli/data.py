@@ -61,7 +61,9 @@ def check(
     with several targets, odd characters, mixed scripts, and overlap with held-out files.
     """
     from penstock.data.check import check_corpus
+    from penstock.files import require_no_input
 
+    require_no_input("-", (*data, *(held_out or ())))
     files = [_file_or_two(file) for file in held_out or ()]
     options = read_options(columns, on_error)
     report = check_corpus(source_of(data), held_out=files, options=options)
@@ -191,9 +193,10 @@ def stats(
     from penstock.figure import check_figure_name
     from penstock.files import require_no_input
 
+    require_no_input("-", data)
     if figure is not None:
         check_figure_name(figure)
-        require_no_input(figure, data)
+        require_no_input(figure, (*data, held_out))
     measured = corpus_stats(
         source_of(data),
         held_out=None if held_out is None else _file_or_two(held_out),

@@ -29,9 +29,11 @@ def draw(
     ] = None,
 ) -> None:
     """Draw a network unrolled over time: its layers, directions, attention and outputs."""
+    from penstock.files import require_no_input
     from penstock.insight.unrolled_figure import draw_dependencies
     from penstock.tasks.unrolled_graph import unroll
 
+    require_no_input(out, [source])
     draw_dependencies(unroll(_configuration(source, overrides or ()), steps), out)
     write_line(str(out))
 

@@ -90,8 +90,9 @@ def evaluate(
     from penstock.bundle import load_bundle
     from penstock.files import atomic_write, require_no_input
 
-    if out is not None:
-        require_no_input(out, (*data, *flags.files))
+    for output in ("-", out):
+        if output is not None:
+            require_no_input(output, (*data, *flags.files))
     search = flags.options
     bundle = load_bundle(model[0])
     task = TASKS[bundle.config.task]
@@ -175,7 +176,9 @@ def score(
     import math
 
     from penstock.bundle import load_bundle
+    from penstock.files import require_no_input
 
+    require_no_input("-", data)
     bundle = load_bundle(model[0])
     task = bundle.config.task
     use = TASKS[task].use()

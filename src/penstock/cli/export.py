@@ -42,6 +42,7 @@ def export(
 ) -> None:
     """Export a model to ONNX with int8 weights: smaller, faster on a CPU, and free of torch."""
     from penstock.bundle import find_bundle, load_bundle, save_bundle
+    from penstock.files import require_no_input
     from penstock.tasks.model_export import (
         examples_of,
         export_bundle,
@@ -51,8 +52,10 @@ def export(
     )
 
     bundle = load_bundle(model)
-    if out.exists() and (not out.is_dir() or out.resolve() == find_bundle(model).resolve()):
+    own = {find_bundle(model).resolve(), model.resolve()}
+    if out.exists() and (not out.is_dir() or out.resolve() in own):
         raise UsageError(f"--out {out}: give another directory than the model's")
+    require_no_input(out / "README.md", (*(calibrate or ()), *(verify or ())))
     pairs = None
     if calibrate:
         pairs = list(examples_of(bundle.config, DataSelection(calibrate, columns)))

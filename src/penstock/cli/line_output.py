@@ -18,7 +18,12 @@ from penstock.runtime.engine_choice import EngineName
 Model = Annotated[Path, typer.Option("--model", "-m", parser=path, help="Run directory or bundle.")]
 Input = Annotated[str, typer.Option("--input", "-i", help="Input file; - reads standard input.")]
 Output = Annotated[
-    str, typer.Option("--output", "-o", help="Output file; - writes to standard output.")
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Output file, never an input; - writes to standard output.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 Threads = Annotated[

@@ -77,9 +77,27 @@ def load_engine(
 
 
 def required(array: Array | None) -> Array:
-    """An output that every model has."""
+    """An output that every model has.
+
+    Raises:
+        BundleError: it is not a number somewhere.
+    """
     assert array is not None
+    require_numbers(array)
     return array
+
+
+def require_numbers(outputs: Array) -> None:
+    """Check that a model's outputs are numbers.
+
+    Raises:
+        BundleError: NaN among them: finite weights too large to compute with.
+    """
+    if np.isnan(outputs).any():
+        raise BundleError(
+            "the model's outputs are not numbers (NaN): its weights are too large to compute with; "
+            "restore it or train again"
+        )
 
 
 def as_ids(rows: Any) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from torch import nn
 
 from penstock.bundle import load_bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
-from penstock.errors import TrainingError
+from penstock.errors import TrainingError, visible
 from penstock.runtime.pretrained_encoder import fingerprint
 from penstock.runtime.torch_network import network_files
 from penstock.tasks import TASKS
@@ -100,7 +100,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     config, device = prepare_run(config, run, resume=resume)
 
     def report(text: str) -> None:
-        console.print(text, markup=False)
+        console.print(visible(text), markup=False)
 
     learning = TASKS[config.task].learning()
     require_memory(learning.network, config, device)

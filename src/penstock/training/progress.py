@@ -14,6 +14,7 @@ from penstock.config.json_types import is_object
 from penstock.config.metric_table import labelled
 from penstock.data.formats.readers import ignore
 from penstock.data.sealed_file import Report
+from penstock.errors import visible
 from penstock.files import atomic_write, checksum_holds, with_checksum
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Display:
 
     def print(self, text: str) -> None:
         """Print plain text above the bar."""
-        self._console.print(text, markup=False)
+        self._console.print(visible(text), markup=False)
 
     def close(self) -> None:
         """Remove the bar."""

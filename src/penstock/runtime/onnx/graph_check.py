@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NoReturn
 
+import numpy as np
+
 from penstock.errors import BundleError
 from penstock.runtime.onnx.interface import IR_VERSION, OPSETS, GraphSpec, TensorSpec, is_trace
 
@@ -22,7 +24,8 @@ OPERATORS = frozenset((
 ))
 # fmt: on
 RUNTIME_OPERATORS = frozenset(["MatMulIntegerToFloat"])  # of domain com.microsoft
-_ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool"}
+_FLOAT32 = 1
+_ELEMENT_TYPES = {_FLOAT32: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool"}
 _MAX_NODES = 5000
 
 Field = int | memoryview | bytes  # a number, what has a length, or a number of fixed size
@@ -116,6 +119,18 @@ def _check_tensor(tensor: Message, place: str) -> None:
             f"tensor {_text(tensor, 8)!r} is kept in another file; a bundle's graphs are whole: "
             "do not use this bundle",
         )
+    if _number(tensor, 2) == _FLOAT32:
+        for content in (*_all_bytes(tensor, 9), *_all_bytes(tensor, 4)):  # raw or packed
+            if len(content) % 4:
+                raise _Malformed(f"tensor {_text(tensor, 8)!r} of {len(content)} bytes")
+            numbers = np.frombuffer(content, "<f4")
+            is_mask = len(numbers) == 1 and numbers[0] == -np.inf
+            if not is_mask and not np.isfinite(numbers).all():
+                _reject(
+                    place,
+                    f"tensor {_text(tensor, 8)!r} has numbers that are not finite; restore it, or "
+                    "export the model again",
+                )
 
 
 def _difference(declared: GraphSpec, expected: GraphSpec) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,8 @@ class Evaluator:
         model.eval()
         with mixed(self.precision, device):
             loss = _mean_loss(model, self.batches, device)
+        if not math.isfinite(loss):  # it ends the run
+            return HeldOutScores(loss=loss)
         # the translator has a precision of its own
         results = self.translator.translate([p.source for p in self.pairs], search="greedy")
         model.train()

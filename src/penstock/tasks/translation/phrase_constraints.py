@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from penstock.errors import UsageError
@@ -10,6 +9,7 @@ from penstock.search import Constraints
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.translation.search_options import Phrases
 from penstock.text import Tokenizer
+from penstock.text.pattern import match_spans
 
 
 def constraints_of(
@@ -36,7 +36,7 @@ def constraints_of(
 
 def _matches(placeholders: Iterable[str], source: str) -> Sequence[str]:
     """What the patterns match, the longest first and nothing inside another."""
-    found = [m.span() for pattern in placeholders for m in re.finditer(pattern, source)]
+    found = [span for pattern in placeholders for span in match_spans(pattern, source)]
     kept: list[tuple[int, int]] = []
     for start, end in sorted(set(found), key=lambda span: (span[0] - span[1], span)):
         if start < end and not any(a <= start and end <= b for a, b in kept):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -40,10 +39,9 @@ MOST_ROWS = 65_536  # hypotheses extended in one step
 
 
 def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
+    from penstock.text.pattern import check_pattern
+
+    check_pattern(text)
     return text
 
 
@@ -186,7 +184,7 @@ class SearchOptions(Options):
         tuple[Annotated[str, AfterValidator(_pattern)], ...],
         Field(
             strict=False,
-            description="Regular expression; what it matches is copied unchanged; repeatable.",
+            description="Regular expression (RE2); what it matches is copied; repeatable.",
         ),
         Offered(name="placeholder", served=False),
     ] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.config import SearchConfig
 from penstock.runtime.decoder_engine import TranslationEngine
+from penstock.runtime.engine import require_numbers
 from penstock.search import (
     Hypothesis,
     Limits,
@@ -16,6 +17,7 @@ from penstock.search import (
     Step,
 )
 from penstock.search.ensemble import EnsembleState, ensemble_step
+from penstock.search.step import Ints, StepOutput
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.search_table import Decode, SearchRequest, search_of
@@ -54,7 +56,7 @@ def search_segments(
         UsageError: an impossible option or constraint; some segments may have been reported before.
     """
     order = sorted(range(len(segments)), key=lambda i: segments[i].size)
-    steps = [engine.step for engine in engines]
+    steps = [_checked(engine.step) for engine in engines]
     step: Step[Any] = steps[0] if len(steps) == 1 else ensemble_step(steps, weights)
     for start in range(0, len(order), options.batch):
         rows = order[start : start + options.batch]
@@ -73,6 +75,19 @@ def search_segments(
         found = search_of(options.search)(request)
         for row, hypotheses in enumerate(found):
             report(row, hypotheses)
+
+
+def _checked(step: Step[Any]) -> Step[Any]:
+    """A step whose outputs are numbers."""
+
+    def checked(tokens: Ints, state: Any, /, *, top: int) -> StepOutput[Any]:
+        output = step(tokens, state, top=top)
+        # the softmax spreads a NaN over its row: of all tokens, one column is enough
+        log_probs = output.log_probs
+        require_numbers(log_probs[:, :1] if output.ids is None else log_probs)
+        return output
+
+    return checked
 
 
 class _Report:
