@@ -615,11 +615,13 @@ def test_a_demo_does_not_overwrite_another_run(penstock: Run, tiny_run: Path) ->
 # --- as a process -------------------------------------------------------------------------------
 
 
-def test_help_imports_no_torch() -> None:
+def test_help_imports_no_torch_and_no_other_verb() -> None:
     code = (
-        "import sys; from penstock.cli.app import run; code = run(sys.argv[1:]);"
+        "import sys; from penstock.cli.app import VERBS, run; code = run(sys.argv[1:]);"
         "heavy = {'torch', 'pyarrow', 'numpy', 'tokenizers', 'matplotlib'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else code)"
+        "sys.exit(f'imported {heavy}') if heavy else None;"
+        "others = {f'penstock.cli.{verb}' for verb in {*VERBS} - {*sys.argv}} & set(sys.modules);"
+        "sys.exit(f'imported {others}' if others else code)"
     )
     for arguments in (["--help"], ["train", "--help"], ["translate", "--help"]):
         done = subprocess.run(
