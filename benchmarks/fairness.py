@@ -22,9 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from service import Connection, served
-
 from penstock.data.grammar import generate_pairs
+from service import Connection, served
 
 SENTENCE = "The old man sees a small dog in the garden."
 LONG = "The woman reads a book about the sea, and her brother writes a letter to a friend. "

@@ -30,7 +30,9 @@ def distill(
     *,
     model: Annotated[
         list[Path] | None,
-        typer.Option("--model", "-m", help="Teacher; several translate as an ensemble."),
+        typer.Option(
+            "--model", "-m", parser=path, help="Teacher; several translate as an ensemble."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(parser=path, help="Run directory of the student.")],
     valid: Annotated[
@@ -42,7 +44,9 @@ def distill(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="The student's configuration. Default: its teacher's, made smaller."),
+        typer.Option(
+            parser=path, help="The student's configuration. Default: its teacher's, made smaller."
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
