@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "translate": ("translate.translate", "Translate lines of text."),
     "evaluate": ("evaluate.evaluate", "Evaluate a model on held-out data."),
     "score": ("evaluate.score", "Print the probability of pairs or lines."),
+    "compare": ("compare.compare", "Compare models, with confidence intervals."),
     "export": ("export.export", "Export a model that runs without torch."),
     "generate": ("generate.generate", "Generate text with a language model."),
     "classify": ("annotate.classify", "Classify lines of text."),

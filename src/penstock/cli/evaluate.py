@@ -101,7 +101,7 @@ def evaluate(
     options: dict[str, Any] = {}
     if use.searches:
         options = {
-            "metrics": _metric_names(metrics),
+            "metrics": metric_names(metrics),
             "in_book_form": preprocess,
             "options": search,
             "phrases": flags.phrases_of_lines(),
@@ -156,7 +156,7 @@ def _model(
     return use.model(bundle, device=device, engine=engine, others=others, weights=shares)
 
 
-def _metric_names(metrics: str | None) -> list[str]:
+def metric_names(metrics: str | None) -> list[str]:
     """Parse `--metrics` into the names that `score_corpus` uses."""
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     return ["exact_match" if name == "exact" else name for name in names]

@@ -24,6 +24,8 @@ class MetricEntry:
         over_symbols: `function` also takes `tokenize`, which divides separator targets (phones)
             into their symbols, and other texts at white space.
         needs_separator: it is defined for separator targets only.
+        counts: like `function`, but returns two numbers for each sentence, whose sums' ratio in
+            percent is the score, so that models can be compared on resampled sentences.
     """
 
     label: str
@@ -33,22 +35,30 @@ class MetricEntry:
     may_select: bool = False
     over_symbols: bool = False
     needs_separator: bool = False
+    counts: str = ""
 
 
 METRICS: dict[str, MetricEntry] = {
     "bleu": MetricEntry("BLEU", _SACREBLEU, "bleu", may_select=True),
     "chrf": MetricEntry("chrF", _SACREBLEU, "chrf", may_select=True),
     "ter": MetricEntry("TER", _SACREBLEU, "ter", higher_is_better=False),
-    "exact_match": MetricEntry("exact %", _RATES, "exact_match", may_select=True),
-    "ser": MetricEntry(
-        "SER %", _RATES, "sequence_error_rate", higher_is_better=False, over_symbols=True
+    "exact_match": MetricEntry(
+        "exact %", _RATES, "exact_match", may_select=True, counts="exact_matches"
     ),
-    "wer": MetricEntry("WER %", _RATES, "token_error_rate", higher_is_better=False),
+    "ser": MetricEntry(
+        "SER %", _RATES, "sequence_error_rate", higher_is_better=False, over_symbols=True,
+        counts="sequence_errors",
+    ),
+    "wer": MetricEntry(
+        "WER %", _RATES, "token_error_rate", higher_is_better=False, counts="token_errors"
+    ),
     "per": MetricEntry(
         "PER %", _RATES, "token_error_rate", higher_is_better=False, over_symbols=True,
-        needs_separator=True,
+        needs_separator=True, counts="token_errors",
     ),
-    "cer": MetricEntry("CER %", _RATES, "character_error_rate", higher_is_better=False),
+    "cer": MetricEntry(
+        "CER %", _RATES, "character_error_rate", higher_is_better=False, counts="character_errors"
+    ),
 }  # fmt: skip
 
 

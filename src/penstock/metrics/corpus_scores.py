@@ -71,9 +71,9 @@ def score_corpus(
         UsageError: an unknown metric, or `per` without separator.
         DataError: no sentences, unequal numbers, a sentence without reference.
     """
-    _require_known(metrics, separator)
+    require_known(metrics, separator)
     require_aligned(hypotheses, references)
-    tokenize = _divide_by(separator) if separator else str.split
+    tokenize = symbols_of(separator)
     scores: dict[str, float] = {}
     signatures: list[str] = []
     for name, entry in METRICS.items():
@@ -96,7 +96,12 @@ def score_corpus(
     )
 
 
-def _require_known(metrics: Sequence[str], separator: str | None) -> None:
+def require_known(metrics: Sequence[str], separator: str | None) -> None:
+    """Check the names of metrics.
+
+    Raises:
+        UsageError: an unknown metric, or one that needs a separator.
+    """
     for name in metrics:
         if name not in METRICS:
             raise UsageError(f"unknown metric {name!r}; {nearest(name, METRICS)}")
@@ -109,5 +114,8 @@ def _require_known(metrics: Sequence[str], separator: str | None) -> None:
             )
 
 
-def _divide_by(separator: str) -> Tokenize:
+def symbols_of(separator: str | None) -> Tokenize:
+    """What divides a text into its symbols, at white space without separator."""
+    if not separator:
+        return str.split
     return lambda text: [token for token in text.split(separator) if token]

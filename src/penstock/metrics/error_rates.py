@@ -63,12 +63,7 @@ def sequence_error_rate(
     Raises:
         DataError: see `require_aligned`.
     """
-    require_aligned(hypotheses, references)
-    wrong = 0
-    for hypothesis, options in zip(hypotheses, references, strict=True):
-        tokens = list(tokenize(hypothesis))
-        wrong += all(tokens != list(tokenize(option)) for option in options)
-    return 100.0 * wrong / len(hypotheses)
+    return _rate(sequence_errors(hypotheses, references, tokenize=tokenize))
 
 
 def token_error_rate(
@@ -79,9 +74,55 @@ def token_error_rate(
 ) -> float:
     """Edits needed per reference token, in percent over the whole corpus (may exceed 100).
 
-    Each hypothesis is compared with its closest reference (fewest edits, then longest); edits and
-    reference lengths are summed before the division. If all references are empty they count as one
-    token, so that the rate is finite.
+    Edits and reference lengths are summed before the division. If all references are empty they
+    count as one token, so that the rate is finite. Arguments as of `token_errors`.
+
+    Raises:
+        DataError: see `require_aligned`.
+    """
+    return _rate(token_errors(hypotheses, references, tokenize=tokenize))
+
+
+def character_error_rate(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """The token error rate over characters; any run of white space equals one space.
+
+    Raises:
+        DataError: see `require_aligned`.
+    """
+    return _rate(character_errors(hypotheses, references))
+
+
+def exact_matches(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[tuple[int, int]]:
+    """For each sentence 1 if it is as `exact_match` wants it or 0, and 1."""
+    return [(1 - wrong, 1) for wrong, _ in sequence_errors(hypotheses, references)]
+
+
+def sequence_errors(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    tokenize: Tokenize = str.split,
+) -> list[tuple[int, int]]:
+    """For each sentence 1 if its tokens equal those of no reference or 0, and 1."""
+    require_aligned(hypotheses, references)
+    tokens = [list(tokenize(hypothesis)) for hypothesis in hypotheses]
+    return [
+        (int(all(own != list(tokenize(option)) for option in options)), 1)
+        for own, options in zip(tokens, references, strict=True)
+    ]
+
+
+def token_errors(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    tokenize: Tokenize = str.split,
+) -> list[tuple[int, int]]:
+    """For each sentence the edits to its closest reference, and that reference's tokens.
+
+    The closest reference is that of the fewest edits, then the longest.
 
     Args:
         hypotheses: one per sentence.
@@ -92,25 +133,27 @@ def token_error_rate(
         DataError: see `require_aligned`.
     """
     require_aligned(hypotheses, references)
-    edits = length = 0
+    found: list[tuple[int, int]] = []
     for hypothesis, options in zip(hypotheses, references, strict=True):
         tokens = tokenize(hypothesis)
-        distance, negative_length = min(
+        edits, negative_length = min(
             (edit_distance(tokens, reference), -len(reference))
             for reference in map(tokenize, options)
         )
-        edits += distance
-        length -= negative_length
-    return 100.0 * edits / max(length, 1)
+        found.append((edits, -negative_length))
+    return found
 
 
-def character_error_rate(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """The token error rate over characters; any run of white space equals one space.
+def character_errors(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[tuple[int, int]]:
+    """`token_errors` over characters; any run of white space equals one space."""
+    return token_errors(hypotheses, references, tokenize=lambda text: " ".join(text.split()))
 
-    Raises:
-        DataError: see `require_aligned`.
-    """
-    return token_error_rate(hypotheses, references, tokenize=lambda text: " ".join(text.split()))
+
+def _rate(counts: Sequence[tuple[int, int]]) -> float:
+    errors, totals = map(sum, zip(*counts, strict=True))
+    return 100.0 * errors / max(totals, 1)
 
 
 def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:

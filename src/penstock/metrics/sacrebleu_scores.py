@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
     from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
 # sacreBLEU is imported late: it takes a tenth of a second
 
@@ -38,14 +39,26 @@ def ter(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tuple
 
 def sentence_bleu(hypothesis: str, references: Sequence[str]) -> float:
     """BLEU of one sentence, without n-grams longer than it."""
-    return float(_sentence_metric().sentence_score(hypothesis, references).score)
+    return float(_sentence_bleu().sentence_score(hypothesis, references).score)
+
+
+def sentence_chrf(hypothesis: str, references: Sequence[str]) -> float:
+    """chrF2 of one sentence."""
+    return float(_sentence_chrf().sentence_score(hypothesis, references).score)
 
 
 @cache
-def _sentence_metric() -> BLEU:
+def _sentence_bleu() -> BLEU:
     from sacrebleu.metrics.bleu import BLEU
 
     return BLEU(effective_order=True)
+
+
+@cache
+def _sentence_chrf() -> CHRF:
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF()
 
 
 def _score(
