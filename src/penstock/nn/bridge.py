@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,18 +17,20 @@ class Bridge(nn.Module):
     Args:
         encoder_layers, decoder_layers: depths; if unequal, all encoder layers feed the bridge.
         size: the width H of both.
-        has_cell: whether the state has an LSTM cell too.
+        carries: the parts of the state that the decoder's cells read; the others become zeros.
     """
 
     def __init__(
-        self, *, encoder_layers: int, decoder_layers: int, size: int, has_cell: bool
+        self, *, encoder_layers: int, decoder_layers: int, size: int, carries: Sequence[str]
     ) -> None:
         super().__init__()
         self.layers = decoder_layers
         same = encoder_layers == decoder_layers
         wide, out = encoder_layers * size, decoder_layers * size
-        self.h = nn.Identity() if same else nn.Linear(wide, out)
-        self.c = nn.Identity() if same or not has_cell else nn.Linear(wide, out)
+        self.h, self.c = (
+            nn.Linear(wide, out) if part in carries and not same else nn.Identity()
+            for part in ("h", "c")
+        )
         self.same = same
 
     def forward(self, state: State) -> State:
@@ -37,7 +41,8 @@ class Bridge(nn.Module):
         return State(torch.tanh(self._map(self.h, state.h)), c)
 
     def _map(self, layer: nn.Module, x: Tensor) -> Tensor:
-        assert isinstance(layer, nn.Linear)
+        if not isinstance(layer, nn.Linear):
+            return x.new_zeros(self.layers, *x.shape[1:])
         joined = x.transpose(0, 1).flatten(1)
         flat = rows_linear(joined, layer.weight, layer.bias)  # (B, L_decoder·H)
         return flat.unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()

@@ -57,7 +57,7 @@ class Seq2Seq(nn.Module):
             encoder_layers=config.encoder_layers,
             decoder_layers=config.decoder_layers,
             size=config.hidden_size,
-            has_cell=cell_spec(config.cell).has_cell,
+            carries=cell_spec(config.cell).carries,
         )
         initialize(self, config.initialization)
 

@@ -113,8 +113,8 @@ def _encoder_graph(config: ModelConfig, model: Seq2Seq, graph: Graph) -> Graph:
     cells: list[Named] = []
     values, finals = run_layers(graph, encoder.recurrent, x, lengths, "encoder", traced=cells)
     joined = _joined_directions(graph, encoder, finals)
-    states = _bridged(graph, model.bridge, joined)
     carries = carried_parts(model)
+    states = _bridged(graph, model.bridge, joined, carries)
     found = {f"{part}{i}": state[part] for i, state in enumerate(states) for part in carries}
     attention = model.decoder.attention
     if attention is None:
@@ -201,11 +201,13 @@ def _joined_directions(graph: Graph, encoder: Encoder, finals: list[CellState]) 
     ]
 
 
-def _bridged(graph: Graph, bridge: Bridge, states: list[CellState]) -> list[CellState]:
+def _bridged(
+    graph: Graph, bridge: Bridge, states: list[CellState], carries: Sequence[str]
+) -> list[CellState]:
     if bridge.same:
         return states
     layers: list[CellState] = [{} for _ in range(bridge.layers)]
-    for part in states[0]:
+    for part in carries:
         layer = bridge.h if part == "h" else bridge.c
         assert isinstance(layer, nn.Linear)
         wide = linear_layer(graph, [state[part] for state in states], layer, f"bridge.{part}")
