@@ -135,7 +135,8 @@ class BeamState:
                 for row, token in zip(rows, tokens, strict=True)
             ]
         self._steps.append(_Step(going.rows, going.tokens, going.log_probs, kept_attention))
-        if len(going.beams) != len(self._beams) or (going.beams != self._beams).any():
+        several = len(self._layout.beams) > 1
+        if len(going.beams) != len(self._beams) or (several and (going.beams != self._beams).any()):
             self._beams = going.beams
             self._layout = layout_of(going.beams)
         if length + 1 >= self._next_limit and len(going.beams):

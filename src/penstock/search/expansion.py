@@ -97,6 +97,14 @@ def best_of_beams(
     """
     width = log_probs.shape[1]
     costs: Floats = -totals[:, None] - (log_probs if ranked_by is None else ranked_by)  # (N, K)
+    if len(layout.beams) == 1:  # one sentence waits for each of these lines
+        flat = costs.ravel()
+        picked = flat.argsort(kind="stable")[: min(most, slots[0])]
+        if len(picked) and not flat[picked[-1]] < np.inf:
+            picked = picked[flat[picked] < np.inf]
+        rows, chosen = picked // width, log_probs.ravel()[picked]
+        beams = layout.beams.repeat(len(picked))
+        return Expansions(beams, rows, ids.ravel()[picked], chosen, totals[rows] + chosen)
     per_beam = layout.width * width
     if layout.cells is not None:
         table = np.full((len(layout.beams) * layout.width, width), np.inf)
@@ -104,8 +112,7 @@ def best_of_beams(
         costs = table
     costs = costs.reshape(len(layout.beams), per_beam)  # (A, R·K)
     order: Ints = costs.argsort(1, "stable")[:, :most]
-    if len(order) > 1:
-        order = order + per_beam * np.arange(len(order))[:, None]
+    order = order + per_beam * np.arange(len(order))[:, None]
     possible = (costs.ravel()[order] < np.inf) & (np.arange(min(most, per_beam)) < slots[:, None])
     picked = order[possible]
     cells = picked // width

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
@@ -41,7 +39,7 @@ class RuntimeSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # the same bytes may be a file in its own format too, which nobody checked
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        with self._reported("cannot read it"):
+        try:
             self._session = ort.InferenceSession(
                 content,
                 options,
@@ -49,6 +47,8 @@ class RuntimeSession:
                 enable_fallback=0,  # to what failed already, said on standard output
                 read_config_from_model=0,
             )
+        except Exception as cause:  # noqa: BLE001 - the runtime has classes of its own
+            raise self._failure("cannot read it", cause) from None
 
     @property
     def outputs(self) -> list[str]:
@@ -61,16 +61,14 @@ class RuntimeSession:
         Raises:
             PenstockError: what `error` makes; the graph's own shapes contradict each other.
         """
-        with self._reported("cannot run it"):
-            return [np.asarray(value) for value in self._session.run(outputs, inputs)]
-
-    @contextmanager
-    def _reported(self, what: str) -> Generator[None]:
         try:
-            yield
-        except Exception as error:  # noqa: BLE001 - the runtime has classes of its own
-            reason = str(error).strip().split("\n")[0]
-            raise self._error(f"ONNX Runtime {ort.__version__} {what} ({reason})") from None
+            return self._session.run(outputs, inputs)  # pyright: ignore[reportReturnType]
+        except Exception as cause:  # noqa: BLE001 - the runtime has classes of its own
+            raise self._failure("cannot run it", cause) from None
+
+    def _failure(self, what: str, cause: Exception) -> PenstockError:
+        reason = str(cause).strip().split("\n")[0]
+        return self._error(f"ONNX Runtime {ort.__version__} {what} ({reason})")
 
 
 class GraphSession(RuntimeSession):

@@ -182,7 +182,9 @@ class OnnxTranslator:
         weights = None
         if self._attends:
             by_slot = found[2 if top else 1]
-            weights = by_slot.reshape(-1, by_slot.shape[-1])[state.slots["places"]]
+            weights = by_slot.reshape(-1, by_slot.shape[-1])
+            if len(weights) > len(tokens) or state.memory.sentences > 1:
+                weights = weights[state.slots["places"]]
         output = StepOutput(found[0], found[1] if top else None, next_state, weights)
         return output, found[len(own) :]
 
