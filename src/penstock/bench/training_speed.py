@@ -18,6 +18,7 @@ from penstock.config import ModelConfig, Precision
 from penstock.nn import Seq2Seq
 from penstock.nn.loss import cross_entropy_sum
 from penstock.text import EOS_ID
+from penstock.training.allocator import keep_freed_memory
 from penstock.training.batches import Batch, collate
 from penstock.training.precision import choose_precision, mixed
 
@@ -64,6 +65,7 @@ def measure_training(
         rounds: number of measurements of speed and limits.
         updates: updates per round.
     """
+    keep_freed_memory()
     device = torch.device("cpu")
     precision = choose_precision(precision, device)
     torch.manual_seed(1)

@@ -23,6 +23,7 @@ from penstock.errors import TrainingError, visible
 from penstock.runtime.pretrained_encoder import fingerprint
 from penstock.runtime.torch_network import network_files
 from penstock.tasks import TASKS
+from penstock.training.allocator import keep_freed_memory
 from penstock.training.checkpoint import (
     Progress,
     checkpoint_exists,
@@ -108,6 +109,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         report(f"{run / CONFIG}: edited since the run wrote it; it counts as it stands")
     if not resume:
         write_config(config, run)  # now, so that an early interruption can be resumed
+    keep_freed_memory()
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
