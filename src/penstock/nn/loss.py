@@ -6,6 +6,7 @@ computed a few hundred rows at a time, together with their gradient, and discard
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from penstock.nn.products import pad_rows
 
 CHUNK_ROWS = 512  # measured: a chunk of logits stays in the processor's cache
+DEVICE_ROWS = 16384  # of a GPU: few launches, 1 GB of logits at a vocabulary of 32,000
 
 
 def cross_entropy_sum(
@@ -52,27 +54,46 @@ class _LinearCrossEntropy(torch.autograd.Function):
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
     ) -> Tensor:
         total = torch.zeros((), device=features.device)
-        needs_grad = any(ctx.needs_input_grad[:3])
+        if not any(ctx.needs_input_grad[:3]):
+            for at in _chunks(len(targets), features):
+                logits = torch.addmm(bias, pad_rows(features[at]), weight.t())
+                y = targets[at][:, None]
+                log_probs = torch.log_softmax(logits[: len(y)], -1, dtype=torch.float32)
+                total -= (1 - smoothing) * log_probs.gather(1, y).sum()
+                if smoothing:
+                    total -= smoothing * log_probs.sum() / log_probs.shape[1]
+            return total
         d_features = torch.empty_like(features)
         d_weight = torch.zeros_like(weight)
         d_bias = torch.zeros_like(bias, dtype=torch.float32)
-        for start in range(0, len(targets), CHUNK_ROWS):
-            at = slice(start, start + CHUNK_ROWS)
-            x, y = pad_rows(features[at]), targets[at][:, None]
+        share = smoothing / len(bias)  # of each token in a smoothed target
+        mean_weight, mean_bias = weight.sum(0).float() / len(bias), bias.float().mean()
+        for at in _chunks(len(targets), features):
+            x, y = pad_rows(features[at]), targets[at]
+            n = len(y)
             logits = torch.addmm(bias, x, weight.t())
-            log_probs = torch.log_softmax(logits[: len(y)], -1, dtype=torch.float32)
-            total -= (1 - smoothing) * log_probs.gather(1, y).sum()
+            probs = logits.softmax(-1)  # (n, V), in the logits' own type
+            # 1 - p of the target as the sum of the others, so that a p near 1 loses no digits
+            at_y = (torch.arange(n, device=y.device), y)
+            chosen, p = logits[at_y].float(), probs[at_y].float()
+            probs.index_put_(at_y, probs.new_zeros(()))
+            others = probs[:n].sum(-1).float()
+            losses = torch.log1p(others / p.clamp_min(torch.finfo(torch.float32).tiny))
+            total += losses.sum()
+            x_sum = x.sum(0)
             if smoothing:
-                total -= smoothing * log_probs.sum() / log_probs.shape[1]
-            if needs_grad:
-                d_logits = log_probs.exp_()  # softmax - smoothed target
-                if smoothing:
-                    d_logits.sub_(smoothing / d_logits.shape[1])
-                d_logits.scatter_add_(1, y, torch.full_like(y, smoothing - 1, dtype=torch.float32))
-                d_bias += d_logits.sum(0)
-                d_logits = pad_rows(d_logits.to(x.dtype))
-                d_features[at] = torch.mm(d_logits, weight)[: len(y)]
-                d_weight.addmm_(d_logits.t(), x)
+                mean_logits = x_sum.float() @ mean_weight + n * mean_bias
+                total += smoothing * (chosen.sum() - mean_logits)
+            # the gradient: probabilities - target, whose uniform part needs no pass over (n, V)
+            probs.index_put_(at_y, (smoothing - others).to(probs.dtype))
+            d_bias += probs[:n].sum(0)
+            d_features[at] = torch.mm(probs, weight)[:n]
+            d_weight.addmm_(probs.t(), x)
+            if smoothing:
+                d_weight -= share * x_sum
+        if smoothing:
+            d_features -= (smoothing * mean_weight).to(features.dtype)
+            d_bias -= share * len(targets)
         ctx.save_for_backward(d_features, d_weight, d_bias.to(bias.dtype))
         return total
 
@@ -82,3 +103,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         d_features, d_weight, d_bias = ctx.saved_tensors
         scale = d_total.to(d_features.dtype)
         return d_features * scale, d_weight * scale, d_bias * scale, None, None
+
+
+def _chunks(count: int, features: Tensor) -> Iterator[slice]:
+    rows = DEVICE_ROWS if features.is_cuda else CHUNK_ROWS
+    return (slice(start, start + rows) for start in range(0, count, rows))
