@@ -228,15 +228,18 @@ def _own_kernels(
 ) -> tuple[Tensor, State]:
     assert cell.spec.fused is not None
     count = packed.data.shape[0]
+    bias, bias_hh = cell.bias_ih, cell.bias_hh
+    if cell.spec.joined and bias_hh is not None:
+        bias, bias_hh = bias + bias_hh, None
     # (N, G·H) with N rounded up, in bf16 under autocast
-    products = cell.input_products(pad_rows(packed.data))
+    products = cell.input_products(pad_rows(packed.data), bias)
     dtype = products.dtype
     data, h, c = cell.spec.fused(
         products,
         state.h[0],
         None if state.c is None else state.c[0],
         None if weight_hh is None else weight_hh.to(dtype),
-        None if cell.bias_hh is None else cell.bias_hh.to(dtype),
+        None if bias_hh is None else bias_hh.to(dtype),
         _slices(packed.batch_sizes.tolist(), reverse=reverse),
     )
     return data[:count], State(h[None], None if c is None else c[None])

@@ -95,9 +95,9 @@ class Cell(nn.Module):
         c = named["cell"][None] if self.spec.has_cell else None
         return State(named["hidden"][None], c), named
 
-    def input_products(self, x: Tensor) -> Tensor:
-        """x·W_ih + b_ih, (…, I) to (…, G·H), and a highway's block."""
-        products = linear(x, self.weight_ih, self.bias_ih)
+    def input_products(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x·W_ih + b_ih, (…, I) to (…, G·H), and a highway's block; `bias` replaces b_ih."""
+        products = linear(x, self.weight_ih, self.bias_ih if bias is None else bias)
         return torch.cat([products, x.to(products.dtype)], -1) if self.passes_input else products
 
     @property

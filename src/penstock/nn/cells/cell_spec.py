@@ -56,12 +56,12 @@ class Fused(Protocol):
         """Run one layer in one direction.
 
         Args:
-            products: x·W_ih + b_ih for all N packed positions, (N, G·H); further rows are padding
-                (see `penstock.nn.products`) and give zeros.
+            products: x·W_ih + b_ih for all N packed positions, (N, G·H), and + b_hh where the cell
+                is `joined`; further rows are padding (see `penstock.nn.products`) and give zeros.
             h: initial hidden state, (B, H), rows in packed (sorted) order; of any dtype, as is c.
             c: initial cell, (B, H), or None.
             weight_hh: (G·H, H); None for a cell without recurrent weights, as is the bias.
-            bias_hh: (G·H,).
+            bias_hh: (G·H,); None where `products` include it.
             slices: (first packed position, rows alive) of each step, in the order of the steps.
                 Backward in time, rows join at their last token.
 

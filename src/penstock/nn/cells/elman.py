@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from penstock.nn.cells.activation import tanh_, tanh_backward
 from penstock.nn.cells.cell_spec import CellSpec, PackedForm, Slices, TorchKernel, V
+from penstock.nn.cells.packed_steps import PackedSteps
 
 
 def rnn(x: V, h: V, c: None, from_state: Callable[[V], V]) -> dict[str, V]:
@@ -26,37 +27,38 @@ class _Sequence(torch.autograd.Function):
     def forward(  # type: ignore[override]
         ctx: Any, products: Tensor, h0: Tensor, weight: Tensor, slices: Slices
     ) -> tuple[Tensor, Tensor]:
+        steps = PackedSteps(slices, len(products))
         outputs = torch.zeros_like(products)
-        before_h = torch.zeros_like(products)
-        h = h0.clone()
+        x, h = steps.views(products), steps.views(outputs)
+        before_h: list[Tensor] = []
         weight_t = weight.t()
-        for start, n in slices:
-            at = slice(start, start + n)
-            before_h[at] = h[:n]
-            h[:n] = torch.addmm(products[at], h[:n], weight_t, out=outputs[at]).tanh_()
-        ctx.save_for_backward(outputs, before_h, weight)
-        ctx.slices = slices
-        return outputs, h
+        for t in range(len(slices)):
+            before_h.append(steps.before(t, h, h0))
+            torch.addmm(x[t], before_h[t], weight_t, out=h[t]).tanh_()
+        ctx.save_for_backward(outputs, steps.join(before_h), weight)
+        ctx.steps = steps
+        return outputs, steps.last(h)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor):  # type: ignore[override]
         outputs, before_h, weight = ctx.saved_tensors
+        steps: PackedSteps = ctx.steps
         d_products = torch.zeros_like(outputs)
+        h, d_output, d_x = map(steps.views, (outputs, d_out, d_products))
         d_h = d_h.clone()
-        for start, n in reversed(ctx.slices):
-            at = slice(start, start + n)
-            dh = d_h[:n].add_(d_out[at])
-            tanh_backward(dh, outputs[at], grad_input=d_products[at])
-            torch.mm(d_products[at], weight, out=dh)
+        for t in range(len(h) - 1, -1, -1):
+            dh = d_h[: steps.rows[t]].add_(d_output[t])
+            tanh_backward(dh, h[t], grad_input=d_x[t])
+            torch.mm(d_x[t], weight, out=dh)
         return d_products, d_h, d_products.t() @ before_h, None
 
 
 def _fused(
-    products: Tensor, h: Tensor, c: None, weight_hh: Tensor, bias_hh: Tensor, slices: Slices
+    products: Tensor, h: Tensor, c: None, weight_hh: Tensor, bias_hh: None, slices: Slices
 ) -> tuple[Tensor, Tensor, None]:
     h = h.to(products.dtype)
-    outputs, h = _Sequence.apply(products + bias_hh, h, weight_hh, slices)  # pyright: ignore
+    outputs, h = _Sequence.apply(products, h, weight_hh, slices)  # pyright: ignore
     return outputs, h, None
 
 

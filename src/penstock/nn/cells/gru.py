@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from penstock.nn.cells.activation import sigmoid_backward, tanh_, tanh_backward
+from penstock.nn.cells.activation import sigmoid_backward, tanh_
 from penstock.nn.cells.cell_spec import CellSpec, PackedForm, Slices, TorchKernel, V
+from penstock.nn.cells.packed_steps import PackedSteps
 
 
 def gru(x: V, h: V, c: None, from_state: Callable[[V], V]) -> dict[str, V]:
@@ -47,45 +48,51 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, products: Tensor, h0: Tensor, weight: Tensor, bias: Tensor, slices: Slices
     ) -> tuple[Tensor, Tensor]:
         size = weight.shape[1]
-        gates = torch.empty_like(products)  # (N, 3H) after their non-linearities
+        steps = PackedSteps(slices, len(products))
+        gates, hidden = torch.empty_like(products), torch.empty_like(products)  # (N, 3H)
         outputs = products.new_zeros(products.shape[0], size)
-        before_h, from_h = torch.zeros_like(outputs), torch.empty_like(outputs)
-        h = h0.clone()
+        h, from_h = steps.views(outputs), steps.views(hidden)
+        x_both, h_both, both = map(
+            steps.views, (a[:, : 2 * size] for a in (products, hidden, gates))
+        )
+        x_n, h_n = (steps.views(a[:, 2 * size :]) for a in (products, hidden))
+        r, z, n = map(steps.views, gates.split(size, 1))
+        before_h: list[Tensor] = []
         weight_t = weight.t()
-        for start, n in slices:
-            at = slice(start, start + n)
-            before_h[at] = h[:n]
-            hidden = torch.addmm(bias, h[:n], weight_t)
-            gate = gates[at]
-            torch.add(products[at, : 2 * size], hidden[:, : 2 * size], out=gate[:, : 2 * size])
-            gate[:, : 2 * size].sigmoid_()
-            r, z, candidate = gate.split(size, 1)
-            from_h[at] = hidden[:, 2 * size :]
-            torch.addcmul(products[at, 2 * size :], r, from_h[at], out=candidate)
-            candidate.tanh_()
-            h[:n] = torch.lerp(candidate, h[:n], z, out=outputs[at])  # (1 - z) n + z h
-        ctx.save_for_backward(gates, before_h, from_h, weight)
-        ctx.slices = slices
-        return outputs, h
+        for t in range(len(slices)):
+            before_h.append(steps.before(t, h, h0))
+            torch.addmm(bias, before_h[t], weight_t, out=from_h[t])
+            torch.add(x_both[t], h_both[t], out=both[t]).sigmoid_()
+            torch.addcmul(x_n[t], r[t], h_n[t], out=n[t]).tanh_()
+            torch.lerp(n[t], before_h[t], z[t], out=h[t])  # (1 - z) n + z h
+        ctx.save_for_backward(gates, steps.join(before_h), hidden, weight)
+        ctx.steps = steps
+        return outputs, steps.last(h)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor):  # type: ignore[override]
-        gates, before_h, from_h, weight = ctx.saved_tensors
+        gates, before_h, hidden, weight = ctx.saved_tensors
+        steps: PackedSteps = ctx.steps
         size = weight.shape[1]
-        d_inputs, d_hidden = torch.zeros_like(gates), torch.zeros_like(gates)
+        r, z, n = gates.split(size, 1)
+        # all derivatives are by h: what does not depend on later steps, for all positions at once
+        d_hidden = torch.empty_like(gates)
+        d_r, d_z, d_hn = d_hidden.split(size, 1)
+        d_n = torch.ops.aten.tanh_backward(1 - z, n)
+        sigmoid_backward(before_h - n, z, grad_input=d_z)
+        sigmoid_backward(d_n * hidden[:, 2 * size :], r, grad_input=d_r)
+        torch.mul(d_n, r, out=d_hn)
+        d_hidden[steps.count :], d_n[steps.count :] = 0, 0
+        blocks = steps.views(d_hidden.unflatten(1, (3, size)))
+        d_gate, d_candidate, d_output, z = map(steps.views, (d_hidden, d_n, d_out, z))
         d_h = d_h.clone()
-        for start, n in reversed(ctx.slices):
-            at = slice(start, start + n)
-            r, z, candidate = gates[at].split(size, 1)
-            d_r, d_z, d_n = d_inputs[at].split(size, 1)
-            dh = d_h[:n].add_(d_out[at])
-            tanh_backward(dh - dh * z, candidate, grad_input=d_n)
-            sigmoid_backward(dh * (before_h[at] - candidate), z, grad_input=d_z)
-            sigmoid_backward(d_n * from_h[at], r, grad_input=d_r)
-            d_hidden[at, : 2 * size] = d_inputs[at, : 2 * size]
-            torch.mul(d_n, r, out=d_hidden[at, 2 * size :])
-            torch.addmm(dh * z, d_hidden[at], weight, out=dh)
+        for t in range(len(z) - 1, -1, -1):
+            dh = d_h[: steps.rows[t]].add_(d_output[t])
+            blocks[t].mul_(dh[:, None])
+            d_candidate[t].mul_(dh)
+            torch.addmm(dh * z[t], d_gate[t], weight, out=dh)
+        d_inputs = torch.cat([d_hidden[:, : 2 * size], d_n], 1)
         return d_inputs, d_h, d_hidden.t() @ before_h, d_hidden.sum(0), None
 
 

@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from penstock.nn.cells.activation import sigmoid_backward, tanh_, tanh_backward
 from penstock.nn.cells.cell_spec import CellSpec, PackedForm, Slices, TorchKernel, V
+from penstock.nn.cells.packed_steps import PackedSteps
 
 
 def lstm(x: V, h: V, c: V, from_state: Callable[[V], V]) -> dict[str, V]:
@@ -33,54 +34,64 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, products: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, slices: Slices
     ) -> tuple[Tensor, Tensor, Tensor]:
         size = weight.shape[1]
+        steps = PackedSteps(slices, len(products))
         gates = torch.empty_like(products)  # (N, 4H) after their non-linearities
         outputs = products.new_zeros(products.shape[0], size)
-        before_h, before_c = torch.zeros_like(outputs), torch.empty_like(outputs)
         tanh_c = torch.empty_like(outputs)
-        h, c = h0.clone(), c0.clone()
+        x, gate, both = map(steps.views, (products, gates, gates[:, : 2 * size]))
+        i, f, g, o = map(steps.views, gates.split(size, 1))
+        h, c, squashed = map(steps.views, (outputs, torch.empty_like(outputs), tanh_c))
+        before_h: list[Tensor] = []
+        before_c: list[Tensor] = []
         weight_t = weight.t()
-        for start, n in slices:
-            at = slice(start, start + n)
-            before_h[at], before_c[at] = h[:n], c[:n]
-            gate = torch.addmm(products[at], h[:n], weight_t, out=gates[at])
-            gate[:, : 2 * size].sigmoid_()
-            gate[:, 2 * size : 3 * size].tanh_()
-            gate[:, 3 * size :].sigmoid_()
-            i, f, g, o = gate.split(size, 1)
-            c[:n].mul_(f).addcmul_(i, g)
-            torch.tanh(c[:n], out=tanh_c[at])
-            h[:n] = torch.mul(o, tanh_c[at], out=outputs[at])
-        ctx.save_for_backward(gates, before_h, before_c, tanh_c, weight)
-        ctx.slices = slices
-        return outputs, h, c
+        for t in range(len(slices)):
+            before_h.append(steps.before(t, h, h0))
+            before_c.append(steps.before(t, c, c0))
+            torch.addmm(x[t], before_h[t], weight_t, out=gate[t])
+            both[t].sigmoid_()
+            g[t].tanh_()
+            o[t].sigmoid_()
+            torch.mul(f[t], before_c[t], out=c[t]).addcmul_(i[t], g[t])
+            torch.mul(o[t], torch.tanh(c[t], out=squashed[t]), out=h[t])
+        ctx.save_for_backward(gates, steps.join(before_h), steps.join(before_c), tanh_c, weight)
+        ctx.steps = steps
+        return outputs, steps.last(h), steps.last(c)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor):  # type: ignore[override]
         gates, before_h, before_c, tanh_c, weight = ctx.saved_tensors
+        steps: PackedSteps = ctx.steps
         size = weight.shape[1]
-        d_gates = torch.zeros_like(gates)
+        i, f, g, o = gates.split(size, 1)
+        # what does not depend on later steps, for all positions at once
+        d_gates = torch.empty_like(gates)
+        d_i, d_f, d_g, d_o = d_gates.split(size, 1)
+        sigmoid_backward(g, i, grad_input=d_i)
+        sigmoid_backward(before_c, f, grad_input=d_f)
+        tanh_backward(i, g, grad_input=d_g)
+        sigmoid_backward(tanh_c, o, grad_input=d_o)
+        c_by_h = torch.ops.aten.tanh_backward(o, tanh_c)
+        d_gates[steps.count :] = 0
+        by_c = steps.views(d_gates[:, : 3 * size].unflatten(1, (3, size)))
+        by_h, d_gate, d_output = map(steps.views, (d_o, d_gates, d_out))
+        f, c_by_h = map(steps.views, (f, c_by_h))
         d_h, d_c = d_h.clone(), d_c.clone()
-        for start, n in reversed(ctx.slices):
-            at = slice(start, start + n)
-            i, f, g, o = gates[at].split(size, 1)
-            d_i, d_f, d_g, d_o = d_gates[at].split(size, 1)
-            dh = d_h[:n].add_(d_out[at])
-            dc = d_c[:n].add_(torch.ops.aten.tanh_backward(dh * o, tanh_c[at]))
-            sigmoid_backward(dh * tanh_c[at], o, grad_input=d_o)
-            sigmoid_backward(dc * g, i, grad_input=d_i)
-            sigmoid_backward(dc * before_c[at], f, grad_input=d_f)
-            tanh_backward(dc * i, g, grad_input=d_g)
-            torch.mm(d_gates[at], weight, out=dh)
-            dc.mul_(f)
+        for t in range(len(f) - 1, -1, -1):
+            dh = d_h[: steps.rows[t]].add_(d_output[t])
+            dc = d_c[: steps.rows[t]].addcmul_(dh, c_by_h[t])
+            by_c[t].mul_(dc[:, None])
+            by_h[t].mul_(dh)
+            torch.mm(d_gate[t], weight, out=dh)
+            dc.mul_(f[t])
         return d_gates, d_h, d_c, d_gates.t() @ before_h, None
 
 
 def _fused(
-    products: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor, bias_hh: Tensor, slices: Slices
+    products: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor, bias_hh: None, slices: Slices
 ) -> tuple[Tensor, Tensor, Tensor]:
     h, c = h.to(products.dtype), c.to(products.dtype)
-    return _Sequence.apply(products + bias_hh, h, c, weight_hh, slices)  # pyright: ignore
+    return _Sequence.apply(products, h, c, weight_hh, slices)  # pyright: ignore
 
 
 def _arrange(x: Tensor) -> Tensor:
