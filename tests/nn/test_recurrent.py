@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from penstock.nn.cells import Cell
 from penstock.nn.dropout import Dropout
 from penstock.nn.products import ROWS, pad_rows, rows_linear
-from penstock.nn.recurrent import Recurrent, _own_kernels, _torch_kernels
+from penstock.nn.recurrent import Recurrent, _run_fused, _run_padded
 from penstock.nn.state import State
 
 KINDS: tuple[str, ...] = ("rnn", "gru", "lstm")
@@ -191,23 +191,21 @@ def test_backends_agree_for_every_shape(
         assert_near(ours, theirs)
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "unequal"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gpus_path_equals_the_cpus(kind: str, reverse: bool) -> None:
-    """`_torch_kernels` is what runs on CUDA; a CPU can run it too."""
+def test_the_gpus_path_equals_the_cpus(kind: str, reverse: bool, lengths: Any) -> None:
+    """`_run_padded` is what runs on CUDA; a CPU can run it too."""
     torch.manual_seed(4)
     cell = Cell(kind, I, H).double()
-    packed = pack_padded_sequence(
-        torch.randn(B, S, I, dtype=torch.float64), LENGTHS, batch_first=True, enforce_sorted=False
-    )
+    x = torch.randn(B, S, I, dtype=torch.float64)
     h, c = torch.randn(2, 1, B, H, dtype=torch.float64)
     results = []
-    for kernels in (_own_kernels, _torch_kernels):
-        data, h0, c0 = (t.clone().requires_grad_() for t in (packed.data, h, c))
+    for run in (_run_fused, _run_padded):
+        x0, h0, c0 = (t.clone().requires_grad_() for t in (x, h, c))
         state = State(h0, c0 if kind == "lstm" else None)
-        sequence = PackedSequence(data, packed.batch_sizes)
-        outputs, final = kernels(cell, cell.weight_hh, sequence, state, reverse=reverse)
-        leaves = [data, h0, c0] if kind == "lstm" else [data, h0]
+        outputs, final = run(cell, cell.weight_hh, x0, lengths, state, reverse=reverse)
+        leaves = [x0, h0, c0] if kind == "lstm" else [x0, h0]
         gradients = torch.autograd.grad(mixed_sum(outputs, final), [*leaves, *cell.parameters()])
         results.append([outputs, final.h, final.c, *gradients])
     for own, torchs in zip(*results, strict=True):

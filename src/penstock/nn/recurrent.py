@@ -133,7 +133,7 @@ class Recurrent(nn.Module):
             (L·D, B, H), layer by layer, forward before backward.
         """
         finals: list[State] = []
-        packing = None if lengths is None or self._is_full(inputs, lengths) else lengths.cpu()
+        packing = lengths if inputs.is_cuda else self._packing(inputs, lengths)
         for layer in range(self.num_layers):
             x = inputs if layer == 0 else self.dropout(inputs)
             outputs: list[Tensor] = []
@@ -160,14 +160,14 @@ class Recurrent(nn.Module):
         return dropout(cell.weight_hh, self.weight_dropout)
 
     @staticmethod
-    def _is_full(inputs: Tensor, lengths: Tensor) -> bool:
-        return bool((lengths == inputs.shape[1]).all())
+    def _packing(inputs: Tensor, lengths: Tensor | None) -> Tensor | None:
+        """The lengths, or None when every row is full."""
+        return None if lengths is None or bool((lengths == inputs.shape[1]).all()) else lengths
 
 
 def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
     """x (B, S, ·) with zeros after each row's length."""
-    padding = torch.arange(x.shape[1], device=x.device) >= lengths.to(x.device)[:, None]
-    return x.masked_fill(padding[:, :, None], 0)
+    return x.masked_fill(_padding(x, lengths)[:, :, None], 0)
 
 
 def _run_reference(
@@ -204,17 +204,18 @@ def _run_fused(
     reverse: bool,
 ) -> tuple[Tensor, State]:
     """Run all positions at once; on a GPU with torch's kernels."""
+    if x.is_cuda and cell.spec.kernel:
+        return _run_padded(cell, weight_hh, x, lengths, state, reverse=reverse)
     batch, steps, _ = x.shape
     if lengths is None:
         packed = PackedSequence(
             x.transpose(0, 1).reshape(batch * steps, -1), torch.full((steps,), batch)
         )
     else:
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         assert packed.sorted_indices is not None
         state = state.select(packed.sorted_indices)
-    run = _torch_kernels if x.is_cuda and cell.spec.kernel else _own_kernels
-    data, final = run(cell, weight_hh, packed, state, reverse=reverse)
+    data, final = _own_kernels(cell, weight_hh, packed, state, reverse=reverse)
     if lengths is None:
         return data.view(steps, batch, -1).transpose(0, 1), final
     assert packed.unsorted_indices is not None
@@ -252,21 +253,35 @@ def _slices(sizes: list[int], *, reverse: bool) -> list[tuple[int, int]]:
     return slices[::-1] if reverse else slices
 
 
-def _torch_kernels(
-    cell: Cell, weight_hh: Tensor | None, packed: PackedSequence, state: State, *, reverse: bool
+def _run_padded(
+    cell: Cell,
+    weight_hh: Tensor | None,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    *,
+    reverse: bool,
 ) -> tuple[Tensor, State]:
-    """Run the kernels of `torch.nn.RNN/GRU/LSTM` on the cell's parameters."""
+    """Run the kernels of `torch.nn.RNN/GRU/LSTM` over padded rows.
+
+    Nothing here depends on the values of `lengths`, which stay on the device: shapes are few, the
+    host never waits, and the whole can be captured as a CUDA graph. Padding comes after a row's
+    tokens, also when it is reversed, so every real position is right.
+    """
     assert cell.spec.kernel is not None
     weights = [cell.weight_ih, weight_hh, cell.bias_ih, cell.bias_hh]
-    data, sizes = packed.data, packed.batch_sizes
-    # torch has no backward-only layer: reverse each row within its length
-    turn = _reversal(sizes).to(data.device) if reverse else None
-    if turn is not None:
-        data = data.index_select(0, turn)
+    order = padding = None
+    if lengths is not None:
+        lengths = lengths.to(x.device)
+        order, padding = _reversal(lengths, x.shape[1]), _padding(x, lengths)
+        x = x.masked_fill(padding[:, :, None], 0)
+        if state.c is not None:  # torch's kernels return the last c only: keep it over padding
+            x, weights[0] = _holding(cell, x, padding)
+    if reverse:
+        x = x.flip(1) if order is None else _take(x, order)
     before = state.h if state.c is None else (state.h, state.c)
     outputs, h, *rest = cell.spec.kernel.function(
-        data,
-        sizes,
+        x,
         before,
         weights,
         has_biases=True,
@@ -274,16 +289,44 @@ def _torch_kernels(
         dropout=0.0,
         train=cell.training,
         bidirectional=False,
+        batch_first=True,
     )
-    if turn is not None:
-        outputs = outputs.index_select(0, turn)
+    if lengths is not None:
+        h = _take(outputs, lengths[:, None] - 1).transpose(0, 1)
+    if reverse:
+        outputs = outputs.flip(1) if order is None else _take(outputs, order)
+    if padding is not None:
+        outputs = outputs.masked_fill(padding[:, :, None], 0)
     return outputs, State(h, rest[0] if rest else None)
 
 
-def _reversal(sizes: Tensor) -> Tensor:
-    """Packed positions with each row reversed within its length; its own inverse."""
-    starts = torch.cumsum(sizes, 0) - sizes
-    rows = torch.cat([torch.arange(int(n)) for n in sizes])
-    times = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-    lengths = (sizes[:, None] > torch.arange(int(sizes[0]))[None]).sum(0)  # (B,)
-    return starts[lengths[rows] - 1 - times] + rows
+_HOLD_WIDTH = 8  # columns, of which one is used: products on a GPU want multiples of eight
+_HOLD = 1e4  # a gate's logit at which it is exactly 0 or 1
+
+
+def _holding(cell: Cell, x: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs (B, S, I + 8) and their weights with a feature, 1 at padding, that keeps c there."""
+    weight = cell.weight_ih
+    logits = weight.new_zeros(len(weight), _HOLD_WIDTH)
+    cell.block(logits, "forget")[:, 0] = _HOLD
+    cell.block(logits, "input")[:, 0] = -_HOLD
+    flag = x.new_zeros(*x.shape[:2], _HOLD_WIDTH)
+    flag[:, :, 0] = padding
+    return torch.cat([x, flag], -1), torch.cat([weight, logits], 1)
+
+
+def _padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """(B, S) bool, True after each row's length."""
+    return torch.arange(x.shape[1], device=x.device) >= lengths.to(x.device)[:, None]
+
+
+def _reversal(lengths: Tensor, steps: int) -> Tensor:
+    """Positions (B, S) with each row reversed within its length; its own inverse."""
+    positions = torch.arange(steps, device=lengths.device)
+    turned = lengths[:, None] - 1 - positions
+    return torch.where(turned >= 0, turned, positions)
+
+
+def _take(x: Tensor, positions: Tensor) -> Tensor:
+    """x (B, S, ·) at positions (B, T) of each row."""
+    return x.gather(1, positions[:, :, None].expand(-1, -1, x.shape[2]))
