@@ -26,15 +26,18 @@ def cross_entropy_sum(
     targets: Tensor,
     *,
     label_smoothing: float = 0.0,
+    real: Tensor | None = None,
 ) -> Tensor:
     """Summed cross-entropy of `softmax(features · weightᵀ + bias)`.
 
     Args:
-        features: (N, R) for real tokens only.
+        features: (N, R).
         weight: (V, R).
         bias: (V,).
         targets: (N,) ids.
         label_smoothing: mass ε spread evenly over the vocabulary (Szegedy et al. 2016).
+        real: (N,) bool, the rows that count; default: all. On a GPU a mask beats a selection, whose
+            shape the host must wait for.
 
     Returns:
         The sum over N in nats, a float32 scalar.
@@ -44,24 +47,35 @@ def cross_entropy_sum(
     with torch.autocast(features.device.type, enabled=False):
         dtype = features.dtype
         return _LinearCrossEntropy.apply(  # pyright: ignore
-            features, weight.to(dtype), bias.to(dtype), targets, label_smoothing
+            features, weight.to(dtype), bias.to(dtype), targets, label_smoothing, real
         )
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        real: Tensor | None,
     ) -> Tensor:
+        counts = features.new_ones(len(targets)) if real is None else real.to(features.dtype)
+        counts = counts[:, None]
+        if real is not None:
+            features = features * counts
         total = torch.zeros((), device=features.device)
         if not any(ctx.needs_input_grad[:3]):
             for at in _chunks(len(targets), features):
                 logits = torch.addmm(bias, pad_rows(features[at]), weight.t())
                 y = targets[at][:, None]
                 log_probs = torch.log_softmax(logits[: len(y)], -1, dtype=torch.float32)
-                total -= (1 - smoothing) * log_probs.gather(1, y).sum()
+                losses = (smoothing - 1) * log_probs.gather(1, y)
                 if smoothing:
-                    total -= smoothing * log_probs.sum() / log_probs.shape[1]
+                    losses -= smoothing * log_probs.mean(1, keepdim=True)
+                total += (losses * counts[at]).sum()
             return total
         d_features = torch.empty_like(features)
         d_weight = torch.zeros_like(weight)
@@ -79,21 +93,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
             probs.index_put_(at_y, probs.new_zeros(()))
             others = probs[:n].sum(-1).float()
             losses = torch.log1p(others / p.clamp_min(torch.finfo(torch.float32).tiny))
-            total += losses.sum()
-            x_sum = x.sum(0)
+            x_sum, count = x.sum(0), counts[at, 0]
             if smoothing:
-                mean_logits = x_sum.float() @ mean_weight + n * mean_bias
-                total += smoothing * (chosen.sum() - mean_logits)
+                losses += smoothing * (chosen - mean_bias)
+                total -= smoothing * (x_sum.float() @ mean_weight)
+            total += (losses * count).sum()
             # the gradient: probabilities - target, whose uniform part needs no pass over (n, V)
             probs.index_put_(at_y, (smoothing - others).to(probs.dtype))
-            d_bias += probs[:n].sum(0)
+            d_bias += probs[:n].sum(0) if real is None else count @ probs[:n]
             d_features[at] = torch.mm(probs, weight)[:n]
             d_weight.addmm_(probs.t(), x)
             if smoothing:
                 d_weight -= share * x_sum
         if smoothing:
             d_features -= (smoothing * mean_weight).to(features.dtype)
-            d_bias -= share * len(targets)
+            d_bias -= share * counts.sum(dtype=torch.float32)
+        if real is not None:
+            d_features *= counts
         ctx.save_for_backward(d_features, d_weight, d_bias.to(bias.dtype))
         return total
 
@@ -102,7 +118,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, d_total: Tensor):  # type: ignore[override]
         d_features, d_weight, d_bias = ctx.saved_tensors
         scale = d_total.to(d_features.dtype)
-        return d_features * scale, d_weight * scale, d_bias * scale, None, None
+        return d_features * scale, d_weight * scale, d_bias * scale, None, None, None
 
 
 def _chunks(count: int, features: Tensor) -> Iterator[slice]:

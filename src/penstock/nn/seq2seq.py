@@ -16,6 +16,7 @@ from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
 from penstock.nn.state import Memory, State
+from penstock.special_tokens import PAD_ID
 
 
 class Seq2Seq(nn.Module):
@@ -114,14 +115,15 @@ class Seq2Seq(nn.Module):
         """
         memory, state = self.encode(src, src_lengths)
         features = self.decoder.features(tgt_in, state, memory).values
-        positions = torch.arange(tgt_in.shape[1], device=tgt_in.device)
-        real = (positions < tgt_lengths.to(tgt_in.device)[:, None]).flatten().nonzero().squeeze(1)
         output = self.decoder.output
+        rows, targets, real = features.flatten(0, 1), tgt_out.flatten(), None
+        if rows.is_cuda:
+            real = targets != PAD_ID
+        else:
+            positions = torch.arange(tgt_in.shape[1])
+            chosen = (positions < tgt_lengths[:, None]).flatten().nonzero().squeeze(1)
+            rows, targets = rows.index_select(0, chosen), targets.index_select(0, chosen)
         total = cross_entropy_sum(
-            features.flatten(0, 1).index_select(0, real),
-            output.weight,
-            output.bias,
-            tgt_out.flatten().index_select(0, real),
-            label_smoothing=label_smoothing,
+            rows, output.weight, output.bias, targets, label_smoothing=label_smoothing, real=real
         )
-        return total, len(real)
+        return total, int(tgt_lengths.sum())
