@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,18 @@ def test_a_student_is_made_and_used(penstock: Ran, folder: Path) -> None:
     assert (code, out.count("\n")) == (0, 20)
     assert penstock(*command)[0] == 2
     assert penstock("train", "--resume", "--out", "small")[0] == 0  # an ordinary run
+
+
+def test_sources_from_standard_input_are_kept(
+    penstock: Ran, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((folder / "de").read_bytes())))
+    command = ("distill", "-m", "demo", "-", "--valid", "valid.tsv", "--out", "small", *STUDENT)
+    code, out, err = penstock(*command)
+    assert (code, out) == (0, "small\n"), err
+    assert "20 sources, beam:5\n" in err
+    record = json.loads((folder / "small/distilled/recipe.json").read_text(encoding="utf-8"))
+    assert record["sources"] == [str(folder / "small/data/stdin.tsv")]
 
 
 def test_ctrl_c_while_translating_says_how_to_go_on(

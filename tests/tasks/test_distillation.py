@@ -95,6 +95,14 @@ def test_of_the_beam_the_hypothesis_nearest_to_the_reference_is_taken(texts: Pat
     assert found["nearer"] > 10
 
 
+def test_several_teachers_write_together(texts: Path) -> None:
+    alike = recipe_for(texts, "sources.txt", teachers=["demo", "demo"], weights=[3.0, 1.0])
+    distilled(alike, texts / "both")
+    distilled(recipe_for(texts, "sources.txt"), texts / "one")
+    written = [rows_of(texts / run / "distilled" / "pairs.jsonl") for run in ("both", "one")]
+    assert written[0] == written[1]
+
+
 def test_an_interrupted_translation_resumes_to_the_same_pairs(
     texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +215,7 @@ def test_the_default_student_is_its_teacher_made_smaller() -> None:
                           "data.source_language=de")  # fmt: skip
     student = RunConfig(**student_defaults(teacher))
     assert (student.model.hidden_size, student.model.decoder_layers) == (256, 1)
+    assert student.search.beam_size == 2
     assert student.model.cell == teacher.model.cell
     assert student.data.source_language == "de"
     assert student.data.max_pairs is None  # the teacher's is not the student's

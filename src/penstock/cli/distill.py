@@ -69,6 +69,7 @@ def distill(
     """Translate sources with one or several teachers, and train a smaller model on the result."""
     from penstock.cli.data import read_options
     from penstock.tasks.translation.distillation import distill as run_distillation
+    from penstock.tasks.translation.teachers import FOLDER, RECIPE
 
     held_out = None if valid is None else one_or_two(valid)
     given: dict[str, Any] = {
@@ -95,6 +96,8 @@ def distill(
             recipe, out, config=config, overrides=overrides or (), resume=resume, threads=threads
         )
     except KeyboardInterrupt:
+        if not (out / FOLDER / RECIPE).exists():
+            raise  # nothing has been translated
         note(f"penstock: interrupted; {again}")
         raise typer.Exit(130) from None
     if result.interrupted:

@@ -40,7 +40,10 @@ def student_config(teacher: Bundle, chosen: Student, overrides: Iterable[str]) -
 
 
 def student_defaults(teacher: RunConfig) -> dict[str, Any]:
-    """The teacher's settings with half its hidden size and one decoder layer."""
+    """The teacher's settings with half its hidden size, one decoder layer and a beam of 2.
+
+    What a distilled model writes hardly depends on the beam (docs/benchmarks.md, 'Distillation').
+    """
     model = teacher.model
     hidden = max(2, model.hidden_size // 4 * 2)
     smaller = {
@@ -65,7 +68,7 @@ def student_defaults(teacher: RunConfig) -> dict[str, Any]:
             **teacher.training.model_dump(exclude={"export"}),
             "precision": "auto",  # the teacher's may be of another machine
         },
-        "search": teacher.search.model_dump(),
+        "search": {**teacher.search.model_dump(), "beam_size": min(2, teacher.search.beam_size)},
     }
 
 
