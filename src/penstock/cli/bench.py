@@ -14,6 +14,7 @@ from penstock.runtime.engine_choice import EngineName
 
 if TYPE_CHECKING:
     from penstock.bench.decoding_speed import DecodingSpeed
+    from penstock.bench.length_scaling import LengthCost
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -224,3 +225,56 @@ def hmm(
     write_line(f"Viterbi\t{speed.viterbi_ms:.1f} ms")
     write_line(f"matrix products alone\t{speed.products_ms:.1f} ms")
     write_line(f"forward-backward over products\t{speed.ratio:.1f}")
+
+
+@app.command()
+def scale(
+    cells: Annotated[str, typer.Option(help="Cells to compare.")] = "lstm,ssru",
+    lengths: Annotated[str, typer.Option(help="Lengths in tokens.")] = "100,1000,10000,100000",
+    as_json: AsJson = False,
+) -> None:
+    """Measure time and memory by the length of a text, for a language model and a classifier."""
+    from penstock.bench.length_scaling import growth, measure_lengths
+    from penstock.config import cell_entry
+    from penstock.errors import UsageError
+
+    try:
+        names = [name.strip() for name in cells.split(",")]
+        for name in names:
+            cell_entry(name)
+        sizes = [int(length) for length in lengths.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--cells {cells} --lengths {lengths}: {error}") from None
+    if len(sizes) < 2 or sizes != sorted({*sizes}) or not 1 <= sizes[0] < sizes[-1] <= 10**7:
+        raise UsageError(
+            f"--lengths {lengths}: give two or more rising numbers from 1 to 10,000,000, as in "
+            "100,10000"
+        )
+    found: list[LengthCost] = []
+    if not as_json:
+        write_line("network\tcell\ttokens\tuse s\ttraining s\ttraining MB")
+    for cost in measure_lengths(names, sizes):
+        found.append(cost)
+        if as_json:
+            continue
+        write_line(
+            f"{cost.network}\t{cost.cell}\t{cost.length}\t{cost.use_seconds:.3f}\t"
+            f"{cost.training_seconds:.3f}\t{cost.training_megabytes:.0f}"
+        )
+        flush()
+    series = [found[i : i + len(sizes)] for i in range(0, len(found), len(sizes))]
+    exponents = [
+        {"network": own[-1].network, "cell": own[-1].cell,
+         "use": growth(own[-2:], "use_seconds"), "training": growth(own[-2:], "training_seconds"),
+         "memory": growth(own[-2:], "training_megabytes")}
+        for own in series
+    ]  # fmt: skip
+    if as_json:
+        write_json({"costs": [asdict(cost) for cost in found], "exponents": exponents})
+        return
+    write_line("from the last length but one to the last, as a power of the length:")
+    for row in exponents:
+        write_line(
+            f"{row['network']}\t{row['cell']}\t\t{row['use']:.2f}\t{row['training']:.2f}\t"
+            f"{row['memory']:.2f}"
+        )
