@@ -19,13 +19,16 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from attacks import settings
+from attacks import bundles, files, runs, settings
 from attacks.trial import Attack, Tally
 
 ATTACKS: dict[str, Attack] = {
+    "files": files.attack,
+    "bundles": bundles.attack,
     "settings": settings.attack,
+    "runs": runs.attack,
 }
-SHORT = 25  # trials per attack
+SHORT = {"files": 15, "bundles": 30, "settings": 15, "runs": 3}  # trials
 
 
 def attack(name: str, *, seed: int, seconds: float | None) -> Tally:
@@ -36,7 +39,7 @@ def attack(name: str, *, seed: int, seconds: float | None) -> Tally:
         tempfile.TemporaryDirectory(prefix=f"attack-{name}-") as folder,
         closing(ATTACKS[name](Path(folder), Random(f"{seed} {name}"))) as trials,
     ):
-        for trial in trials if end is not None else islice(trials, SHORT):
+        for trial in trials if end is not None else islice(trials, SHORT[name]):
             tally.add(trial)
             if trial.broke:
                 print(f"{name} {tally.tried}: {trial.what}\n    {trial.broke}", flush=True)
@@ -52,7 +55,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5, help="for all attacks together")
     parser.add_argument("--seed", type=int, default=1, help="of every choice")
     parser.add_argument("--only", nargs="+", choices=ATTACKS, default=list(ATTACKS))
-    parser.add_argument("--short", action="store_true", help=f"{SHORT} trials of each attack")
+    parser.add_argument("--short", action="store_true", help="a few trials of each attack")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON too")
     arguments = parser.parse_args()
     seconds = None if arguments.short else 60 * arguments.minutes / len(arguments.only)

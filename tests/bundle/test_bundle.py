@@ -25,6 +25,7 @@ from penstock.files import atomic_write, with_checksum
 from penstock.nn import Seq2Seq
 from penstock.runtime.torch_network import load_network, network_files
 from penstock.tasks.classification.task import CLASSIFICATION
+from penstock.tasks.translation.translator import Translator
 
 
 @pytest.fixture(scope="session")
@@ -275,6 +276,22 @@ def test_a_configuration_of_another_model(saved: Path, change: dict[str, Any]) -
     """Also one whose sizes would take all memory: shapes are compared before any is taken."""
     edit_index(saved, lambda index: index["config"]["model"].update(change))
     assert "weights do not fit the configuration (first: " in refusal(saved)
+
+
+def test_weights_of_another_dtype(saved: Path) -> None:
+    """Relabelled in the header, and signed again: the bytes are as before."""
+    weights = file_of(saved, "weights").read_bytes()
+    replace_file(saved, "weights", weights.replace(b'"F32"', b'"I32"'))
+    assert "weights do not fit the configuration (first: " in refusal(saved)
+
+
+def test_weights_too_large_to_compute_with(saved: Path) -> None:
+    tensors = load_tensors(file_of(saved, "weights").read_bytes())
+    vast = {name: torch.full_like(tensor, 3e38) for name, tensor in tensors.items()}
+    replace_file(saved, "weights", save_tensors(vast))
+    for search in ("beam", "greedy", "sample"):
+        with pytest.raises(BundleError, match=r"the model's outputs are not numbers \(NaN\)"):
+            Translator.load(saved).translate(["She sees them."], search=search)
 
 
 def test_weights_that_are_not_finite(saved: Path) -> None:

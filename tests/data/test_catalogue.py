@@ -115,11 +115,14 @@ def test_archive_is_fetched_unpacked_and_not_kept(server: fs.FileServer, cache: 
     assert path.read_bytes() == TEXT
     assert server.ranges == [None, "bytes=20-"]
     files = {item.name for item in path.parent.iterdir()}
-    assert files == {"toy.txt", "toy.txt.lock"}
+    assert files == {"toy.txt", "toy.txt.lock", "toy.txt.seal"}
     assert get_corpus("toy") == path
     assert len(server.seen) == 2  # it was there
+    path.write_bytes(TEXT[:-1])  # damaged since
+    assert get_corpus("toy", limits=Limits(pause=0.01)) == path
+    assert path.read_bytes() == TEXT
     get_corpus("toy", force=True)
-    assert len(server.seen) == 3
+    assert len(server.seen) == 4
 
 
 def test_mirror_is_held_to_the_checksum(server: fs.FileServer) -> None:
@@ -140,7 +143,8 @@ def test_local_archive(server: fs.FileServer, tmp_path: Path) -> None:
     file.write_bytes(ARCHIVE)
     assert place_local("toy", file).read_bytes() == TEXT
     assert file.read_bytes() == ARCHIVE
-    assert [item.name for item in corpus_path("toy").parent.iterdir()] == ["toy.txt"]
+    names = sorted(item.name for item in corpus_path("toy").parent.iterdir())
+    assert names == ["toy.txt", "toy.txt.seal"]
     assert server.seen == []
 
 

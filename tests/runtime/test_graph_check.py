@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
@@ -137,6 +139,16 @@ def with_constant(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Relu", [], ["more"], value=value))
 
 
+def with_infinite(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("far", TensorProto.FLOAT, [2], [1, math.nan]))
+
+
+def with_infinite_attribute(model: onnx.ModelProto) -> None:
+    raw = np.array([math.inf], "<f4").tobytes()
+    value = helper.make_tensor("far", TensorProto.FLOAT, [1], raw, raw=True)
+    model.graph.node.append(helper.make_node("Relu", [], ["more"], value=value))
+
+
 def with_sparse_tensor(model: onnx.ModelProto) -> None:
     model.graph.sparse_initializer.add()
 
@@ -148,6 +160,8 @@ def with_training(model: onnx.ModelProto) -> None:
 BAD: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "external data": (with_external_data, "kept in another file"),
     "external attribute": (with_constant, "kept in another file"),
+    "not finite": (with_infinite, "tensor 'far' has numbers that are not finite"),
+    "not finite attribute": (with_infinite_attribute, "'far' has numbers that are not finite"),
     "operator": (with_operator("Loop"), "operator Loop, which penstock never writes"),
     "runtime operator": (
         with_operator("QAttention", "com.microsoft"),

@@ -56,7 +56,12 @@ def get(
 ) -> None:
     """Download and verify a corpus, and print its path."""
     from penstock.cli.console import note, write_line
-    from penstock.data.corpora.catalogue import corpus_path, get_corpus, place_local
+    from penstock.data.corpora.catalogue import (
+        corpus_path,
+        get_corpus,
+        is_placed,
+        place_local,
+    )
     from penstock.errors import UsageError
 
     if file and url:
@@ -65,8 +70,10 @@ def get(
         path = place_local(name, file)
     else:
         path = corpus_path(name)
-        if path.is_file() and not force:
+        if not force and is_placed(name):
             note(f"{name} is placed already; --force fetches it again")
+        elif not force and path.is_file():
+            note(f"{path}: not as it was placed; it is fetched again")
         with _progress(name) as progress:
             path = get_corpus(name, url=url, force=force, progress=progress)
     write_line(str(path))

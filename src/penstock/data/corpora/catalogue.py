@@ -11,6 +11,7 @@ import platformdirs
 from penstock.data.corpora.archive import unpack_member
 from penstock.data.corpora.atomic_replacement import place, temporary_path, writing
 from penstock.data.corpora.download import SIZE_LIMIT, Checksum, Limits, Progress, download
+from penstock.data.sealed_file import seal, verified
 from penstock.errors import DownloadError, UsageError, nearest
 
 
@@ -111,7 +112,7 @@ def get_corpus(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Download and verify a corpus, unless it is there already; return its path.
+    """Download and verify a corpus, unless it is there already, undamaged; return its path.
 
     Args:
         name: an entry of the catalogue.
@@ -126,9 +127,9 @@ def get_corpus(
     """
     remote = _remote(name)
     path = corpus_path(name)
-    if path.is_file() and not force:
+    if is_placed(name) and not force:
         return path
-    return download(
+    download(
         url or remote.url,
         path,
         checksum=remote.checksum,
@@ -136,6 +137,13 @@ def get_corpus(
         progress=progress,
         install=lambda source, destination: _install(remote, source, destination),
     )
+    seal(path)
+    return path
+
+
+def is_placed(name: str) -> bool:
+    """Whether a corpus is there, as it was placed; what it was is read once, to compare."""
+    return verified(corpus_path(name)) is not None
 
 
 def place_local(name: str, file: Path) -> Path:
@@ -157,6 +165,7 @@ def place_local(name: str, file: Path) -> Path:
                 f"file as it comes from {remote.url}, neither unpacked nor edited"
             )
         _install(remote, copied, path)
+    seal(path)
     return path
 
 
