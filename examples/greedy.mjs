@@ -15,12 +15,15 @@ const BLOCKED = new Set([PAD, UNK, BOS]);
 const int64 = (values, shape) =>
   new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
 
+// Names with a dot are gates and states to look at: nobody needs them here.
+const needed = (session) => session.outputNames.filter((name) => !name.includes("."));
+
 /** The ids of one source's translation. */
 export async function translate({ encoder, step }, source, maxLength = 2 * source.length + 10) {
   const encoded = await encoder.run({
     tokens: int64(source, [1, source.length]),
     lengths: int64([source.length], [1]),
-  });
+  }, needed(encoder));
   // What the encoder gives is what the step takes: the memory stays, the state is replaced.
   const feeds = { ...encoded, parents: int64([0], [1]), top: int64([BLOCKED.size + 1], [1]) };
   if ("keys" in encoded) {
@@ -30,10 +33,10 @@ export async function translate({ encoder, step }, source, maxLength = 2 * sourc
   } else {
     feeds.sentences = int64([0], [1]);
   }
-  const output = [];
+  const [output, wanted] = [[], needed(step)];
   for (let token = BOS; output.length < maxLength; output.push(token)) {
     feeds.tokens = int64([token], [1]);
-    const result = await step.run(feeds);
+    const result = await step.run(feeds, wanted);
     token = Array.from(result.top_ids.data, Number).find((id) => !BLOCKED.has(id));
     if (token === EOS) break;
     for (const [name, value] of Object.entries(result)) {
