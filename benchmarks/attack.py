@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from attacks import bundles, files, runs, settings
+from attacks import bundles, files, runs, service, settings
 from attacks.trial import Attack, Tally
 
 ATTACKS: dict[str, Attack] = {
@@ -27,8 +27,9 @@ ATTACKS: dict[str, Attack] = {
     "bundles": bundles.attack,
     "settings": settings.attack,
     "runs": runs.attack,
+    "service": service.attack,
 }
-SHORT = {"files": 15, "bundles": 30, "settings": 15, "runs": 3}  # trials
+SHORT = {"files": 15, "bundles": 30, "settings": 15, "runs": 3, "service": 40}  # trials
 
 
 def attack(name: str, *, seed: int, seconds: float | None) -> Tally:

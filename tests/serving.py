@@ -21,6 +21,7 @@ from penstock.config import RunConfig, TokenizerConfig, parse_config
 from penstock.runtime.torch_network import network_files
 from penstock.search import ShouldStop
 from penstock.serve.application import create_app
+from penstock.serve.connections import GuardedProtocol
 from penstock.serve.inference.cost import Cost
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.model_set import Models
@@ -189,7 +190,8 @@ def real_service(settings: Settings, serving: ServedModels | None = None) -> Ite
     """The whole of it, with the real worker behind a real socket, and its URL."""
     worker = Worker(settings)
     try:
-        with running(create_app(models_of(serving or small_serving()), worker, settings)) as url:
+        app = create_app(models_of(serving or small_serving()), worker, settings)
+        with running(app, http=GuardedProtocol) as url:
             yield url
     finally:
         # in a thread of its own: a browser's loop may be running in this one

@@ -32,6 +32,7 @@ from penstock.serve.middleware.rate_limit import RateLimit, TokenBuckets
 from penstock.serve.middleware.request_log import RequestLog
 from penstock.serve.middleware.security_headers import SECURITY_HEADERS, SecurityHeaders
 from penstock.serve.models.model_set import Models
+from penstock.serve.models.served_models import ServedModels
 from penstock.serve.page_files import add_page, load_page
 from penstock.serve.prometheus import CONTENT_TYPE
 from penstock.serve.settings import Settings
@@ -109,10 +110,15 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         worker = service.worker
         return Response(worker.metrics.page(worker.waiting), headers={"Content-Type": CONTENT_TYPE})
 
+    described: list[tuple[ServedModels, Response]] = []  # at most one: it takes a while to make
+
     async def schema(_: Request) -> Response:
-        described = deepcopy(app.openapi())
-        describe_served(described, service.models.current, service.settings)
-        return json_response(described)
+        serving = service.models.current
+        if not described or described[0][0] is not serving:
+            content = deepcopy(app.openapi())
+            describe_served(content, serving, service.settings)
+            described[:] = [(serving, json_response(content))]
+        return described[0][1]
 
     for path, operation in {
         "/health": Operation(
