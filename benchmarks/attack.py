@@ -29,7 +29,7 @@ ATTACKS: dict[str, Attack] = {
     "runs": runs.attack,
     "service": service.attack,
 }
-SHORT = {"files": 15, "bundles": 30, "settings": 15, "runs": 3, "service": 40}  # trials
+SHORT = {"files": 15, "bundles": 30, "settings": 15, "runs": 3, "service": 20}  # trials
 
 
 def attack(name: str, *, seed: int, seconds: float | None) -> Tally:

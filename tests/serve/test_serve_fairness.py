@@ -54,6 +54,16 @@ def test_speeds_are_measured_for_each_model_and_kind_and_follow_changes() -> Non
     speeds.record(Cost(model, "beam", 0), 0.0)  # blank texts
 
 
+def test_an_estimate_that_rejects_is_tried_again() -> None:
+    speeds, work = Speeds(), Cost(Model(), "mbr", 100)
+    speeds.record(work, 500.0)
+    for _ in range(50):
+        speeds.doubt(work)
+    assert 1.0 < speeds.seconds(work) < 8.0
+    speeds.record(work, 500.0)
+    assert speeds.seconds(work) > 200
+
+
 def test_a_search_costs_what_it_extends() -> None:
     config = random_translator(GERMAN, ENGLISH).bundle.config.search
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import schemathesis
@@ -16,10 +17,12 @@ from schemathesis.specs.openapi.checks import (
     positive_data_acceptance,
 )
 
+from penstock.serve.application import create_app
+from penstock.serve.inference.worker import Worker
 from penstock.serve.middleware.api_keys import new_key
 from penstock.serve.settings import Settings
 from penstock.text.lines import is_blank
-from serving import client_of, plain_app
+from serving import PlainWorker, client_of, models_of, plain_app, small_serving
 
 
 def test_the_schema_describes_every_path() -> None:
@@ -64,6 +67,21 @@ def test_the_schema_says_what_is_served_and_how_much_of_it() -> None:
     assert fields("/v1/fill")["model"]["anyOf"][0]["enum"] == ["gaps"]
     assert "model" not in paths["/v1/fill"]["post"].get("required", [])
     assert client.get("/openapi.json").json()["paths"] == paths  # asking changes nothing
+
+
+def test_the_schema_follows_a_reload() -> None:
+    app_models = models_of(small_serving())
+    client = client_of(create_app(app_models, cast(Worker, PlainWorker()), Settings()))
+
+    def models() -> Any:
+        paths = client.get("/openapi.json").json()["paths"]
+        content = paths["/v1/fill"]["post"]["requestBody"]["content"]["application/json"]
+        return content["schema"]["properties"]["model"]["anyOf"][0]["enum"]
+
+    assert models() == models() == ["gaps"]
+    every = small_serving()
+    app_models._current = replace(every, models={"cloze": {"new": every.filler()}})
+    assert models() == ["new"]
 
 
 def test_a_text_to_inspect_has_something_to_read_by_schema_as_by_server() -> None:

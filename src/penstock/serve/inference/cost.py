@@ -52,6 +52,14 @@ class Speeds:
             of_model[cost.kind] = total
             self._latest[cost.kind] = total[0] / total[1]
 
+    def doubt(self, cost: Cost) -> None:
+        """Lower an estimate by which work was rejected: only work that is done corrects it."""
+        with self._lock:
+            of_model = self._measured.get(cost.model, {})
+            if cost.kind in of_model:
+                spent, units = of_model[cost.kind]
+                of_model[cost.kind] = (_KEPT * spent, units)
+
     def seconds(self, cost: Cost) -> float:
         """Estimate how long some work takes; a model of which nothing is known is like others."""
         with self._lock:

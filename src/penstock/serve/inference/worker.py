@@ -197,6 +197,8 @@ class Worker:
             share = self._queue.admit(client, cost=seconds, deadline=deadline, is_stream=is_stream)
         except UnavailableError as error:
             is_own = isinstance(error, OverBudgetError)
+            if cost is not None and is_own:
+                self._speeds.doubt(cost)
             self.metrics.count_rejection("over_budget" if is_own else "queue_full")
             raise
         try:
