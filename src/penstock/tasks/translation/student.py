@@ -42,7 +42,7 @@ def student_config(teacher: Bundle, chosen: Student, overrides: Iterable[str]) -
 def student_defaults(teacher: RunConfig) -> dict[str, Any]:
     """The teacher's settings with half its hidden size, one decoder layer and a beam of 2.
 
-    What a distilled model writes hardly depends on the beam (docs/benchmarks.md, 'Distillation').
+    A beam of 5 gained a student 0.1 to 0.2 BLEU more (docs/benchmarks.md, 'Distillation').
     """
     model = teacher.model
     hidden = max(2, model.hidden_size // 4 * 2)
