@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -65,22 +66,32 @@ def training_products(
     return products
 
 
-def seconds_of(products: list[Product], dtype: torch.dtype, *, repeats: int) -> float:
+def seconds_of(
+    products: list[Product], dtype: torch.dtype, *, repeats: int, device: torch.device
+) -> float:
     """Median seconds of all products of one update."""
+    make = partial(torch.randn, dtype=dtype, device=device)
     tensors = [
         (
-            torch.randn(p.rows, p.inner, dtype=dtype),
-            torch.randn(p.inner, p.outer, dtype=dtype),
-            torch.randn(p.rows, p.outer, dtype=dtype),
+            make(p.rows, p.inner),
+            make(p.inner, p.outer),
+            make(p.rows, p.outer),
         )
         for p in products
     ]
     times = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = seconds_now(device)
         for x, weight, gradient in tensors:
             torch.mm(x, weight)
             torch.mm(gradient, weight.t())
             torch.mm(x.t(), gradient)
-        times.append(time.perf_counter() - start)
+        times.append(seconds_now(device) - start)
     return median(times[1:])  # the first run warms up
+
+
+def seconds_now(device: torch.device) -> float:
+    """The clock, once the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()

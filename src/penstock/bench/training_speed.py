@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 
 import numpy as np
 import torch
-from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
-from penstock.bench.matrix_limit import seconds_of, training_products
-from penstock.config import ModelConfig, Precision
+from penstock.bench.matrix_limit import seconds_now, seconds_of, training_products
+from penstock.config import ModelConfig, Precision, TrainingConfig
 from penstock.nn import Seq2Seq
-from penstock.nn.loss import cross_entropy_sum
 from penstock.text import EOS_ID
 from penstock.training.allocator import keep_freed_memory
 from penstock.training.batches import Batch, collate
 from penstock.training.precision import choose_precision, mixed
+from penstock.training.update import Update
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class TrainingSpeed:
         limit_fp32, limit_bf16: target tokens per second of the matrix products alone.
         ratio_bf16: speed over the bf16 limit, the median of the ratios per round.
         seconds_by_part: the parts of one update.
+        busy: share of the time in which a GPU's kernels run; None on a CPU.
     """
 
     cell: str
     parameters: int
     precision: Precision
+    device: str
     threads: int
     batch_tokens: int
     tokens_per_second: float
@@ -44,6 +46,7 @@ class TrainingSpeed:
     limit_bf16: float
     ratio_bf16: float
     seconds_by_part: dict[str, float] = field(default_factory=dict)
+    busy: float | None = None
 
 
 def measure_training(
@@ -52,6 +55,7 @@ def measure_training(
     vocab_size: int = 8000,
     batch_tokens: int = 1000,
     precision: Precision = "auto",
+    device: torch.device | None = None,
     rounds: int = 5,
     updates: int = 6,
 ) -> TrainingSpeed:
@@ -62,65 +66,81 @@ def measure_training(
         vocab_size: V of both sides.
         batch_tokens: target positions per batch.
         precision: as in training.
+        device: default: the CPU.
         rounds: number of measurements of speed and limits.
         updates: updates per round.
     """
     keep_freed_memory()
-    device = torch.device("cpu")
+    device = device or torch.device("cpu")
     precision = choose_precision(precision, device)
     torch.manual_seed(1)
-    model = Seq2Seq(config, source_size=vocab_size, target_size=vocab_size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    model = Seq2Seq(config, source_size=vocab_size, target_size=vocab_size).to(device)
+    step = Update(model, TrainingConfig(learning_rate=1e-3))
     batches = _random_batches(vocab_size, batch_tokens, count=updates)
     source_tokens = int(sum(int(b.src_lengths.sum()) for b in batches) / len(batches))
     target_tokens = int(sum(int(b.tgt_lengths.sum()) for b in batches) / len(batches))
     products = training_products(
         config, vocab_size=vocab_size, source_tokens=source_tokens, target_tokens=target_tokens
     )
-    speeds, fp32, bf16 = [], [], []
+    batches = [batch.to(device) for batch in batches]
+    seconds, fp32, bf16 = [], [], []
     for number in range(rounds + 1):
-        start = time.perf_counter()
+        start = seconds_now(device)
         for batch in batches:
-            _update(model, optimizer, batch, precision, device, _Clock())
-        spent = (time.perf_counter() - start) / len(batches)
+            _update(model, step, batch, precision, device, _Clock())
+        spent = (seconds_now(device) - start) / len(batches)
         if number == 0:
             continue  # warm-up
-        speeds.append(target_tokens / spent)
-        fp32.append(target_tokens / seconds_of(products, torch.float32, repeats=1))
-        bf16.append(target_tokens / seconds_of(products, torch.bfloat16, repeats=3))
-    clock = _Clock()
+        seconds.append(spent)
+        limit = partial(seconds_of, products, device=device)
+        fp32.append(target_tokens / limit(torch.float32, repeats=1))
+        bf16.append(target_tokens / limit(torch.bfloat16, repeats=3))
+    busy = None
+    if device.type == "cuda":
+        with profile(activities=[ProfilerActivity.CUDA]) as trace:
+            for batch in batches:
+                _update(model, step, batch, precision, device, _Clock())
+            torch.cuda.synchronize()
+        kernels = sum(event.self_device_time_total for event in trace.key_averages()) * 1e-6
+        busy = kernels / len(batches) / median(seconds)
+    clock = _Clock(device)
     for batch in batches:
-        _update(model, optimizer, batch, precision, device, clock)
+        _update(model, step, batch, precision, device, clock)
     return TrainingSpeed(
         cell=config.cell,
         parameters=sum(p.numel() for p in model.parameters()),
         precision=precision,
+        device=str(device),
         threads=torch.get_num_threads(),
         batch_tokens=batch_tokens,
-        tokens_per_second=median(speeds),
+        tokens_per_second=target_tokens / median(seconds),
         limit_fp32=median(fp32),
         limit_bf16=median(bf16),
-        ratio_bf16=median(s / limit for s, limit in zip(speeds, bf16, strict=True)),
+        ratio_bf16=median(
+            target_tokens / spent / limit for spent, limit in zip(seconds, bf16, strict=True)
+        ),
         seconds_by_part={part: t / len(batches) for part, t in clock.seconds.items()},
+        busy=busy,
     )
 
 
 class _Clock:
-    """Sums seconds by part."""
+    """Sums seconds by part; without a device it does not wait for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._device = device or torch.device("cpu")
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = seconds_now(self._device)
         yield
-        self.seconds[name] += time.perf_counter() - start
+        self.seconds[name] += seconds_now(self._device) - start
 
 
 def _update(
     model: Seq2Seq,
-    optimizer: torch.optim.Optimizer,
+    step: Update,
     batch: Batch,
     precision: Precision,
     device: torch.device,
@@ -133,21 +153,13 @@ def _update(
         with clock.part("decoder"):
             features = model.decoder.features(batch.tgt_in, state, memory).values
         with clock.part("output and loss, with their gradient"):
-            positions = torch.arange(batch.tgt_in.shape[1])
-            real = (positions < batch.tgt_lengths[:, None]).flatten().nonzero().squeeze(1)
-            loss = cross_entropy_sum(
-                features.flatten(0, 1).index_select(0, real),
-                model.decoder.output.weight,
-                model.decoder.output.bias,
-                batch.tgt_out.flatten().index_select(0, real),
-                label_smoothing=0.1,
+            loss, tokens = model.output_loss(
+                features, batch.tgt_out, batch.tgt_lengths, label_smoothing=0.1
             )
     with clock.part("backward of the rest"):
-        (loss / len(real)).backward()
+        loss.backward()
     with clock.part("clipping and optimizer"):
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        step.step(tokens, 1e-3)
 
 
 def _random_batches(vocab_size: int, batch_tokens: int, *, count: int) -> list[Batch]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from penstock.cli.console import flush, note, path, write_json, write_line
-from penstock.cli.line_output import Threads
+from penstock.cli.line_output import Device, Threads
 from penstock.runtime.engine_choice import EngineName
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def train(
         int, typer.Option(min=32, max=10**6, help="Target tokens per batch.")
     ] = 1000,
     rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Number of measurements.")] = 5,
+    device: Device = "cpu",
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +51,7 @@ def train(
     from penstock.bench.thread_count import use_threads
     from penstock.bench.training_speed import measure_training
     from penstock.config import load_config, parse_config
+    from penstock.runtime.device import choose_device
 
     use_threads(threads)
     default = {"model": {"tie_embeddings": "decoder", "variational_dropout": True}}
@@ -60,6 +62,7 @@ def train(
         vocab_size=vocab_size,
         batch_tokens=batch_tokens,
         precision=resolved.training.precision,
+        device=choose_device(device),
         rounds=rounds,
     )
     if as_json:
@@ -67,12 +70,14 @@ def train(
         return
     write_line(
         f"{speed.cell}, {speed.parameters / 1e6:.1f} M parameters, {speed.precision}, "
-        f"{speed.threads} threads, batches of {speed.batch_tokens} target tokens"
+        f"{speed.device}, {speed.threads} threads, batches of {speed.batch_tokens} target tokens"
     )
     write_line(f"training\t{speed.tokens_per_second:,.0f} target tokens/s")
     write_line(f"matrix products alone, fp32\t{speed.limit_fp32:,.0f}")
     write_line(f"matrix products alone, bf16\t{speed.limit_bf16:,.0f}")
     write_line(f"of the bf16 limit\t{speed.ratio_bf16:.2f}")
+    if speed.busy is not None:
+        write_line(f"kernels busy\t{speed.busy:.0%}")
     for part, seconds in speed.seconds_by_part.items():
         write_line(f"  {part}\t{seconds * 1e3:.1f} ms per update")
 

@@ -115,12 +115,18 @@ class Seq2Seq(nn.Module):
         """
         memory, state = self.encode(src, src_lengths)
         features = self.decoder.features(tgt_in, state, memory).values
+        return self.output_loss(features, tgt_out, tgt_lengths, label_smoothing=label_smoothing)
+
+    def output_loss(
+        self, features: Tensor, tgt_out: Tensor, tgt_lengths: Tensor, *, label_smoothing: float
+    ) -> tuple[Tensor, int]:
+        """The loss from the decoder's features (B, T, R)."""
         output = self.decoder.output
         rows, targets, real = features.flatten(0, 1), tgt_out.flatten(), None
         if rows.is_cuda:
             real = targets != PAD_ID
         else:
-            positions = torch.arange(tgt_in.shape[1])
+            positions = torch.arange(tgt_out.shape[1])
             chosen = (positions < tgt_lengths[:, None]).flatten().nonzero().squeeze(1)
             rows, targets = rows.index_select(0, chosen), targets.index_select(0, chosen)
         total = cross_entropy_sum(

@@ -36,9 +36,12 @@ class Batch:
     tgt_lengths: Tensor
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device; lengths stay on the CPU, where packing needs them."""
-        move = [x.to(device, non_blocking=True) for x in (self.src, self.tgt_in, self.tgt_out)]
-        return Batch(move[0], self.src_lengths, move[1], move[2], self.tgt_lengths)
+        """The same batch on another device; `tgt_lengths` stays on the CPU, where it is summed."""
+        src, lengths, tgt_in, tgt_out = (
+            x.to(device, non_blocking=True)
+            for x in (self.src, self.src_lengths, self.tgt_in, self.tgt_out)
+        )
+        return Batch(src, lengths, tgt_in, tgt_out, self.tgt_lengths)
 
 
 def collate(sources: Rows, targets: Rows) -> Batch:

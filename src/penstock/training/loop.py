@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor
 
 from penstock.bundle import load_bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
@@ -49,6 +49,7 @@ from penstock.training.stop_criteria import (
     patience_exhausted,
     update_best,
 )
+from penstock.training.update import Update
 from penstock.training.weight_average import WeightAverage
 
 
@@ -121,7 +122,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         from_scratch=not (resume and checkpoint_exists(checkpoints)),
     )
     model = learner.network
-    optimizer = _optimizer(model, settings)
+    update = Update(model, settings)
+    optimizer = update.optimizer
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
     done = load_checkpoint(checkpoints, model, optimizer, averaged) if resume else None
@@ -150,6 +152,10 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     started = time.monotonic() - progress.seconds
     last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
+    # reading a number makes the host wait for a GPU, which then waits for the host
+    unread: list[tuple[Tensor, Tensor]] = []
+    read_every = 16 if device.type == "cuda" else 1
+
     job = _Job(learner, settings, average, run, log, display, started)
     model.train()
     with closing(display), closing(log), _stop_signal() as stop:
@@ -160,8 +166,6 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             reason = limit_reached(settings, progress) or given_up
         batches = learner.batches(progress.epoch, skip=progress.batch)
         while not reason:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(settings, progress.update, progress.plateau_scale)
             loss_sum, tokens, epoch_ended = torch.zeros((), device=device), 0, False
             for _ in range(settings.accumulate):
                 batch = next(batches, None)
@@ -175,36 +179,32 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 loss_sum += loss.detach()
                 tokens += count
             if tokens:
-                _require_finite("loss", float(loss_sum), progress, run)
-                for parameter in model.parameters():
-                    if parameter.grad is not None:
-                        parameter.grad.div_(tokens)  # the one division, by the true number
-                norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-                _require_finite("gradient", float(norm), progress, run)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+                rate = learning_rate(settings, progress.update, progress.plateau_scale)
+                unread.append((loss_sum, update.step(tokens, rate)))
                 progress.update += 1
                 if average:
                     average.update(model, progress.update)
                 progress.tokens += tokens
-                progress.loss_sum += float(loss_sum)
                 progress.loss_tokens += tokens
             if epoch_ended:
                 progress.epoch, progress.batch = progress.epoch + 1, 0
                 batches = learner.batches(progress.epoch)
             progress.seconds = time.monotonic() - started
-            display.advance(
-                progress.update,
-                progress.loss_sum / max(progress.loss_tokens, 1),
-                progress.tokens / progress.seconds,
-            )
             reason = limit_reached(settings, progress)
             must_evaluate = evaluation_is_due(settings, progress, epoch_ended, reason)
-            if stop.is_set():
+            due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
+            stopped = stop.is_set()
+            if len(unread) >= read_every or must_evaluate or reason or due or stopped:
+                _read_losses(unread, progress, run)
+                display.advance(
+                    progress.update,
+                    progress.loss_sum / max(progress.loss_tokens, 1),
+                    progress.tokens / progress.seconds,
+                )
+            if stopped:
                 reason, progress.owes_evaluation = "interrupted", must_evaluate
             elif must_evaluate:
                 reason = _evaluate(job, progress) or reason
-            due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             # a saved model always has a checkpoint, so that a killed run can resume
             if reason or due or (must_evaluate and not has_checkpoint):
                 progress.seconds = time.monotonic() - started
@@ -218,22 +218,17 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     return TrainingResult(reason, interrupted, progress.best, progress)
 
 
-def _optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-    adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return adam(
-        model.parameters(),
-        lr=settings.learning_rate,
-        betas=(0.9, settings.beta2),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+def _read_losses(unread: list[tuple[Tensor, Tensor]], progress: Progress, run: Path) -> None:
+    """Add up the losses of the last updates; each must be finite, as must the gradient's norm."""
+    before = progress.update - len(unread)
+    for number, (loss_sum, norm) in enumerate(unread, before):
+        _require_finite("loss", float(loss_sum), number, progress, run)
+        _require_finite("gradient", float(norm), number, progress, run)
+        progress.loss_sum += float(loss_sum)
+    unread.clear()
 
 
-def _require_finite(what: str, value: float, progress: Progress, run: Path) -> None:
+def _require_finite(what: str, value: float, update: int, progress: Progress, run: Path) -> None:
     if math.isfinite(value):
         return
     kept = (
@@ -242,7 +237,7 @@ def _require_finite(what: str, value: float, progress: Progress, run: Path) -> N
         else f"the best model so far is kept in {run / 'model'}"
     )
     raise TrainingError(
-        f"the {what} is {value} after update {progress.update:,}; {kept}. Lower "
+        f"the {what} is {value} after update {update:,}; {kept}. Lower "
         "training.learning_rate or training.clip_norm, or set training.precision = 'fp32'"
     )
 
@@ -267,7 +262,7 @@ def _evaluate(job: _Job, progress: Progress) -> str:
         model.eval()
         scores = job.learner.evaluate()
         model.train()
-        _require_finite("held-out loss", scores.loss, progress, job.run)
+        _require_finite("held-out loss", scores.loss, progress.update, progress, job.run)
         better = update_best(settings, progress, scores)
         if better or settings.keep == "last":
             _save_model(job, progress, scores)
