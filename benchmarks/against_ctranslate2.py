@@ -128,7 +128,7 @@ def measure(
     }
 
 
-def summary(times: Times, batch: int) -> dict[str, Any]:
+def summary(times: Times, batch: int, *, other: str = "ctranslate2") -> dict[str, Any]:
     """Medians in milliseconds (single sentences) or sentences per second, and their ratios."""
     wall = {name: statistics.median(w for w, _ in own) for name, own in times.items()}
     processor = {name: statistics.median(p for _, p in own) for name, own in times.items()}
@@ -138,9 +138,9 @@ def summary(times: Times, batch: int) -> dict[str, Any]:
 
     return {
         **shown(wall),
-        "ratio": wall["ctranslate2"] / wall["penstock"],
+        "ratio": wall[other] / wall["penstock"],
         "cpu": shown(processor),
-        "cpu_ratio": processor["ctranslate2"] / processor["penstock"],
+        "cpu_ratio": processor[other] / processor["penstock"],
     }
 
 
