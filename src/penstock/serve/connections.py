@@ -126,6 +126,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is sent; a rejection of what followed its request waits for it."""
         super().on_response_complete()
+        if self._timer is not None:  # the next head may have waited for this
+            self._end_timer()
+            self._begin_timer()
         if self._rejection is not None and not self.transport.is_closing():
             self._reject(self._rejection)
 
