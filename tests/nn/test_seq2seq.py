@@ -229,7 +229,9 @@ def test_masked_rows_count_as_rows_left_out(smoothing: float) -> None:
     weight, bias = torch.randn(13, 7, requires_grad=True), torch.randn(13, requires_grad=True)
     targets, real = torch.randint(0, 13, (rows,)), torch.rand(rows) < 0.7
     leaves = [features, weight, bias]
-    masked = cross_entropy_sum(*leaves, targets, label_smoothing=smoothing, real=real)
+    masked = cross_entropy_sum(
+        features, weight, bias, targets, label_smoothing=smoothing, real=real
+    )
     chosen = cross_entropy_sum(
         features[real], weight, bias, targets[real], label_smoothing=smoothing
     )
@@ -239,7 +241,9 @@ def test_masked_rows_count_as_rows_left_out(smoothing: float) -> None:
     ):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
-        quick = cross_entropy_sum(*leaves, targets, label_smoothing=smoothing, real=real)
+        quick = cross_entropy_sum(
+            features, weight, bias, targets, label_smoothing=smoothing, real=real
+        )
     torch.testing.assert_close(quick, chosen)
 
 
