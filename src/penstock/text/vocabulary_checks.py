@@ -39,8 +39,8 @@ def check_vocabulary(vocabulary: dict[str, int], *, byte_level: bool) -> None:
     try:
         "".join(vocabulary).encode()
     except UnicodeEncodeError as error:
-        character = error.object[error.start]
-        raise ValueError(f"damaged tokenizer: its token with {character!r} is not text") from None
+        token = next(token for token in vocabulary if error.object[error.start] in token)
+        raise ValueError(f"damaged tokenizer: the token {token!r} is not text") from None
     if byte_level:
         alphabet = set(byte_alphabet())
         if not alphabet <= vocabulary.keys():
