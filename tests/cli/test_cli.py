@@ -716,7 +716,7 @@ def test_control_c_while_importing_and_before_the_first_update(tmp_path: Path) -
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
-        assert (child.returncode, out) == (130, b"")
+        assert (child.returncode, out) == (130, b""), err
         assert err.decode().strip() == "penstock: interrupted"
 
 
