@@ -708,7 +708,14 @@ def test_control_c_while_importing_and_before_the_first_update(tmp_path: Path) -
         waits = "import time; open('reached', 'w').close(); time.sleep(60)"
         (tmp_path / name / f"{module}.py").write_text(waits)
         path = f"{tmp_path / name}{os.pathsep}{Path(app_module.__file__).parents[2]}"
-        child = process("train", "builtin", cwd=tmp_path / name, env={"PYTHONPATH": path})
+        child = process(
+            "train",
+            "builtin",
+            cwd=tmp_path / name,
+            env={"PYTHONPATH": path},
+            # a shell's background job, as these tests may be, ignores the signal
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + 60
         while not (tmp_path / name / "reached").exists():
             assert child.poll() is None, child.communicate()
