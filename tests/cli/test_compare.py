@@ -8,21 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli.app import run
-
 Ran = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def penstock(capfd: pytest.CaptureFixture[str]) -> Ran:
-    """Run a command line: exit code, stdout, stderr."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        code = run([*map(str, arguments)])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return command
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from penstock.bundle import load_bundle, save_bundle
-from penstock.cli.app import run
 from penstock.data.grammar import builtin_split
 from penstock.tasks.translation import teachers
 from penstock.tasks.translation.translator import Translator
@@ -24,18 +23,6 @@ STUDENT = [
         "training.evaluate_every=2", "training.evaluate_sentences=4", "training.precision=fp32",
     )
 ]  # fmt: skip
-
-
-@pytest.fixture
-def penstock(capfd: pytest.CaptureFixture[str]) -> Ran:
-    """Run a command line: exit code, stdout, stderr."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        code = run([*map(str, arguments)])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return command
 
 
 @pytest.fixture

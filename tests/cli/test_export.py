@@ -8,23 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli.app import run
 from penstock.data.grammar import builtin_split
 
 Ran = Callable[..., tuple[int, str, str]]
 PAIRS = "".join(f"{p.source}\t{p.target}\n" for p in builtin_split(train=300).test[:20])
-
-
-@pytest.fixture
-def penstock(capfd: pytest.CaptureFixture[str]) -> Ran:
-    """Run a command line: exit code, stdout, stderr."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        code = run([*map(str, arguments)])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return command
 
 
 @pytest.fixture

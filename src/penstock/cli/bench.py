@@ -14,7 +14,7 @@ from penstock.runtime.engine_choice import EngineName
 
 if TYPE_CHECKING:
     from penstock.bench.decoding_speed import DecodingSpeed
-    from penstock.bench.length_scaling import LengthCost
+    from penstock.bench.length_cost import LengthCost
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -239,7 +239,7 @@ def scale(
     as_json: AsJson = False,
 ) -> None:
     """Measure time and memory by the length of a text, for a language model and a classifier."""
-    from penstock.bench.length_scaling import growth, measure_lengths
+    from penstock.bench.length_cost import growth, measure_lengths
     from penstock.config import cell_entry
     from penstock.errors import UsageError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.console import as_row, write_json, write_line
-from penstock.cli.evaluate import AsJson, Columns, OnError, metric_names
+from penstock.cli.evaluate import AsJson, Columns, OnError, metric_names, reject_flags
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import SearchFlags, with_search_flags
@@ -17,9 +17,10 @@ from penstock.config import METRICS
 from penstock.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from penstock.bundle import Bundle
+    from penstock.tasks.comparison import Comparison
 
 
 @with_search_flags
@@ -65,12 +66,9 @@ def compare(
     options: dict[str, Any] = {}
     if use.searches:
         options = {"options": flags.options, "phrases": flags.phrases_of_lines()}
-    elif metrics or flags.used:
-        flag = "metrics" if metrics else flags.used[0].replace("_", "-")
-        raise UsageError(
-            f"--{flag} applies to translation only; {models[0][0]} is a model for {config.task}: "
-            "leave it out"
-        )
+    else:
+        reason = f"{models[0][0]} is a model for {config.task}"
+        reject_flags(reason, metrics=metrics, **dict.fromkeys(flags.used, True))
     found = compare_models(
         (use.model(bundle, device=device, engine=engine) for _, bundle in models),
         config,
@@ -81,13 +79,21 @@ def compare(
     )
     names = [name for name, _ in models]
     if as_json:
-        scores = {
-            metric: [{"model": name, **asdict(s)} for name, s in zip(names, own, strict=True)]
-            for metric, own in found.scores.by_metric.items()
-        }
-        write_json({**asdict(found), "models": names, "scores": scores,
-                    "signature": found.scores.signature})  # fmt: skip
-        return
+        write_json(_as_json(found, names))
+    else:
+        _write_table(found, names)
+
+
+def _as_json(found: Comparison, names: Sequence[str]) -> dict[str, Any]:
+    scores = {
+        metric: [{"model": name, **asdict(s)} for name, s in zip(names, own, strict=True)]
+        for metric, own in found.scores.by_metric.items()
+    }
+    signature = found.scores.signature
+    return {**asdict(found), "models": names, "scores": scores, "signature": signature}
+
+
+def _write_table(found: Comparison, names: Sequence[str]) -> None:
     write_line(as_row(["metric", "model", "score", "±", "p"]))
     for metric, own in found.scores.by_metric.items():
         label = METRICS[metric].label if metric in METRICS else f"{metric} %"

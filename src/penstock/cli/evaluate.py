@@ -107,7 +107,7 @@ def evaluate(
             "phrases": flags.phrases_of_lines(),
         }
     else:
-        _reject_flags(
+        reject_flags(
             f"{model[0]} is a model for {task.name}",
             metrics=metrics,
             preprocess=preprocess or None,
@@ -189,7 +189,7 @@ def score(
         )
     if not use.searches:
         reason = f"{model[0]} is a model for {task}"
-        _reject_flags(reason, weights=weights, model=model[1:] or None)
+        reject_flags(reason, weights=weights, model=model[1:] or None)
     ready = _model(bundle, model, weights, device, engine)
     total, tokens = 0.0, 0
     for text in use.score(ready, DataSelection(data, columns, on_error)):
@@ -212,7 +212,12 @@ def score(
         note(f"all: log-probability {total:.1f}, perplexity {perplexity:.3f}")
 
 
-def _reject_flags(reason: str, **values: object) -> None:
+def reject_flags(reason: str, **values: object) -> None:
+    """Reject flags of a search for a model that has none.
+
+    Raises:
+        UsageError: one of them has a value.
+    """
     for name, value in values.items():
         if value is not None:
             flag = "--" + name.replace("_", "-")

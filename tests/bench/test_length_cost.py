@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from penstock.bench import length_scaling
-from penstock.bench.length_scaling import LengthCost, growth
+from penstock.bench import length_cost
+from penstock.bench.length_cost import LengthCost, growth
 from penstock.cli.app import run
 
 Capture = pytest.CaptureFixture[str]
@@ -34,7 +34,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             return self.value
 
     threads = torch.get_num_threads()
-    monkeypatch.setattr(length_scaling, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(length_cost, "ProcessPoolExecutor", Pool)
     yield
     torch.set_num_threads(threads)
 
