@@ -80,8 +80,8 @@ def test_every_search_runs_on_the_graphs(
     found = Translator(fp32).translate(LINES, SearchOptions(**options))
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.score == pytest.approx(theirs.score, abs=1e-3)
-    # scores of this model may be equal to seven digits, and then either output is right
-    assert sum(a.text != b.text for a, b in zip(found, expected, strict=True)) <= 1
+        # of two outputs whose scores are equal to six digits, either is right
+        assert mine.text == theirs.text or mine.score == pytest.approx(theirs.score, abs=2e-6)
 
 
 def test_exact_search_joins_states_of_the_graphs(tiny: Bundle, fp32: Bundle) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from penstock.cli.console import note, path
+from penstock.cli.evaluate import Columns, OnError
 from penstock.cli.line_output import Device, Engine, Threads
 from penstock.cli.option_flags import with_options
 from penstock.cli.search_flags import Weights, parse_weights
@@ -52,13 +53,8 @@ def distill(
         list[str] | None,
         typer.Option("--set", help="Override a key of it: --set model.hidden_size=128"),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Source and target columns, by number (1,2) or by name in the header."),
-    ] = None,
-    on_error: Annotated[
-        Literal["stop", "skip"], typer.Option(help="What to do with unusable lines.")
-    ] = "stop",
+    columns: Columns = None,
+    on_error: OnError = "stop",
     weights: Weights = None,
     device: Device = "auto",
     engine: Engine = "auto",
