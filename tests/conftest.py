@@ -99,6 +99,19 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture
+def penstock(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line: exit code, stdout, stderr."""
+    from penstock.cli.app import run
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        code = run([*map(str, arguments)])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return command
+
+
 # --- the other tasks, on the built-in corpus's English ------------------------------------------
 
 
