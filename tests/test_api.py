@@ -181,7 +181,7 @@ def test_distill_makes_a_student(pairs: Path, tmp_path: Path, capfd: Capture) ->
     config = {"model": sizes, "training": few, "threads": 1}
     run = ps.distill("demo", pairs, tmp_path / "run", valid=valid, config=config)
     assert (run.interrupted, run.scores["search"]) == (False, "greedy")
-    assert "pairs to learn from" in run.messages
+    assert "translations to learn from" in run.messages
     assert "exported: int8" in run.messages
     assert run.load().translate(["She sees them."])[0].source == "She sees them."
     again = ps.distill("demo", pairs, tmp_path / "run", valid=valid, resume=True)

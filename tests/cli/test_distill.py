@@ -41,7 +41,7 @@ def test_a_student_is_made_and_used(penstock: Ran, folder: Path) -> None:
     code, out, err = penstock(*command, "--beam-size", "3", *STUDENT)
     assert (code, out) == (0, "small\n"), err
     assert "20 sources, beam:3, the nearest of 3 to the reference" in err
-    assert "20 pairs to learn from; mean sentence BLEU " in err
+    assert "20 translations to learn from; mean sentence BLEU " in err
     assert "exported: int8 graphs" in err
     assert err.endswith("model: small/model   try: echo TEXT | penstock translate -m small\n")
     record = json.loads((folder / "small/distilled/recipe.json").read_text(encoding="utf-8"))

@@ -83,7 +83,7 @@ def test_of_the_beam_the_hypothesis_nearest_to_the_reference_is_taken(texts: Pat
     rows = [(p.source, a[-1].text) for p, a in zip(UNSEEN, alternatives, strict=False)]
     (texts / "pairs.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in rows), encoding="utf-8")
     run = texts / "run"
-    distilled(recipe_for(texts, "pairs.tsv"), run)
+    distilled(recipe_for(texts, "pairs.tsv", learn_references=False), run)
     for (source, reference), candidates, row in zip(
         rows, alternatives, rows_of(run / "distilled" / "pairs.jsonl"), strict=True
     ):
@@ -93,6 +93,15 @@ def test_of_the_beam_the_hypothesis_nearest_to_the_reference_is_taken(texts: Pat
     assert found["bleu"] == pytest.approx(100)
     assert found["first_bleu"] < 100
     assert found["nearer"] > 10
+
+
+def test_the_references_are_learnt_beside_the_translations(texts: Path) -> None:
+    run = texts / "run"
+    distilled(recipe_for(texts, "pairs.tsv"), run)
+    rows = rows_of(run / "distilled" / "pairs.jsonl")
+    assert len(rows) == 60
+    for pair in UNSEEN[:30]:
+        assert {"source": pair.source, "target": pair.target} in rows
 
 
 def test_several_teachers_write_together(texts: Path) -> None:

@@ -59,6 +59,13 @@ def distill(
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
+    references: Annotated[
+        bool,
+        typer.Option(
+            "--references/--no-references",
+            help="Learn the references beside the translations.",
+        ),
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     options: SearchOptions,
 ) -> None:
@@ -73,6 +80,7 @@ def distill(
         "columns": None if columns is None else read_options(columns, "stop").columns,
         "on_error": on_error,
         "weights": parse_weights(weights),
+        "learn_references": references,
         "beam_size": options.beam_size,
         "length_penalty": options.length_penalty,
         "device": device,

@@ -30,6 +30,7 @@ class Recipe:
         weights: of the teachers.
         columns, on_error: see `ReadOptions`.
         valid: held-out pairs, one file or two; None: what the first teacher's run held out.
+        learn_references: the student learns the references beside the translations.
         beam_size, length_penalty: of the teachers' search; None: as the first one is configured.
         device, engine: see `Translator`.
     """
@@ -40,6 +41,7 @@ class Recipe:
     columns: Columns | None = None
     on_error: Literal["stop", "skip"] = "stop"
     valid: Sequence[str] | None = None
+    learn_references: bool = True
     beam_size: int | None = None
     length_penalty: float | None = None
     device: str = "auto"

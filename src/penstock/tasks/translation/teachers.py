@@ -122,7 +122,8 @@ class Teachers:
             if path.exists():
                 continue
             results = self._translator.translate([pair.source for pair in block], options)
-            atomic_write(path, json.dumps(_distilled(block, results), ensure_ascii=False))
+            learnt = _distilled(block, results, self._recipe.learn_references)
+            atomic_write(path, json.dumps(learnt, ensure_ascii=False))
             fresh += len(block)
             now = time.monotonic()
             if now - reported > _REPORT_SECONDS or done == total:
@@ -238,12 +239,16 @@ class Teachers:
             ) from None
 
 
-def _distilled(pairs: Sequence[Pair], results: Sequence[Translation]) -> dict[str, Any]:
+def _distilled(
+    pairs: Sequence[Pair], results: Sequence[Translation], learn_references: bool
+) -> dict[str, Any]:
     """What is learnt of a block: pairs, and what there is to count."""
     learnt: list[dict[str, str]] = []
     sums: dict[str, float] = defaultdict(float)
     left_out: Counter[str] = Counter()
     for pair, result in zip(pairs, results, strict=True):
+        if learn_references:
+            learnt += ({"source": pair.source, "target": each} for each in pair.targets if each)
         if result.status not in _WHOLE or not result.text.strip():
             left_out[result.status if result.text.strip() else "empty"] += 1
             continue
@@ -262,7 +267,7 @@ def _distilled(pairs: Sequence[Pair], results: Sequence[Translation]) -> dict[st
 
 
 def _summary(found: Mapping[str, Any]) -> str:
-    text = f"{found['pairs']:,} pairs to learn from"
+    text = f"{found['pairs']:,} translations to learn from"
     if found["left_out"]:
         text += f"; left out {_listed(found['left_out'])}"
     if "bleu" in found:
