@@ -25,7 +25,7 @@ demo: $(VENV)/.installed
 	$(BIN)/penstock demo
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 # the model in the box: the same on every machine with this processor's arithmetic
 demo-model: $(VENV)/.installed

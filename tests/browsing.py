@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+expect.set_options(timeout=30_000)  # all cores test at once
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -31,7 +33,7 @@ class Visit:
         page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
         page.on("request", lambda request: self._note(request.url))
-        page.set_default_timeout(8000)
+        page.set_default_timeout(30_000)
 
     def _note(self, url: str) -> None:
         if not url.startswith((self.url, "data:")):

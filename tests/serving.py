@@ -225,7 +225,7 @@ def running(app: ASGIApp, http: type[asyncio.Protocol] | None = None) -> Iterato
         assert not thread.is_alive()
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Wait for something that another thread brings about."""
     end = time.monotonic() + seconds
     while not condition():

@@ -42,7 +42,7 @@ class Process:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        until(lambda: any("serving" in line for line in self.lines), seconds=60)
+        until(lambda: any("serving" in line for line in self.lines), seconds=200)
         said = next(line for line in self.lines if "serving" in line)
         self.said, _, self.url = said.strip().rpartition(" on ")
 
