@@ -23,11 +23,12 @@ from pydantic.fields import FieldInfo
 from tomli_w import dumps
 
 from penstock.config import ATTENTIONS, CELLS, TOKENIZERS, RunConfig, selection_metrics
-from penstock.config.section import sections_of
+from penstock.config.section import AUTO, automatic_keys, sections_of
 from penstock.tasks import TASKS
 
 FOLDER = Path(__file__).parent
 CHINESE = FOLDER / "configuration.zh.toml"
+_AUTOMATIC = automatic_keys(RunConfig)
 _BOUNDS = {Ge: ("ge", "≥"), Gt: ("gt", ">"), Le: ("le", "≤"), Lt: ("lt", "<")}
 
 
@@ -59,12 +60,19 @@ class Key:
 
     def default_of(self, task: str) -> Any:
         """What the key is for a task where the user says nothing."""
+        if self.is_automatic and TASKS[task].target == "text":
+            return AUTO
         value: Any = TASKS[task].defaults
         for name in self.path.split("."):
             if not isinstance(value, Mapping) or name not in value:
                 return self.field.default
             value = value[name]
         return value
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether it may be `auto`."""
+        return self.path in _AUTOMATIC
 
     @property
     def tasks(self) -> list[str]:
@@ -127,8 +135,9 @@ def toml(value: Any) -> str:
 
 def kind(key: Key, words: Mapping[str, str]) -> str:
     """Type and bounds."""
+    automatic = [toml(AUTO)] if key.is_automatic else []
     if key.choices:
-        return ", ".join(toml(choice) for choice in key.choices)
+        return ", ".join([*map(toml, key.choices), *automatic])
     inner = get_args(key.field.annotation) or (key.field.annotation,)
     names = [
         words[str(part) if get_args(part) else part.__name__]
@@ -142,7 +151,7 @@ def kind(key: Key, words: Mapping[str, str]) -> str:
         if isinstance(bound, cls) and (name != "lt" or getattr(bound, name) < 2**53)
     ]
     optional = [words["none"]] if NoneType in inner else []
-    return ", ".join([f" {words['or']} ".join(names), *bounds, *optional])
+    return ", ".join([f" {words['or']} ".join(names), *bounds, *optional, *automatic])
 
 
 def default(key: Key, words: Mapping[str, str]) -> str:
@@ -153,6 +162,8 @@ def default(key: Key, words: Mapping[str, str]) -> str:
         if value != toml(key.field.default):
             others.setdefault(value, []).append(task)
     shown = toml(key.field.default)
+    if len(others) == 1 and list(others.values()) == [key.tasks]:
+        return next(iter(others))
     return "; ".join([shown, *(f"{', '.join(names)}: {v}" for v, names in others.items())])
 
 
@@ -212,8 +223,9 @@ model.cell=gru` overrides a key of the file; in Python the same keys make a
 one, and so is a key that the task has no use for. `none` switches an optional key off. The resolved
 configuration of a run, every key, is in its `config.toml`.
 
-The column *tasks* lists the tasks that use a key, and the column *default* the tasks that have a
-default of their own.
+[`auto` is chosen from the data](using.md#settings-that-choose-themselves) when a run starts; a key
+that you set keeps your value. The column *tasks* lists the tasks that use a key, and the column
+*default* the tasks that have a default of their own.
 """,
 }  # fmt: skip
 

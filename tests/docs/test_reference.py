@@ -40,11 +40,12 @@ def test_the_pages_say_what_the_models_do(script: dict[str, Any]) -> None:
     """Rows checked by hand, against a mistake in the script itself."""
     page = (DOCS / "configuration.md").read_text("utf-8")
     for row in (
-        "| `hidden_size` | integer, ≥ 1, ≤ 65,536 | `512` | all |",
-        "| `average_decay` | number, > 0, < 1, `none` | `0.998` | all |",
+        '| `hidden_size` | integer, ≥ 1, ≤ 65,536, `"auto"` | `512`; translation: `"auto"` | all |',
+        '| `average_decay` | number, > 0, < 1, `none`, `"auto"` | `0.998`; translation: `"auto"` |',
+        '| `encoder_layers` | integer, ≥ 1, ≤ 100, `"auto"` | `"auto"` | translation |',
         "| `window` | integer, ≥ 1, ≤ 1,000,000 | `64` | language-model |",
         "| `bidirectional` | true or false | `true`; language-model: `false` | all |",
-        '| `schedule` | `"constant"`, `"cosine"`, `"inverse-sqrt"`, `"plateau"` | `"cosine"` |',
+        '| `optimizer` | `"adamw"`, `"adam"`, `"sgd"` | `"adamw"` |',
         "| `train` | string or list of strings | ",
     ):
         assert row in page, row

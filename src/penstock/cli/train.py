@@ -40,18 +40,28 @@ def train(
     on_error: Annotated[
         Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train for this time. Default: until held-out scores stop rising."),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override a key (docs/configuration.md): --set model.cell=gru"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
 ) -> None:
-    """Train a model from a configuration, or directly from a file of pairs."""
+    """Train a model from a configuration, or directly from a file of pairs.
+
+    What you do not set is chosen from the data.
+    """
     from penstock.files import require_no_input
     from penstock.training.loop import train as run_training
 
     config, name = _config(
-        data or [], _flags(valid, columns, on_error), overrides or [], out if resume else None
+        data or [],
+        _flags(valid, columns, on_error, minutes),
+        overrides or [],
+        out if resume else None,
     )
     run = out or Path("runs") / name
     if not resume:
@@ -78,7 +88,9 @@ def _export(config: RunConfig, run: Path) -> None:
         note(report)
 
 
-def _flags(valid: str | None, columns: str | None, on_error: str | None) -> dict[str, Any]:
+def _flags(
+    valid: str | None, columns: str | None, on_error: str | None, minutes: float | None = None
+) -> dict[str, Any]:
     """The flags' values by configuration key."""
     from penstock.cli.data import read_options
 
@@ -86,6 +98,7 @@ def _flags(valid: str | None, columns: str | None, on_error: str | None) -> dict
         "data.valid": None if valid is None else one_or_two(valid),
         "data.columns": None if columns is None else read_options(columns, "stop").columns,
         "data.on_error": on_error,
+        "training.max_minutes": minutes,
     }
     return {key: value for key, value in values.items() if value is not None}
 

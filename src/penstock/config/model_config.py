@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from penstock.config.attention_table import attention_entry
 from penstock.config.cell_table import cell_entry, check_cell
-from penstock.config.section import Section
+from penstock.config.section import Auto, Section
 
 
 class ModelConfig(Section):
@@ -24,15 +24,15 @@ class ModelConfig(Section):
     gru_form: Literal["after", "before"] = "after"
     """Where the reset gate acts: `after` the matrix product (cuDNN's form) or `before` it (the
     book's; needs `backend = "reference"`)."""
-    embedding_size: int = Field(default=256, ge=1, le=65_536)
+    embedding_size: Auto[int] = Field(default=256, ge=1, le=65_536)
     """Width of a token's embedding."""
-    hidden_size: int = Field(default=512, ge=1, le=65_536)
+    hidden_size: Auto[int] = Field(default=512, ge=1, le=65_536)
     """Width of a layer's state; a bidirectional layer gives each direction half of it."""
     num_layers: int = Field(default=1, ge=1, le=100)
     """Layers of the recurrent stack."""
-    encoder_layers: int = Field(default=1, ge=1, le=100)
+    encoder_layers: Auto[int] = Field(default=1, ge=1, le=100)
     """Layers of the encoder."""
-    decoder_layers: int = Field(default=2, ge=1, le=100)
+    decoder_layers: Auto[int] = Field(default=2, ge=1, le=100)
     """Layers of the decoder."""
     bidirectional: bool = True
     """Read the source (or the only text) in both directions."""
@@ -40,7 +40,7 @@ class ModelConfig(Section):
     """Add a layer's input to its output where the widths agree."""
     layer_norm: bool = False
     """Normalize both matrix products inside the cell; needs `backend = "reference"`."""
-    attention: str = "general"
+    attention: Auto[str] = "general"
     """How the decoder scores source positions; `none` leaves it the encoder's final state alone."""
     attention_size: int | None = Field(default=None, ge=1, le=65_536)
     """Width of attention's queries and keys; default: `hidden_size`."""
@@ -49,9 +49,9 @@ class ModelConfig(Section):
     readout_size: int | None = Field(default=None, ge=0, le=65_536)
     """Width of the layer before the output, 0 for no such layer; default: `embedding_size` with
     attention or tied embeddings, otherwise 0."""
-    scale_embeddings: bool = False
+    scale_embeddings: Auto[bool] = False
     """Give inputs unit variance: embeddings are drawn from N(0, 1/E) and multiplied by √E."""
-    tie_embeddings: Literal["none", "decoder", "all"] = "decoder"
+    tie_embeddings: Auto[Literal["none", "decoder", "all"]] = "decoder"
     """Share weights: `decoder` uses one matrix for the target's embedding and the output, `all` for
     the source's embedding too (needs `text.shared`)."""
     source_vectors: str | None = None
@@ -65,9 +65,9 @@ class ModelConfig(Section):
     embedding; it brings its own tokenizer (extra `transformers`)."""
     pooling: Literal["final", "mean", "max"] = "max"
     """How the states of a sentence become one vector."""
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: Auto[float] = Field(default=0.3, ge=0, lt=1)
     """Dropout between layers, after the encoder and before the output."""
-    embedding_dropout: float = Field(default=0.1, ge=0, lt=1)
+    embedding_dropout: Auto[float] = Field(default=0.1, ge=0, lt=1)
     """Dropout on the embeddings."""
     token_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of input tokens replaced by `<unk>` in training."""

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeGuard, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.config.option_model import first_problem
 from penstock.errors import ConfigError, nearest
+
+AUTO = "auto"
+_T = TypeVar("_T")
+
+
+class _ChosenFromData:
+    """Marks keys whose default is chosen from the data (`penstock.config.automatic`)."""
+
+
+_CHOSEN = _ChosenFromData()
+Auto = Annotated[_T, _CHOSEN]
+"""The type of a key that may be `auto`, which is its default."""
 
 
 class Section(BaseModel):
@@ -47,7 +59,7 @@ class Section(BaseModel):
         """Validate keys and return the values as plain data."""
         plain = plain_table(values)
         reject_unknown(plain, cls, place)
-        return plain
+        return _without_auto(plain, cls)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -131,6 +143,28 @@ def reject_unknown(
             if not is_table(value):
                 raise ConfigError(f"{place}: {key!r}{where} must be a section, found {value!r}")
             reject_unknown(value, inner[key], place, (*path, key))
+
+
+def automatic_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """The dotted keys that may be `auto`, in order."""
+    found: list[str] = []
+    inner = sections_of(section)
+    for key, field in section.model_fields.items():
+        if key in inner:
+            found += automatic_keys(inner[key], f"{prefix}{key}.")
+        elif _CHOSEN in field.metadata:
+            found.append(f"{prefix}{key}")
+    return found
+
+
+def _without_auto(values: Mapping[str, Any], section: type[BaseModel]) -> dict[str, Any]:
+    """Leave out keys that are `auto`: a key that is not set is chosen from the data."""
+    fields, inner = section.model_fields, sections_of(section)
+    return {
+        key: _without_auto(value, inner[key]) if key in inner and is_table(value) else value
+        for key, value in values.items()
+        if not (value == AUTO and _CHOSEN in fields[key].metadata)
+    }
 
 
 def _is_optional(field: FieldInfo) -> bool:

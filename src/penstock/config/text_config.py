@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from penstock.config.section import Section
+from penstock.config.section import Auto, Section
 from penstock.config.tokenizer_table import tokenizer_entry
 
 
 class TokenizerConfig(Section):
     """How one side's text becomes tokens."""
 
-    kind: str = "bpe"
+    kind: Auto[str] = "bpe"
     """How text is cut into tokens: `bpe` and `unigram` learn pieces of words; `word` takes the
     chapter's lower-case words, `char` characters, `separator` the text between separators."""
-    vocab_size: int = Field(default=8000, ge=8, le=1_000_000)
+    vocab_size: Auto[int] = Field(default=8000, ge=8, le=1_000_000)
     """Most entries of the vocabulary, the four reserved tokens included; at least 260 for `bpe` and
     `unigram`."""
-    min_frequency: int = Field(default=2, ge=1, le=10**9)
+    min_frequency: Auto[int] = Field(default=2, ge=1, le=10**9)
     """Leave out symbols that occur fewer times in the training data; not used by `unigram`."""
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""
@@ -49,7 +49,7 @@ class TextConfig(Section):
     """Tokenizer of the source, or of the only text."""
     target: TokenizerConfig = TokenizerConfig()
     """Tokenizer of the target."""
-    shared: bool = False
+    shared: Auto[bool] = False
     """Train one tokenizer on both sides, as `text.source` describes it."""
 
     @property

@@ -35,6 +35,9 @@ class Progress:
         best_loss: the held-out loss beside that score, which breaks ties.
         best_update: the update with that score.
         worse: evaluations since.
+        evaluated: the update of the latest evaluation.
+        evaluated_at: the seconds of training when it ended.
+        evaluation_seconds: how long it took.
         plateau_scale: the plateau schedule's factor on the learning rate.
         loss_sum, loss_tokens: since the last evaluation.
         owes_evaluation: whether the run was interrupted when an evaluation was due.
@@ -51,6 +54,9 @@ class Progress:
     best_loss: float | None = None
     best_update: int = 0
     worse: int = 0
+    evaluated: int = 0
+    evaluated_at: float = 0.0
+    evaluation_seconds: float = 0.0
     plateau_scale: float = 1.0
     loss_sum: float = 0.0
     loss_tokens: int = 0

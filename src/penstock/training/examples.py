@@ -13,7 +13,7 @@ from itertools import islice
 
 from penstock.config import RunConfig
 from penstock.data.formats.input_lines import read_lines, text_path
-from penstock.data.formats.readers import ReadOptions, read_pairs
+from penstock.data.formats.readers import ReadOptions, ignore, read_pairs
 from penstock.data.grammar import Split, builtin_split
 from penstock.data.held_out_pairs import hold_out, merge_references, pairs_after
 from penstock.data.pair import Pair
@@ -62,6 +62,15 @@ def file_names(data: str | list[str]) -> str:
     return data if isinstance(data, str) else ", ".join(data)
 
 
+def training_pairs(config: RunConfig) -> Callable[[], Iterator[Pair]]:
+    """A function that streams all pairs of `data.train`, also those to be held out."""
+    data = config.data
+    if data.train == BUILTIN:
+        return lambda: iter(builtin_split(train=data.max_pairs or 30_000).train)
+    read = _reader(config, ignore)
+    return lambda: read(data.train, data.max_pairs)
+
+
 def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair]], list[Pair]]:
     """A function that streams the training pairs, and the held-out pairs."""
     data = config.data
@@ -70,7 +79,27 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
             raise ConfigError("data.valid: the built-in corpus brings its own held-out pairs")
         split: Split = builtin_split(train=data.max_pairs or 30_000)
         return lambda: iter(split.train), split.valid
-    has_one_text = TASKS[config.task].has_one_text
+    read_all = _reader(config, report)
+
+    def read() -> Iterator[Pair]:
+        return read_all(data.train, data.max_pairs)
+
+    if data.valid == REST:
+        if data.max_pairs is None:
+            raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
+        return read, pairs_after(read_all(data.train, None), data.max_pairs, data.valid_pairs)
+    if data.valid is not None:
+        return read, merge_references(read_all(data.valid, None))
+    valid = hold_out(read, data.valid_pairs, config.seed)
+    sources = {fold(pair.source) for pair in valid}
+    return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
+
+
+def _reader(
+    config: RunConfig, report: Report
+) -> Callable[[str | list[str], int | None], Iterator[Pair]]:
+    """A function that streams the pairs of a file, or only the first ones."""
+    data, has_one_text = config.data, TASKS[config.task].has_one_text
     reported: set[str] = set()
 
     def once(text: str) -> None:  # the file is read several times, its faults reported once
@@ -78,7 +107,7 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
             reported.add(text)
             report(text)
 
-    def read_all(name: str | list[str], max_pairs: int | None = None) -> Iterator[Pair]:
+    def read(name: str | list[str], max_pairs: int | None) -> Iterator[Pair]:
         if has_one_text:
             pairs = islice(_lines_as_pairs(name), max_pairs)
         else:
@@ -89,18 +118,7 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
             pairs = read_pairs(name, options)
         return pairs if data.normalize == "none" else _letters_only(pairs, file_names(name), once)
 
-    def read() -> Iterator[Pair]:
-        return read_all(data.train, data.max_pairs)
-
-    if data.valid == REST:
-        if data.max_pairs is None:
-            raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
-        return read, pairs_after(read_all(data.train), data.max_pairs, data.valid_pairs)
-    if data.valid is not None:
-        return read, merge_references(read_all(data.valid))
-    valid = hold_out(read, data.valid_pairs, config.seed)
-    sources = {fold(pair.source) for pair in valid}
-    return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
+    return read
 
 
 def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[Pair]:

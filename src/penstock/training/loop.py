@@ -47,6 +47,8 @@ from penstock.training.stop_criteria import (
     evaluation_is_due,
     limit_reached,
     patience_exhausted,
+    share_done,
+    time_elapsed,
     update_best,
 )
 from penstock.training.update import Update
@@ -78,8 +80,8 @@ def train(
     The directory gets `config.toml` (as resolved), `log.jsonl`, TensorBoard events, `data/`
     (tokenizers and token store), `checkpoints/` (for resuming) and `model/` (the best bundle).
     A run that is interrupted at any moment and resumed gives the same model, bit for bit, as an
-    uninterrupted one, on the same machine with the same number of threads; only a limit in
-    minutes depends on the clock.
+    uninterrupted one, on the same machine with the same number of threads; only a run with a limit
+    in minutes depends on the clock, in its end and its schedule.
 
     Args:
         config: the run's configuration.
@@ -99,11 +101,12 @@ def train(
 
 
 def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
-    config, device = prepare_run(config, run, resume=resume)
 
     def report(text: str) -> None:
         console.print(visible(text), markup=False)
 
+    begun = time.monotonic()
+    config, device = prepare_run(config, run, report, resume=resume)
     learning = TASKS[config.task].learning()
     require_memory(learning.network, config, device)
     if resume and not config_is_whole(run):
@@ -136,7 +139,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     if resume:
         write_config(config, run)  # only now: the settings fit the checkpoint
     log = RunLog(run, until_update=progress.update if done else None, report=report)
-    display = Display(console, settings.max_updates)
+    display = Display(console)
     parameters = sum(p.numel() for p in model.parameters())
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     display.print(
@@ -149,7 +152,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     if progress.data != learner.fingerprint:
         display.print("warning: the training data is not what it was when the run was interrupted")
         progress.data = learner.fingerprint
-    started = time.monotonic() - progress.seconds
+    started = time.monotonic() - progress.seconds if done else begun
     last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
     # reading a number makes the host wait for a GPU, which then waits for the host
@@ -179,7 +182,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 loss_sum += loss.detach()
                 tokens += count
             if tokens:
-                rate = learning_rate(settings, progress.update, progress.plateau_scale)
+                rate = _rate(settings, progress)
                 unread.append((loss_sum, update.step(tokens, rate)))
                 progress.update += 1
                 if average:
@@ -198,6 +201,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 _read_losses(unread, progress, run)
                 display.advance(
                     progress.update,
+                    share_done(settings, progress),
                     progress.loss_sum / max(progress.loss_tokens, 1),
                     progress.tokens / progress.seconds,
                 )
@@ -216,6 +220,12 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         f"stopped at update {progress.update:,} after {progress.seconds / 60:.1f} min: {reason}"
     )
     return TrainingResult(reason, interrupted, progress.best, progress)
+
+
+def _rate(settings: TrainingConfig, progress: Progress) -> float:
+    """The learning rate of the next update."""
+    elapsed = time_elapsed(settings, progress)
+    return learning_rate(settings, progress.update, progress.plateau_scale, elapsed=elapsed)
 
 
 def _read_losses(unread: list[tuple[Tensor, Tensor]], progress: Progress, run: Path) -> None:
@@ -258,6 +268,7 @@ class _Job:
 def _evaluate(job: _Job, progress: Progress) -> str:
     """Score, save the model if it is the best, report; return a reason to stop, if any."""
     model, settings = job.learner.network, job.settings
+    begun = time.monotonic() - job.started
     with job.average.in_place(model) if job.average else nullcontext():
         model.eval()
         scores = job.learner.evaluate()
@@ -266,7 +277,8 @@ def _evaluate(job: _Job, progress: Progress) -> str:
         better = update_best(settings, progress, scores)
         if better or settings.keep == "last":
             _save_model(job, progress, scores)
-    progress.seconds = time.monotonic() - job.started
+    progress.seconds = progress.evaluated_at = time.monotonic() - job.started
+    progress.evaluation_seconds, progress.evaluated = progress.seconds - begun, progress.update
     train_loss = progress.loss_sum / max(progress.loss_tokens, 1)
     job.log.write(
         "evaluation",
@@ -274,7 +286,7 @@ def _evaluate(job: _Job, progress: Progress) -> str:
         epoch=progress.epoch,
         seconds=progress.seconds,
         tokens=progress.tokens,
-        learning_rate=learning_rate(settings, progress.update, progress.plateau_scale),
+        learning_rate=_rate(settings, progress),
         train_loss=train_loss,
         loss=scores.loss,
         perplexity=scores.perplexity,

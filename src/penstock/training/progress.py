@@ -115,26 +115,29 @@ def _tensorboard(run: Path) -> Any:
 class Display:
     """Progress on stderr: a bar on a terminal, and a line per evaluation."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         if console.is_terminal:
             self._progress = Progress(
-                TextColumn("update {task.completed}/{task.total}"),
+                TextColumn("update {task.fields[update]:,}"),
                 BarColumn(),
                 TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"),
                 TimeRemainingColumn(),
                 console=console,
                 transient=True,
             )
-            self._task = self._progress.add_task("", total=total, loss=0.0, speed=0.0)
+            self._task = self._progress.add_task("", total=None, update=0, loss=0.0, speed=0.0)
             self._progress.start()
 
-    def advance(self, update: int, loss: float, speed: float) -> None:
-        """Move the bar."""
+    def advance(self, update: int, done: float | None, loss: float, speed: float) -> None:
+        """Move the bar to the share that is done; None if the end is not known."""
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=update, loss=loss, speed=speed)
+            total = None if done is None else 1.0
+            self._progress.update(
+                self._task, total=total, completed=done or 0, update=update, loss=loss, speed=speed
+            )
 
     def show_scores(
         self, update: int, seconds: float, train_loss: float, scores: HeldOutScores, *, best: bool

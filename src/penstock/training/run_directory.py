@@ -17,7 +17,8 @@ from penstock.data.sealed_file import seal, seal_path, verified
 from penstock.errors import DataError, PenstockError, UsageError
 from penstock.files import atomic_write, content_key, replacing, try_lock
 from penstock.runtime.device import choose_device
-from penstock.training.examples import BUILTIN, REST
+from penstock.training.automatic import choose_settings, keep_choices
+from penstock.training.examples import BUILTIN, REST, Report
 from penstock.training.precision import choose_precision
 from penstock.training.progress import LOG
 
@@ -45,8 +46,13 @@ def lock_run(run: Path) -> Generator[None]:
         yield
 
 
-def prepare_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfig, torch.device]:
-    """Check that the directory is free for this run, and resolve machine-dependent settings.
+def prepare_run(
+    config: RunConfig, run: Path, report: Report, *, resume: bool
+) -> tuple[RunConfig, torch.device]:
+    """Check that the directory is free for this run, and resolve the settings left open.
+
+    Those are what depends on the machine and what is chosen from the data. An earlier attempt's
+    choices are kept when it is resumed.
 
     Raises:
         UsageError: the directory holds a run already and `resume` is off, or no such device.
@@ -61,9 +67,11 @@ def prepare_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfi
         raise UsageError(
             f"{run}: holds a run already; add --resume to go on with it, or choose another --out"
         )
-    if resume and existing.exists() and config.training.precision == "auto":
-        # the precision resolved at the start is kept
-        config = _with_precision(config, load_config(existing).training.precision)
+    if resume and existing.exists():
+        earlier = load_config(existing)
+        if config.training.precision == "auto":
+            config = _with_precision(config, earlier.training.precision)
+        config = keep_choices(config, earlier)
     require_no_pipe(named_files(config.data.train, config.data.valid))
     if config.data.train == STDIN:
         kept = keep_standard_input(run, resume=resume)
@@ -72,7 +80,7 @@ def prepare_run(config: RunConfig, run: Path, *, resume: bool) -> tuple[RunConfi
         torch.set_num_threads(config.threads)
     device = choose_device(config.device)
     precision = choose_precision(config.training.precision, device)
-    return _with_precision(config, precision), device
+    return _with_precision(choose_settings(config, report), precision), device
 
 
 def require_no_pipe(names: Iterable[str]) -> None:

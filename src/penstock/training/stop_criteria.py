@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from penstock.config import TrainingConfig, selection_metrics
+from penstock.config.training_config import MOST_UPDATES
 from penstock.training.checkpoint import Progress
 from penstock.training.learner import HeldOutScores
 
@@ -15,9 +16,26 @@ def limit_reached(settings: TrainingConfig, progress: Progress) -> str:
         return f"training.max_updates = {settings.max_updates:,} reached"
     if settings.max_epochs is not None and progress.epoch >= settings.max_epochs:
         return f"training.max_epochs = {settings.max_epochs} reached"
-    if settings.max_minutes is not None and progress.seconds >= 60 * settings.max_minutes:
+    if settings.max_minutes is not None and time_elapsed(settings, progress) >= 1:
         return f"training.max_minutes = {settings.max_minutes:g} reached"
     return ""
+
+
+def time_elapsed(settings: TrainingConfig, progress: Progress) -> float:
+    """The share of `max_minutes` that has passed, 0 without that limit.
+
+    Time for the last evaluation, as long as the latest one took, is set aside.
+    """
+    if settings.max_minutes is None:
+        return 0.0
+    return progress.seconds / max(60 * settings.max_minutes - progress.evaluation_seconds, 1e-9)
+
+
+def share_done(settings: TrainingConfig, progress: Progress) -> float | None:
+    """How much of the updates or of the time is used; None without a limit of either."""
+    if settings.max_updates == MOST_UPDATES and settings.max_minutes is None:
+        return None
+    return max(progress.update / settings.max_updates, time_elapsed(settings, progress))
 
 
 def evaluation_is_due(
@@ -30,7 +48,14 @@ def evaluation_is_due(
         return True
     if settings.evaluate_every is None:
         return epoch_ended
-    return progress.update % settings.evaluate_every == 0
+    if not settings.evaluate_growth:
+        return progress.update % settings.evaluate_every == 0
+    if settings.max_minutes is not None:  # the clock counts: evaluations take a tenth of it at most
+        worth = progress.evaluated_at + 10 * progress.evaluation_seconds
+        if progress.seconds < worth:
+            return False
+    interval = max(settings.evaluate_every, settings.evaluate_growth * progress.evaluated)
+    return progress.update - progress.evaluated >= interval
 
 
 def update_best(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
