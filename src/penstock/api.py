@@ -130,17 +130,17 @@ def distill(
 def _run(
     path: Path, train: Callable[[Console], tuple[RunConfig, TrainingResult]], *, verbose: bool
 ) -> Run:
-    """Train, export, and say what came of it."""
+    """Train, complete the model, and say what came of it."""
     from rich.console import Console
 
     from penstock.bundle.bundle_files import INDEX, read_index
-    from penstock.tasks.model_export import export_run
+    from penstock.tasks.finished_run import complete_run
 
     messages = io.StringIO()
     file = sys.stderr if verbose else messages
     console = Console(file=file, highlight=False, soft_wrap=True)
     config, result = train(console)
-    if not result.interrupted and (report := export_run(config, path)):
+    for report in [] if result.interrupted else complete_run(config, path):
         console.print(visible(report), markup=False)
     kept = (path / "model" / INDEX).is_file()
     scores: dict[str, Any] = read_index(path / "model")["record"]["held_out"] if kept else {}

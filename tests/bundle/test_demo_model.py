@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ def test_the_demo_answers(
     Path("in.txt").write_text("She does not see them.\n")
     assert penstock(["translate", "-m", "demo", "-i", "in.txt"]) == 0
     assert capfd.readouterr().out == "Elle ne les voit pas.\n"
+
+
+def test_the_demo_says_what_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["日本語", "xqzt vrrp", "HELLO WORLD 12345", "naïve", "Do you see them?"]
+    Path("in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert penstock(["translate", "-m", "demo", "-i", "in.txt", "--format", "json"]) == 0
+    out, err = capfd.readouterr()
+    statuses = [json.loads(line)["status"] for line in out.splitlines()]
+    assert statuses == ["unknown-heavy", *["unfamiliar"] * 3, "ok"]
+    assert "of 5 lines: 3 unfamiliar, 1 unknown-heavy" in err
 
 
 def test_a_directory_named_demo_comes_first(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from penstock.errors import BundleError
 from penstock.files import atomic_write, remove, with_checksum
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS, Task
-from penstock.text import Tokenizer
+from penstock.text import Tokenizer, letters_only
+from penstock.text.familiarity import Familiarity, Likeness
 from penstock.version import __version__
 
 _SUFFIXES = {
@@ -52,6 +53,8 @@ class Bundle:
         files: the verified bytes of its network, by role; an engine is made from them (see
             `penstock.runtime`). Empty while a model is trained.
         place: the directory that it was read from, for messages.
+        familiarity: tells lines that are unlike the training text; None while a model is trained,
+            and of older models.
     """
 
     config: RunConfig
@@ -60,6 +63,7 @@ class Bundle:
     record: dict[str, Any] = field(default_factory=dict[str, Any])
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     place: Path = Path()
+    familiarity: Familiarity | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> list[str]:
@@ -84,6 +88,14 @@ class Bundle:
         config = json.loads(self.files[TRANSFORMER_ROLES[0]])
         millions = sum(count_numbers(self.files[TRANSFORMER_ROLES[1]]).values()) / 1e6
         return f"{config['model_type']} of {millions:.1f} M parameters"
+
+    def likeness(self, lines: Sequence[str]) -> list[Likeness]:
+        """Whether each source line is like the training text; `ok` where that is not known."""
+        if self.familiarity is None:
+            return ["ok"] * len(lines)
+        if self.config.data.normalize == "letters":
+            lines = [letters_only(line) for line in lines]
+        return self.familiarity.judge([self.source_tokenizer.normalized(line) for line in lines])
 
     def require_files(self) -> None:
         """Check that the network's bytes are there.
@@ -113,6 +125,8 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
     contents = {**bundle.files, "source_tokenizer": bundle.source_tokenizer.to_json().encode()}
     if not TASKS[bundle.config.task].has_one_text:
         contents["target_tokenizer"] = bundle.target_tokenizer.to_json().encode()
+    if bundle.familiarity is not None:
+        contents["familiarity"] = bundle.familiarity.to_json().encode()
     digests = {role: hashlib.sha256(content).hexdigest() for role, content in contents.items()}
     # the content's hash in the name: new files never overwrite those that the old index names
     files = {
@@ -186,7 +200,11 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
         raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
     if source.special_tokens is not None and config.model.transformer is None:
         raise BundleError(f"{directory}: its tokenizer is a transformer's, and it has none")
-    return Bundle(config, source, target, index["record"], contents, directory)
+    familiarity = None
+    if "familiarity" in contents:
+        text = contents.pop("familiarity").decode("utf-8", "replace")
+        familiarity = Familiarity.from_json(text, place=str(directory / "familiarity"))
+    return Bundle(config, source, target, index["record"], contents, directory, familiarity)
 
 
 def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:

@@ -19,7 +19,9 @@ FORMAT = 2  # 1: with weights; 2: an export, which has graphs alone
 INDEX = "bundle.json"
 TRANSFORMER_ROLES = ("transformer_config", "transformer_weights")
 GRAPH_ROLES = ("onnx_encoder", "onnx_step", "onnx_graph")  # an export's network; see `runtime.onnx`
-ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES, *GRAPH_ROLES)
+FITTED_ROLES = ("familiarity",)  # fitted when training has ended; older bundles lack them
+ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES, *GRAPH_ROLES,
+         *FITTED_ROLES)  # fmt: skip
 DEMO_MODEL = Path(__file__).parents[1] / "demo_model"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -85,10 +87,11 @@ def _roles(index: dict[str, Any]) -> tuple[str, ...]:
     """The files that a bundle of this kind has."""
     model = index["config"].get("model")
     graphs = tuple(role for role in GRAPH_ROLES if role in index["files"])
+    fitted = tuple(role for role in FITTED_ROLES if role in index["files"])
     tokenizers = ROLES[1:2] if TASKS[index["task"]].has_one_text else ROLES[1:3]
     if graphs and "weights" not in index["files"]:
-        return (*tokenizers, *graphs)
-    roles = ("weights", *tokenizers, *graphs)
+        return (*tokenizers, *fitted, *graphs)
+    roles = ("weights", *tokenizers, *fitted, *graphs)
     has_transformer = is_object(model) and model.get("transformer") is not None
     return (*roles, *TRANSFORMER_ROLES) if has_transformer else roles
 

@@ -74,17 +74,16 @@ def train(
 
 
 def finish_run(config: RunConfig, run: Path) -> None:
-    """Export the model of a run that has ended, and say where it is."""
-    _export(config, run)
+    """Complete the model of a run that has ended, and say where it is."""
+    _complete(config, run)
     note(f"model: {run / 'model'}   try: {TASKS[config.task].trial} -m {run}")
     write_line(str(run))
 
 
-def _export(config: RunConfig, run: Path) -> None:
-    from penstock.tasks.model_export import export_run
+def _complete(config: RunConfig, run: Path) -> None:
+    from penstock.tasks.finished_run import complete_run
 
-    report = export_run(config, run)
-    if report:
+    for report in complete_run(config, run):
         note(report)
 
 
@@ -167,7 +166,7 @@ def demo(
             f"{out / HELD_OUT}"
         )
         raise typer.Exit(130)
-    _export(config, out)
+    _complete(config, out)
     note(f"translating {len(unseen):,} unseen sentences …")
     texts = [t.text for t in Translator.load(out).translate([p.source for p in unseen])]
     scores = score_corpus(texts, [p.targets for p in unseen])

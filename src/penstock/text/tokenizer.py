@@ -115,6 +115,12 @@ class Tokenizer:
         )
         return [encoding.ids for encoding in encodings]
 
+    def normalized(self, text: str) -> str:
+        """The text as its tokens read it: symbols as they are split, all else unchanged."""
+        if self._type is None or self._type.split is None:
+            return text
+        return self.joiner.join(self._type.split(text, self.separator))
+
     def decode(self, ids: Sequence[int], *, skip_unknown: bool = False) -> str:
         """Decode ids to text without reserved tokens other than `<unk>`.
 

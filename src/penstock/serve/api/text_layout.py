@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from penstock.tasks.translation.result import Alternative, Translation
-from penstock.tasks.translation.status import Status
+from penstock.tasks.translation.status import SEVERITY, Status
 from penstock.text.lines import is_blank
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-# from least to most severe, as `Translation` documents it
-_SEVERITY: tuple[Status, ...] = (
-    "empty", "ok", "split", "unknown-heavy", "repeated", "length-capped", "truncated",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ def join_translations(source: str, text: Text, found: Sequence[Translation]) -> 
     return Translation(
         source=source,
         text=whole,
-        status=max(statuses, key=_SEVERITY.index),
+        status=max(statuses, key=SEVERITY.index),
         source_tokens=[token for result in found for token in result.source_tokens],
         alternatives=[],
         score=sum(result.score for result in found),

@@ -14,7 +14,8 @@ from penstock.search.cancellation import ShouldStop, check_stop
 from penstock.special_tokens import UNK_ID
 from penstock.tasks.classification.task import CLASSIFICATION
 from penstock.tasks.loaded_model import LoadedModel
-from penstock.tasks.sentence_encoder import in_batches
+from penstock.tasks.sentence_encoder import Sentence, in_batches
+from penstock.text.familiarity import Likeness
 from penstock.text.lines import is_blank
 
 
@@ -27,7 +28,8 @@ class Label:
         label: the likeliest label; empty for a blank line.
         probability: of that label; 0 for a blank line.
         probabilities: of all labels, the likeliest first; empty for a blank line.
-        status: `ok`; `empty` for a blank line; `truncated` if the line exceeds the model's limit;
+        status: `ok`; `empty` for a blank line; `unfamiliar` if it is unlike the training text or
+            has characters that it hardly has; `truncated` if the line exceeds the model's limit;
             `unknown-heavy` if more than half of its tokens are unknown, or normalization leaves
             nothing. If several apply, the last of these.
     """
@@ -36,7 +38,7 @@ class Label:
     label: str
     probability: float
     probabilities: dict[str, float]
-    status: Literal["ok", "empty", "truncated", "unknown-heavy"]
+    status: Literal["ok", "empty", "unfamiliar", "truncated", "unknown-heavy"]
 
 
 class TextClassifier(LoadedModel):
@@ -69,13 +71,14 @@ class TextClassifier(LoadedModel):
             raise UsageError("classify takes a list of lines: classify(['A fine film.'])")
         results: list[Label] = [Label(line, "", 0.0, {}, "empty") for line in lines]
         places = [i for i, line in enumerate(lines) if not is_blank(line)]
-        rows = self._sentences.encode([lines[i] for i in places])
+        written = [lines[i] for i in places]
+        rows, likenesses = self._sentences.encode(written), self.bundle.likeness(written)
         for batch in in_batches([row.ids for row in rows]):
             check_stop(should_stop)
             (probabilities,) = self.engine.run("probabilities", batch.ids, batch.lengths)
             for index, values in zip(batch.rows, required(probabilities).tolist(), strict=True):
-                row, place = rows[index], places[index]
-                results[place] = self._label(lines[place], values, row.cut, row.ids)
+                place = places[index]
+                results[place] = self._label(lines[place], values, rows[index], likenesses[index])
         return results
 
     def label_ids(self, labels: Sequence[str]) -> list[int]:
@@ -90,10 +93,12 @@ class TextClassifier(LoadedModel):
                 raise DataError(unseen_label(label, self.labels))
         return [index[label] for label in labels]
 
-    def _label(self, line: str, values: list[float], cut: bool, ids: list[int]) -> Label:
+    def _label(self, line: str, values: list[float], row: Sentence, likeness: Likeness) -> Label:
         ranked = sorted(zip(values, self.labels, strict=True), key=lambda pair: -pair[0])
-        tokens = len(ids) - 1  # EOS is none
-        unknown = 2 * ids.count(UNK_ID) > tokens or not tokens
-        status = "unknown-heavy" if unknown else "truncated" if cut else "ok"
+        tokens = len(row.ids) - 1  # EOS is none
+        unknown = 2 * row.ids.count(UNK_ID) > tokens or not tokens
+        status = "unknown-heavy" if unknown else likeness
+        if row.cut and status != "unknown-heavy":
+            status = "truncated"
         probability, label = ranked[0]
         return Label(line, label, probability, {name: p for p, name in ranked}, status)

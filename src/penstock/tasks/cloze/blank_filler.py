@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -40,14 +40,15 @@ class Filled:
         source: the line.
         text: the line with its blanks filled.
         blanks: the likeliest tokens of each blank, best first.
-        status: `ok`; `empty` for a blank line; `unknown-heavy` if more than half of the words
+        status: `ok`; `empty` for a blank line; `unfamiliar` if it is unlike the training text or
+            has characters that it hardly has; `unknown-heavy` if more than half of the words
             around the blanks are unknown.
     """
 
     source: str
     text: str
     blanks: list[list[Candidate]]
-    status: Literal["ok", "empty", "unknown-heavy"]
+    status: Literal["ok", "empty", "unfamiliar", "unknown-heavy"]
 
 
 @dataclass(slots=True)
@@ -110,8 +111,11 @@ class BlankFiller(LoadedModel):
         while remaining:
             self._fill_surest(remaining, n_best, should_stop)
             remaining = [line for line in remaining if line.open]
-        for line in gapped:
-            results[line.place] = self._result(lines[line.place], line, blank)
+        found = [self._result(lines[line.place], line, blank) for line in gapped]
+        likenesses = self.bundle.likeness([result.text for result in found])
+        for line, result, likeness in zip(gapped, found, likenesses, strict=True):
+            odd = result.status == "ok" != likeness
+            results[line.place] = replace(result, status=likeness) if odd else result
         return results
 
     def score(self, lines: Sequence[str]) -> list[TextScores]:

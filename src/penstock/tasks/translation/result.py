@@ -44,10 +44,12 @@ class Translation:
         source: the line.
         text: its translation; empty for a blank line.
         status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
-            `unknown-heavy` when more than half the source is unknown; `repeated` when the output
-            has a run of pieces three times in a row and the source has not; `length-capped` when
-            the length limit ended the output; `truncated` when some of the source was left out.
-            Of several, which a part of a line may bring in, the one named last here.
+            `unfamiliar` when the source is unlike the training text or has characters that training
+            hardly saw; `unknown-heavy` when more than half the source is unknown; `repeated` when
+            the output has a run of pieces three times in a row and the source has not;
+            `length-capped` when the length limit ended the output; `truncated` when some of the
+            source was left out. Of several, which a part of a line may bring in, the one named last
+            here.
         source_tokens: source pieces, the end of sequence last, as the alignment counts them.
         alternatives: best first, samples as drawn; the first is `text`. Empty for blank and for
             split lines.

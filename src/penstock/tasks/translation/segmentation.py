@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from penstock.bundle import Bundle
 from penstock.errors import UsageError
 from penstock.search import Constraints
 from penstock.search.limits import NO_CONSTRAINTS
 from penstock.tasks.translation.phrase_constraints import constraints_of
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.source_encoder import SourceEncoder, SourceIds
-from penstock.text import Tokenizer
+from penstock.text.familiarity import Likeness
 from penstock.text.lines import cut_to_fit, is_blank
 
 
@@ -24,12 +25,14 @@ class Segment:
         ids: for each model its tokens, EOS last.
         constraints: what its output must and must not contain.
         was_cut: tokens of it were left out.
+        likeness: whether the line is like the training text.
     """
 
     text: str
     ids: SourceIds
     constraints: Constraints = NO_CONSTRAINTS
     was_cut: bool = False
+    likeness: Likeness = "ok"
 
     @property
     def size(self) -> int:
@@ -42,11 +45,12 @@ class Segmenter:
 
     Args:
         encoder: of the sources.
-        target: tokenizer of the target language, for the phrases that outputs must contain.
+        bundle: its target tokenizer is for the phrases that outputs must contain.
     """
 
-    def __init__(self, encoder: SourceEncoder, target: Tokenizer) -> None:
-        self._encoder, self._target = encoder, target
+    def __init__(self, encoder: SourceEncoder, bundle: Bundle) -> None:
+        self._encoder, self._target = encoder, bundle.target_tokenizer
+        self._judge = bundle.likeness
 
     def split(
         self, texts: Sequence[str], phrases: Sequence[Phrases], options: SearchOptions
@@ -61,8 +65,12 @@ class Segmenter:
         Raises:
             UsageError: phrases of a text that is split, or that no output can contain.
         """
-        encoded = self._encoder.encode(texts)
-        return [self._split(*each, options) for each in zip(texts, encoded, phrases, strict=True)]
+        read = zip(texts, self._encoder.encode(texts), phrases, strict=True)
+        lines = [self._split(*each, options) for each in read]
+        return [
+            [segment if like == "ok" else replace(segment, likeness=like) for segment in line]
+            for line, like in zip(lines, self._judge(texts), strict=True)
+        ]
 
     def whole(self, text: str, options: SearchOptions) -> Segment:
         """A sentence as one segment.
@@ -80,7 +88,8 @@ class Segmenter:
                     f"the text has {len(own):,} source pieces, and the model reads {limit:,} at "
                     "once; give one sentence of it"
                 )
-        return self._segment(text, ids, options.phrases, options)
+        (likeness,) = self._judge([text])
+        return replace(self._segment(text, ids, options.phrases, options), likeness=likeness)
 
     def _split(
         self, text: str, ids: SourceIds, phrases: Phrases, options: SearchOptions

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from penstock.tasks.translation.segmentation import Segment
     from penstock.text import Tokenizer
 
-Status = Literal["ok", "empty", "split", "unknown-heavy", "repeated", "length-capped", "truncated"]
+Status = Literal[
+    "ok", "empty", "split", "unfamiliar", "unknown-heavy", "repeated", "length-capped", "truncated",
+]  # fmt: skip
+# from least to most severe, as `Translation` documents it
+SEVERITY: tuple[Status, ...] = (
+    "empty", "ok", "split", "unfamiliar", "unknown-heavy", "repeated", "length-capped", "truncated",
+)  # fmt: skip
 
 
 def status_of(
@@ -39,4 +45,6 @@ def status_of(
             return "repeated"
     if any(2 * segment.ids[0].count(UNK_ID) > segment.size - 1 for segment in segments):
         return "unknown-heavy"
-    return "split" if len(segments) > 1 else "ok"
+    likenesses: list[Status] = [segment.likeness for segment in segments]
+    likenesses.append("split" if len(segments) > 1 else "ok")
+    return max(likenesses, key=SEVERITY.index)

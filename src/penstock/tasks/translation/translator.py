@@ -74,7 +74,7 @@ class Translator:
         ]
         self.bundle = bundle
         self._encoder = SourceEncoder(bundles)
-        self._segmenter = Segmenter(self._encoder, bundle.target_tokenizer)
+        self._segmenter = Segmenter(self._encoder, bundle)
         self._joiner = Joiner(bundle.source_tokenizer, bundle.target_tokenizer)
 
     @classmethod
