@@ -70,6 +70,12 @@ def test_likeness_ignores_case_and_accents() -> None:
     assert profiled([("abc", "xyz")]).likeness == 0
 
 
+def test_how_much_longer_targets_are() -> None:
+    growth = profiled([("ab", "a b c d")] * 99 + [("ab", "a b")]).growth
+    assert growth["characters", "words"] == 2
+    assert growth["words", "characters"] == 7
+
+
 def test_copied_words() -> None:
     assert profiled([("Paris is big", "paris est grand")]).copied == pytest.approx(1 / 3)
 

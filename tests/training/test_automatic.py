@@ -75,6 +75,13 @@ def test_few_pairs_get_a_small_network(choose: Choose) -> None:
     assert few.dropout > more.dropout
 
 
+def test_outputs_may_be_as_long_as_targets_are(choose: Choose) -> None:
+    pinyin = [("中国人民", "zhong1 guo2 ren2 min2")] * 20
+    assert choose(pinyin, "text.target.kind=char")[0].text.source.kind == "char"
+    assert choose(pinyin, "text.target.kind=char")[0].search.max_length_ratio == 8  # 1.5 · 21 / 4
+    assert choose(SENTENCES)[0].search.max_length_ratio == 2
+
+
 def test_what_the_user_sets_stays(choose: Choose) -> None:
     config, _ = choose(
         PHONES, "text.source.kind=bpe", "text.target.kind=bpe", "model.hidden_size=6",
@@ -110,7 +117,7 @@ def test_the_end_of_training(choose: Choose) -> None:
 def test_every_automatic_key_is_chosen(choose: Choose, pairs: Pairs) -> None:
     """A run's `config.toml` shows what was chosen, so nothing may be left to chance."""
     chosen = {key for rule in RULES for key in rule.settings} | {
-        "text.source.kind", "text.target.kind",
+        "text.source.kind", "text.target.kind", "search.max_length_ratio",
     }  # fmt: skip
     assert chosen == set(automatic_keys(RunConfig))
     config, _ = choose(pairs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -57,6 +57,8 @@ class Profile:
         likeness: how much of a pair's two texts is the same letters in the same order, case and
             accents aside, from 0 to 1.
         copied: share of the target's words that the pair's source has too.
+        growth: how long targets get for their sources, all but one in a hundred, by what is counted
+            of source and target: `characters` or `words`, symbols among them.
     """
 
     pairs: int
@@ -65,6 +67,7 @@ class Profile:
     target: SideProfile
     likeness: float
     copied: float
+    growth: Mapping[tuple[str, str], float]
 
 
 def profile_pairs(pairs: Iterable[Pair]) -> Profile | None:
@@ -81,6 +84,11 @@ def profile_pairs(pairs: Iterable[Pair]) -> Profile | None:
         target=_side(targets),
         likeness=_mean(_likeness(source, target) for source, target in sample[::stride]),
         copied=_copied(sample),
+        growth={
+            (a, b): _high(count_b(target) / count_a(source) for source, target in sample)
+            for a, count_a in _COUNTS.items()
+            for b, count_b in _COUNTS.items()
+        },
     )
 
 
@@ -120,8 +128,18 @@ def _script(character: str) -> str:
 
 
 def _words(text: str) -> float:
+    """The number of words, at least 1."""
     unspaced = sum(1 / _LETTERS_PER_WORD.get(_script(c), float("inf")) for c in text)
-    return max(len(text.split()), unspaced)
+    return max(len(text.split()), unspaced, 1)
+
+
+_COUNTS: dict[str, Callable[[str], float]] = {"characters": len, "words": _words}
+
+
+def _high(values: Iterable[float]) -> float:
+    """The 99th percentile."""
+    ordered = sorted(values)
+    return ordered[len(ordered) * 99 // 100]
 
 
 def _symbols(texts: tuple[str, ...]) -> float | None:

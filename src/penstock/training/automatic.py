@@ -9,6 +9,7 @@ measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -51,8 +52,8 @@ KINDS: tuple[Kinds, ...] = (
           "char", "char", "texts are words rather than sentences"),
     Kinds(lambda d: d.likeness >= 0.75 and max(d.source.characters, d.target.characters) <= 100,
           "char", "char", "targets are spelt much like their sources"),
-    Kinds(lambda d: d.source.words <= 1.5 and d.source.characters <= 20,
-          "char", "bpe", "sources are words or numbers"),
+    Kinds(lambda d: d.source.characters <= 20 and (d.source.words <= 1.5 or not d.source.spaced),
+          "char", "bpe", "sources are words, numbers or few characters"),
     Kinds(lambda d: True, "bpe", "bpe", "texts are sentences"),
 )  # fmt: skip
 
@@ -112,7 +113,8 @@ RULES: tuple[Rule, ...] = (
     Rule(lambda c: c.source in _LETTERS, {"text.source.vocab_size": 8_000}),
     Rule(lambda c: c.target in _LETTERS, {"text.target.vocab_size": 8_000}),
     # both sides write some words alike: one vocabulary
-    Rule(lambda c: c.source == c.target == "bpe" and c.data.copied >= 0.2, {"text.shared": True}),
+    Rule(lambda c: c.source == c.target == "bpe" and c.data.copied >= 0.2
+         and c.data.source.script == c.data.target.script, {"text.shared": True}),
     # letters: a small, deep network, whose inputs have unit variance
     Rule(lambda c: c.letters,
          {"model.encoder_layers": 2, "model.decoder_layers": 2, "model.scale_embeddings": True}),
@@ -176,12 +178,17 @@ def choose_settings(config: RunConfig, report: Report) -> RunConfig:
     data = profile_pairs(training_pairs(config)()) if open_keys else None
     if data is None:
         return config  # nothing to choose, or reading the examples says what is wrong with them
+    for line in _doubts(data):
+        report(line)
+    if data.source.distinct < 10 and config.data.valid is None:
+        return config  # likewise: too few sources to hold some out
     kinds = next(kinds for kinds in KINDS if kinds.applies(data))
     case = _case(config, data, kinds, open_keys)
     chosen: dict[str, Any] = {"text.source.kind": case.source, "text.target.kind": case.target}
     for rule in RULES:
         if rule.applies(case):
             chosen |= rule.settings
+    chosen["search.max_length_ratio"] = _length_ratio(case)
     resolved = _with_keys(config, {key: v for key, v in chosen.items() if key in open_keys})
     for line in _description(resolved, data, kinds, open_keys):
         report(line)
@@ -235,6 +242,13 @@ def _case(config: RunConfig, data: Profile, kinds: Kinds, open_keys: set[str]) -
     return Case(data=data, source=source, target=target, timed=timed, limited=limited)
 
 
+def _length_ratio(case: Case) -> float:
+    """Room for targets half as long again as the longest: a Chinese character is six letters."""
+    counted = [("characters" if kind == "char" else "words") for kind in (case.source, case.target)]
+    growth = case.data.growth[counted[0], counted[1]]
+    return max(2.0, float(math.ceil(1.5 * growth))) if case.letters else 2.0
+
+
 _UNITS = {"char": "characters", "separator": "symbols", "bpe": "BPE pieces"}
 
 
@@ -244,7 +258,6 @@ def _description(
     """A few lines about the data and what was chosen for them."""
     text, model, training = config.text, config.model, config.training
     yield f"data: {data.pairs:,} pairs, {_size(data.source)} to {_size(data.target)}"
-    yield from _doubts(data)
     units = [_UNITS.get(side.kind, side.kind) for side in (text.source, text.target_side)]
     why = f": {kinds.because}" if {"text.source.kind", "text.target.kind"} <= open_keys else ""
     yield f"text: {units[0]} to {units[1]}{', one vocabulary' if text.shared else ''}{why}"
@@ -281,5 +294,6 @@ def _size(side: SideProfile) -> str:
     if side.symbols:
         return f"{side.symbols:.0f} symbols"
     if side.words < 1.5:
-        return f"a word of {side.characters:.0f} characters"
+        letters = round(side.characters)
+        return f"a word of {letters} character{'s' * (letters != 1)}"
     return f"{side.words:.0f} words"
