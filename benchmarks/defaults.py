@@ -16,6 +16,7 @@ import json
 import random
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -89,6 +90,23 @@ def sentences(count: int | None = None) -> Data:
     )
 
 
+def accents(count: int) -> Data:
+    """French without accents and capitals to French."""
+
+    def plain(text: str) -> str:
+        letters = unicodedata.normalize("NFD", text.lower())
+        return "".join(c for c in letters if not unicodedata.combining(c))
+
+    def part(pairs: Pairs) -> Pairs:
+        return [(plain(french), french) for _, french in pairs]
+
+    def both() -> tuple[Pairs, Pairs]:
+        train, valid = sentences(count)()
+        return part(train), part(valid)
+
+    return both
+
+
 def dates(count: int) -> Data:
     """Dates in several notations to ISO's."""
     forms = ("%d %B %Y", "%B %d, %Y", "%d.%m.%Y", "%a %d %b %y", "%A, %d %B %Y", "%m/%d/%y")
@@ -109,6 +127,7 @@ DATA: dict[str, tuple[str, Data]] = {
     "g2p-dut-200": ("exact_match", phones("dut", 200)),
     "inflection-high": ("exact_match", inflection("high")),
     "inflection-medium": ("exact_match", inflection("medium")),
+    "accents": ("exact_match", accents(10_000)),
     "dates": ("exact_match", dates(10_000)),
     "dates-500": ("exact_match", dates(500)),
     "multi30k": ("bleu", captions()),
