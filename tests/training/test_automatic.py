@@ -19,7 +19,7 @@ from penstock.training.loop import train
 Pairs = list[tuple[str, str]]
 Choose = Callable[..., tuple[RunConfig, str]]
 
-PHONES: Pairs = [(f"ab{n % 7}de", "a b d e") for n in range(60)]
+PHONES: Pairs = [(f"ab{n}de", f"a b d e {n % 7} f {n // 7}") for n in range(60)]
 WORDS: Pairs = [(f"walk{n} PST", f"walked{n}") for n in range(60)]
 SENTENCES: Pairs = [
     (f"a very long sentence with the number {n}", f"une phrase longue avec le nombre {n}")
@@ -49,7 +49,11 @@ def choose(tmp_path: Path) -> Choose:
         (WORDS, ("char", "char"), "exact_match"),
         ([(t, s) for s, t in PHONES], ("separator", "char"), "exact_match"),
         ([(str(n), "one hundred twenty three") for n in range(99)], ("char", "bpe"), "chrf"),
-        ([("Ete a Paris, en aout", "Été à Paris, en août")] * 60, ("char", "char"), "exact_match"),
+        (
+            [(f"Ete a Paris, en {n}", f"Été à Paris, en {n}") for n in range(60)],
+            ("char", "char"),
+            "exact_match",
+        ),
         (SENTENCES, ("bpe", "bpe"), "chrf"),
         (SENTENCES * 60, ("bpe", "bpe"), "bleu"),
         (CHINESE * 60, ("bpe", "bpe"), "chrf"),
@@ -76,7 +80,7 @@ def test_few_pairs_get_a_small_network(choose: Choose) -> None:
 
 
 def test_outputs_may_be_as_long_as_targets_are(choose: Choose) -> None:
-    pinyin = [("中国人民", "zhong1 guo2 ren2 min2")] * 20
+    pinyin = [(f"中国人{chr(0x4E00 + n)}", "zhong1 guo2 ren2 min2") for n in range(20)]
     assert choose(pinyin, "text.target.kind=char")[0].text.source.kind == "char"
     assert choose(pinyin, "text.target.kind=char")[0].search.max_length_ratio == 8  # 1.5 · 21 / 4
     assert choose(SENTENCES)[0].search.max_length_ratio == 2
