@@ -68,9 +68,10 @@ def test_tokenizers_and_metric(
     assert len(said.splitlines()) <= 7
 
 
-def test_letters_get_scaled_embeddings_and_sentences_do_not(choose: Choose) -> None:
+def test_letters_and_few_sentences_get_scaled_embeddings(choose: Choose) -> None:
     assert choose(PHONES)[0].model.scale_embeddings
-    assert not choose(SENTENCES)[0].model.scale_embeddings
+    assert choose(SENTENCES)[0].model.scale_embeddings
+    assert not choose(SENTENCES * 400)[0].model.scale_embeddings
 
 
 def test_few_pairs_get_a_small_network(choose: Choose) -> None:
@@ -88,7 +89,7 @@ def test_outputs_may_be_as_long_as_targets_are(choose: Choose) -> None:
 
 def test_what_the_user_sets_stays(choose: Choose) -> None:
     config, _ = choose(
-        PHONES, "text.source.kind=bpe", "text.target.kind=bpe", "model.hidden_size=6",
+        PHONES * 50, "text.source.kind=bpe", "text.target.kind=bpe", "model.hidden_size=6",
         "training.metric=loss", "training.evaluate_every=7",
     )  # fmt: skip
     assert config.text.target.kind == "bpe"
