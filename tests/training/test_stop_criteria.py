@@ -31,6 +31,16 @@ def test_of_equal_scores_the_lower_loss_is_better() -> None:
     assert not update_best(settings, progress, HeldOutScores(0.1, {"exact_match": 0.5}))
 
 
+def test_nothing_is_better_than_all_right() -> None:
+    settings, progress = TrainingConfig(metric="exact_match"), Progress()
+    better = [
+        update_best(settings, progress, HeldOutScores(loss, {"exact_match": 100.0}))
+        for loss in (3.0, 2.0, 1.0)
+    ]
+    assert better == [True, True, True]  # the lowest loss is kept
+    assert progress.worse == 2
+
+
 def test_by_loss_a_tie_is_not_better() -> None:
     settings, progress = TrainingConfig(metric="loss"), Progress()
     assert update_best(settings, progress, HeldOutScores(2.0))
@@ -85,4 +95,9 @@ def test_evaluations_become_rarer() -> None:
 def test_evaluations_take_a_tenth_of_limited_time_at_most() -> None:
     limited = TrainingConfig(evaluate_every=100, evaluate_growth=0.01, max_minutes=10.0)
     assert evaluations(limited, seconds_per_update=0.05)[:3] == [100, 300, 500]
-    assert evaluations(limited, seconds_per_update=1.0)[:3] == [100, 200, 300]
+    assert evaluations(limited, seconds_per_update=0.3)[:3] == [100, 200, 300]
+
+
+def test_limited_time_gives_a_model_within_a_minute() -> None:
+    limited = TrainingConfig(evaluate_every=100, evaluate_growth=0.01, max_minutes=10.0)
+    assert evaluations(limited, seconds_per_update=2.0)[:2] == [20, 120]

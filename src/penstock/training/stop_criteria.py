@@ -9,6 +9,8 @@ from penstock.config.training_config import MOST_UPDATES
 from penstock.training.checkpoint import Progress
 from penstock.training.learner import HeldOutScores
 
+_FIRST_MODEL = 40.0  # seconds of a run with a limit in minutes, after which there is a model
+
 
 def limit_reached(settings: TrainingConfig, progress: Progress) -> str:
     """The configured limit that stops the run, empty if none."""
@@ -51,9 +53,10 @@ def evaluation_is_due(
     if not settings.evaluate_growth:
         return progress.update % settings.evaluate_every == 0
     if settings.max_minutes is not None:  # the clock counts: evaluations take a tenth of it at most
-        worth = progress.evaluated_at + 10 * progress.evaluation_seconds
-        if progress.seconds < worth:
+        if progress.seconds < progress.evaluated_at + 10 * progress.evaluation_seconds:
             return False
+        if not progress.evaluated and progress.seconds >= _FIRST_MODEL:
+            return True
     interval = max(settings.evaluate_every, settings.evaluate_growth * progress.evaluated)
     return progress.update - progress.evaluated >= interval
 
@@ -61,17 +64,18 @@ def evaluation_is_due(
 def update_best(settings: TrainingConfig, progress: Progress, scores: HeldOutScores) -> bool:
     """Update best score, patience and plateau; return whether this is the best so far.
 
-    Of equal scores the one with the lower loss is better.
+    Of equal scores the one with the lower loss is better, but patience wears out at 100 %.
     """
     value = scores.value(settings.metric)
     sign = 1 if selection_metrics()[settings.metric] else -1
     lowest = math.inf if progress.best_loss is None else progress.best_loss
     better = progress.best is None or (sign * value, -scores.loss) > (sign * progress.best, -lowest)
+    perfect = sign > 0 and value >= 100 and value == progress.best
+    progress.worse = 0 if better and not perfect else progress.worse + 1
     if better:
         progress.best, progress.best_loss = value, scores.loss
-        progress.best_update, progress.worse = progress.update, 0
+        progress.best_update = progress.update
         return True
-    progress.worse += 1
     if settings.schedule == "plateau" and progress.worse % settings.plateau_patience == 0:
         progress.plateau_scale *= settings.plateau_factor
     return False
