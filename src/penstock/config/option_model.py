@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -83,7 +84,7 @@ class Options(BaseModel):
         Raises:
             UsageError: an impossible value.
         """
-        names = {offer_of(field).name or name: name for name, field in cls.model_fields.items()}
+        names = _names(cls)
         return cls(**{names.get(n, n): v for n, v in values.items() if v not in (None, [])})
 
     def changed(self, **changes: Any) -> Self:
@@ -93,6 +94,12 @@ class Options(BaseModel):
             UsageError: an impossible value.
         """
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | changes)
+
+
+@cache
+def _names(kind: type[Options]) -> dict[str, str]:
+    """Fields by their names outside Python."""
+    return {offer_of(field).name or name: name for name, field in kind.model_fields.items()}
 
 
 def offer_of(field: FieldInfo) -> Offered:

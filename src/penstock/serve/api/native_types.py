@@ -28,7 +28,7 @@ class Strict(BaseModel):
         Raises:
             UsageError: inconsistent values.
         """
-        return kind.offered(self.model_dump(include=set(served_names(kind))))
+        return kind.offered({name: getattr(self, name) for name in served_names(kind)})
 
 
 @with_option_fields(SearchOptions, Phrases)

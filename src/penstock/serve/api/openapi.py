@@ -5,11 +5,12 @@ FastAPI's own parsing of bodies takes longer than the rest of a request.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,7 +35,7 @@ _KEYS = {
 
 _TASKS = {"/v1/classify": CLASSIFICATION, "/v1/fill": CLOZE, "/v1/generate": LANGUAGE_MODEL}
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _WHY = {
     400: "The request is invalid; the message says what and where.",
@@ -118,6 +119,14 @@ class Operation:
     is_open: bool = field(default=False, kw_only=True)
 
 
+class _PlainRoute(APIRoute):
+    """A route whose handler takes the request as it is: FastAPI has nothing to inject."""
+
+    def get_route_handler(self) -> Handler:
+        """The handler itself."""
+        return self.endpoint
+
+
 def add_operation(
     app: FastAPI, path: str, operation: Operation, *, tag: str, failure: type[BaseModel]
 ) -> None:
@@ -145,9 +154,10 @@ def add_operation(
         responses[200] = {"description": "A stream of events.", "content": content}
     else:
         responses[200] = {"model": operation.answer, "description": "The answer."}
-    app.add_api_route(
+    app.router.add_api_route(
         path,
         operation.handle,
+        route_class_override=_PlainRoute,
         methods=[operation.method or ("GET" if operation.request is None else "POST")],
         summary=operation.summary,
         tags=[tag],

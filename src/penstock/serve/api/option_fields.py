@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -35,9 +36,10 @@ def with_option_fields(*kinds: type[Options]) -> Callable[[type[M]], type[M]]:
     return extended
 
 
-def served_names(kind: type[Options]) -> list[str]:
+@cache
+def served_names(kind: type[Options]) -> frozenset[str]:
     """The names of an option model's fields in requests."""
-    return [name for name, _, _ in _served(kind)]
+    return frozenset(name for name, _, _ in _served(kind))
 
 
 def _served(kind: type[Options]) -> Iterator[tuple[str, FieldInfo, Offered]]:

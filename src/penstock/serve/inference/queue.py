@@ -32,7 +32,8 @@ class WorkQueue:
     batch answered, since their clients tend to return at about the same time. The first waits at
     most `max_wait` for the others. So a single client never waits, and the first of 64 simultaneous
     clients is not computed alone while 63 arrive. A thread that was busy takes what has arrived
-    meanwhile without waiting.
+    meanwhile without waiting. Of several idle threads the last one that worked is woken, and only
+    that one: its caches are warm.
 
     Args:
         settings: `queue`, `batch_tokens`, `max_wait`, `parallel`, `deadline`.
@@ -40,14 +41,16 @@ class WorkQueue:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._changed = threading.Condition(threading.Lock())
-        self._turn = threading.Lock()  # held by the thread that takes work
+        self._lock = threading.Lock()
+        self._idle: list[threading.Condition] = []  # threads without work, the last to work last
+        self._woken = 0  # of these, on their way to the queue
+        self._gatherer: threading.Condition | None = None  # waits for a batch to fill
+        self._idle_since = 0.0  # when a thread last found no work
         self._shares = FairShares(parallel=settings.parallel, deadline=settings.deadline)
         self._works: list[Work] = []
         self._waiting = 0
         self._computing = 0
         self._expected = 1
-        self._wake_at = 1  # queue length that wakes the thread
         self._is_open = True
         self._is_closed = False
 
@@ -60,17 +63,17 @@ class WorkQueue:
         self, client: str, *, cost: float, deadline: float | None, is_stream: bool = False
     ) -> Share:
         """Give a request its share (see `FairShares.admit`)."""
-        with self._changed:
+        with self._lock:
             return self._shares.admit(client, cost=cost, deadline=deadline, is_stream=is_stream)
 
     def release(self, share: Share) -> None:
         """Forget a request that is answered."""
-        with self._changed:
+        with self._lock:
             self._shares.release(share)
 
     def charge(self, shares: list[tuple[Share, float]]) -> None:
         """Record how many seconds requests had."""
-        with self._changed:
+        with self._lock:
             for share, seconds in shares:
                 self._shares.charge(share, seconds)
 
@@ -82,7 +85,7 @@ class WorkQueue:
             NotReadyError: the queue accepts no more work.
         """
         client, most = work.share.client, self._settings.queue
-        with self._changed:
+        with self._lock:
             if self._is_closed or not (self._is_open or continues):
                 raise NotReadyError("the service is shutting down; try another one, or later")
             if (
@@ -96,58 +99,63 @@ class WorkQueue:
                 )
             self._works.append(work)
             self._count(work, work.weight)
-            if len(self._works) >= self._wake_at:
-                self._changed.notify()
+            self._wake()
 
     def drop(self, work: Work) -> None:
         """Remove what has not been started of a request's work."""
-        with self._changed:
+        with self._lock:
             if work in self._works:
                 self._remove(work)
 
     def stop_accepting(self) -> None:
         """Reject new work; accepted work stays."""
-        with self._changed:
+        with self._lock:
             self._is_open = False
 
     def close(self) -> list[Work]:
         """Make `take` return None, and return the work that is left."""
-        with self._changed:
+        with self._lock:
             self._is_open, self._is_closed = False, True
             left = list(self._works)
             for work in left:
                 self._remove(work)
-            self._changed.notify()
+            while self._idle:
+                self._wake_idle()
+            if self._gatherer is not None:
+                self._gatherer.notify()
             return left
 
     def finish(self, texts: int) -> None:
         """Record that `texts` texts are no longer being computed."""
-        with self._changed:
+        with self._lock:
             self._computing -= texts
 
     def take(self) -> Batch | CallWork | None:
         """Wait for work and take what is computed next; None when the queue is closed."""
-        with self._turn, self._changed:
-            self._wait()
-            return None if self._is_closed else self._take(min(self._works, key=_finish))
+        with self._lock:
+            while not self._is_closed and (not self._works or self._gatherer is not None):
+                self._rest()
+            if self._is_closed:
+                return None
+            taken = self._take(min(self._works, key=_finish))
+            if self._works:
+                self._wake()
+            return taken
 
     def take_before(self, running: Running) -> Batch | CallWork | None:
         """Take work that is much smaller than what is left of a batch and should finish before it.
 
         None if there is none, or another thread is about to take it.
         """
-        if not self._works or not self._turn.acquire(blocking=False):
+        if not self._works:
             return None
-        try:
-            with self._changed:
-                if not self._works or self._is_closed:
-                    return None
-                first = min(self._works, key=_finish)
-                is_small = first.share.left <= _SMALLER * running.left
-                is_next = is_small and first.share.finish < running.finish
-                return self._take(first) if is_next else None
-        finally:
-            self._turn.release()
+        with self._lock:
+            if not self._works or self._is_closed or self._woken or self._gatherer is not None:
+                return None
+            first = min(self._works, key=_finish)
+            is_small = first.share.left <= _SMALLER * running.left
+            is_next = is_small and first.share.finish < running.finish
+            return self._take(first) if is_next else None
 
     def _take(self, first: Work) -> Batch | CallWork:
         if isinstance(first, CallWork):
@@ -157,24 +165,39 @@ class WorkQueue:
         candidates = self._candidates(first)
         return self._start(candidates[: _count_fitting(candidates, self._settings.batch_tokens)])
 
-    def _wait(self) -> None:
-        if self._works or self._is_closed:
+    def _rest(self) -> None:
+        """Wait until there is work, and for a batch to fill."""
+        if not self._works:
+            self._idle_since = time.monotonic()
+        own = threading.Condition(self._lock)
+        self._idle.append(own)
+        own.wait()
+        self._woken -= 1
+        if self._works and self._gatherer is None:
+            self._gather(own)
+
+    def _gather(self, own: threading.Condition) -> None:
+        begun, most = time.monotonic(), self._settings.max_wait
+        if self._expected == 1 or begun - self._idle_since > _RECENT * most:
             return
-        idle_since = time.monotonic()
-        while not (self._works or self._is_closed):
-            self._changed.wait()
-        begun = time.monotonic()
-        most = self._settings.max_wait
-        if self._expected == 1 or begun - idle_since > _RECENT * most:
-            return
-        self._wake_at = self._expected
+        self._gatherer = own
         until = begun + most
         while not self._is_closed and len(self._works) < self._expected:
-            if not self._changed.wait(until - time.monotonic()):
+            if not own.wait(until - time.monotonic()):
                 break
-        self._wake_at = 1
-        while not (self._works or self._is_closed):  # all were dropped
-            self._changed.wait()
+        self._gatherer = None
+
+    def _wake(self) -> None:
+        """Tell a thread that there is work."""
+        if self._gatherer is None:
+            self._wake_idle()
+        elif len(self._works) >= self._expected:
+            self._gatherer.notify()
+
+    def _wake_idle(self) -> None:
+        if self._idle:
+            self._woken += 1
+            self._idle.pop().notify()
 
     def _candidates(self, first: TranslationWork) -> Batch:
         """Select texts that can share a batch with the first, round-robin over requests."""

@@ -282,14 +282,20 @@ class Worker:
         shares = [work.share for work, _ in batch]
         running = Running(list(zip(shares, sizes, strict=True)), self._estimate(cost))
         done: list[Translation] = []
-        left = len(batch)
+        last: list[tuple[int, Outcome]] = []
 
         def on_result(number: int, outcome: Outcome) -> None:
             """Deliver a text's result while others of its batch are still searched."""
             nonlocal left
+            left -= 1
             if isinstance(outcome, Translation):
                 done.append(outcome)
-            left -= 1
+            if left:
+                deliver_one(number, outcome)
+            else:
+                last.append((number, outcome))
+
+        def deliver_one(number: int, outcome: Outcome) -> None:
             self._queue.finish(1)
             work, index = batch[number]
             _in_loop(work.future, deliver, work, index, outcome, self._queue)
@@ -297,12 +303,16 @@ class Worker:
         def is_abandoned() -> bool:
             return all(work.future.done() for work, _ in batch)
 
+        left = len(batch)
         # the queued rest of abandoned requests was dropped when they ended
         with suppress(SearchStoppedError):
             translate_batch(batch, on_result, self._interrupts(running, is_abandoned))
-        self._queue.finish(left)
         self._note(running, cost, is_done=len(done) == len(batch))
         self.metrics.count_batch(done, running.seconds)
+        # the last answer goes out when nothing is left to do: two threads would share the lock
+        for number, outcome in last:
+            deliver_one(number, outcome)
+        self._queue.finish(left)
 
     def _estimate(self, cost: Cost | None) -> float:
         return 0.0 if cost is None else self._speeds.seconds(cost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -32,12 +33,15 @@ def _key_name(holder: str | None) -> str:
 
 def _address(scope: Scope) -> str:
     peer = scope.get("client")
-    if not peer:
-        return ""
+    return _network(str(peer[0])) if peer else ""
+
+
+@lru_cache(maxsize=256)
+def _network(address: str) -> str:
     try:
-        parsed = ipaddress.ip_address(str(peer[0]))
+        parsed = ipaddress.ip_address(address)
     except ValueError:
-        return str(peer[0])[:64]
+        return address[:64]
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -97,6 +98,7 @@ def host_of(url: str) -> str | None:
     return (parts.hostname or "").rstrip(".") or None if is_host else None
 
 
+@lru_cache(maxsize=16)
 def is_address(host: str) -> bool:
     """Whether a host is an IP address rather than a name."""
     try:
