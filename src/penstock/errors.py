@@ -25,6 +25,12 @@ def visible(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python or torch, which has an exception for GPUs only, lacks memory."""
+    messages = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in messages)
+
+
 class PenstockError(Exception):
     """Base of all errors that a user can cause and fix."""
 

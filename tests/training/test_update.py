@@ -24,14 +24,17 @@ def test_a_step_is_mean_clipping_and_torchs_optimizer(
     for rate in (0.01, 0.02, 0.005):
         x = torch.randn(7, 5)
         model(x).square().sum().backward()
-        norm = update.step(7, rate)
+        update.loss.add_(1.5)
+        update.step(7, rate)
+        ((loss, norm),) = update.read()
         (plain(x).square().sum() / 7).backward()
         expected = nn.utils.clip_grad_norm_(plain.parameters(), clip)
         for group in theirs.param_groups:
             group["lr"] = rate
         theirs.step()
         theirs.zero_grad()
-        torch.testing.assert_close(norm, expected)
+        torch.testing.assert_close(torch.tensor(norm), expected)
+        assert loss == 1.5
         for ours, other in zip(model.parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(ours, other)
             assert ours.grad is None

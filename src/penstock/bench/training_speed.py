@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,18 @@ from statistics import median
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from penstock.bench.matrix_limit import seconds_now, seconds_of, training_products
 from penstock.config import ModelConfig, Precision, TrainingConfig
-from penstock.nn import Seq2Seq
+from penstock.nn import Seq2Seq, State
 from penstock.text import EOS_ID
 from penstock.training.allocator import keep_freed_memory
 from penstock.training.batches import Batch, collate
+from penstock.training.checkpoint import Progress
+from penstock.training.cuda_graphs import repeater_of
+from penstock.training.gradient_sum import GradientSum
 from penstock.training.precision import choose_precision, mixed
 from penstock.training.update import Update
 
@@ -75,22 +80,36 @@ def measure_training(
     precision = choose_precision(precision, device)
     torch.manual_seed(1)
     model = Seq2Seq(config, source_size=vocab_size, target_size=vocab_size).to(device)
-    step = Update(model, TrainingConfig(learning_rate=1e-3))
+    settings = TrainingConfig(precision=precision)
+    repeat = repeater_of(device, warnings.warn)
+    update = Update(model, settings, repeat=repeat)
+    gradients = GradientSum(
+        _Training(model, device), settings, update, Progress(), device,
+        repeat=repeat, on_split=warnings.warn,
+    )  # fmt: skip
     batches = _random_batches(vocab_size, batch_tokens, count=updates)
     source_tokens = int(sum(int(b.src_lengths.sum()) for b in batches) / len(batches))
     target_tokens = int(sum(int(b.tgt_lengths.sum()) for b in batches) / len(batches))
     products = training_products(
         config, vocab_size=vocab_size, source_tokens=source_tokens, target_tokens=target_tokens
     )
-    batches = [batch.to(device) for batch in batches]
     seconds, fp32, bf16 = [], [], []
-    for number in range(rounds + 1):
-        start = seconds_now(device)
+    warm_ups = 3 if repeat else 1  # a shape is recorded when it is met again
+
+    def train() -> None:
         for batch in batches:
-            _update(model, step, batch, precision, device, _Clock())
+            tokens = gradients.add(batch)
+            gradients.finish()
+            update.step(tokens, 1e-3)
+            if update.must_read:
+                update.read()
+
+    for number in range(rounds + warm_ups):
+        start = seconds_now(device)
+        train()
         spent = (seconds_now(device) - start) / len(batches)
-        if number == 0:
-            continue  # warm-up
+        if number < warm_ups:
+            continue
         seconds.append(spent)
         limit = partial(seconds_of, products, device=device)
         fp32.append(target_tokens / limit(torch.float32, repeats=1))
@@ -98,14 +117,13 @@ def measure_training(
     busy = None
     if device.type == "cuda":
         with profile(activities=[ProfilerActivity.CUDA]) as trace:
-            for batch in batches:
-                _update(model, step, batch, precision, device, _Clock())
+            train()
             torch.cuda.synchronize()
         kernels = sum(event.self_device_time_total for event in trace.key_averages()) * 1e-6
         busy = kernels / len(batches) / median(seconds)
     clock = _Clock(device)
     for batch in batches:
-        _update(model, step, batch, precision, device, clock)
+        _time_parts(model, update, batch.to(device), precision, device, clock)
     return TrainingSpeed(
         cell=config.cell,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -124,11 +142,32 @@ def measure_training(
     )
 
 
-class _Clock:
-    """Sums seconds by part; without a device it does not wait for one."""
+class _Training:
+    """The learner of batches that are given."""
 
-    def __init__(self, device: torch.device | None = None) -> None:
-        self._device = device or torch.device("cpu")
+    carried: State | None = None
+
+    def __init__(self, network: Seq2Seq, device: torch.device) -> None:
+        self.network, self._device = network, device
+
+    def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
+        """See `penstock.training.learner.Learner`."""
+        b = batch.to(self._device)
+        return self.network.loss(
+            b.src, b.src_lengths, b.tgt_in, b.tgt_out, b.tgt_lengths,
+            label_smoothing=label_smoothing,
+        )[0]  # fmt: skip
+
+    def count(self, batch: Batch) -> int:
+        """The real target tokens."""
+        return int(batch.tgt_lengths.sum())
+
+
+class _Clock:
+    """Sums seconds by part."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -138,15 +177,15 @@ class _Clock:
         self.seconds[name] += seconds_now(self._device) - start
 
 
-def _update(
+def _time_parts(
     model: Seq2Seq,
-    step: Update,
+    update: Update,
     batch: Batch,
     precision: Precision,
     device: torch.device,
     clock: _Clock,
 ) -> None:
-    """Run one update as in the training loop, and time its parts."""
+    """Run one update part by part, waiting for each: on a GPU that is slower than the whole."""
     with mixed(precision, device):
         with clock.part("encoder"):
             memory, state = model.encode(batch.src, batch.src_lengths)
@@ -159,7 +198,8 @@ def _update(
     with clock.part("backward of the rest"):
         loss.backward()
     with clock.part("clipping and optimizer"):
-        step.step(tokens, 1e-3)
+        update.step(tokens, 1e-3)
+    update.read()
 
 
 def _random_batches(vocab_size: int, batch_tokens: int, *, count: int) -> list[Batch]:

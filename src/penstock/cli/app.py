@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from penstock.cli.console import note
-from penstock.errors import PenstockError, train_extra
+from penstock.errors import PenstockError, is_out_of_memory, train_extra
 from penstock.version import __version__
 
 # where in this folder each verb is, and what it does
@@ -182,7 +182,7 @@ def run(arguments: list[str]) -> int:
             _abandon_stdout()
         return 1
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         note(
             "penstock: not enough memory; lower model.hidden_size, training.batch_tokens, the "
@@ -194,9 +194,3 @@ def run(arguments: list[str]) -> int:
 def _abandon_stdout() -> None:
     """Discard what is still buffered: Python would fail to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch has its own exception for GPUs only
-    messages = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or any(text in str(error) for text in messages)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from penstock.nn.fixed_shapes import has_fixed_shapes
 from penstock.nn.products import pad_rows
 
 CHUNK_ROWS = 512  # measured: a chunk of logits stays in the processor's cache
@@ -122,5 +123,5 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def _chunks(count: int, features: Tensor) -> Iterator[slice]:
-    rows = DEVICE_ROWS if features.is_cuda else CHUNK_ROWS
+    rows = DEVICE_ROWS if has_fixed_shapes(features) else CHUNK_ROWS
     return (slice(start, start + rows) for start in range(0, count, rows))

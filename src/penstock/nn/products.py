@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
+from penstock.nn.fixed_shapes import has_fixed_shapes
+
 ROWS = 32
 
 
 def pad_rows(x: Tensor) -> Tensor:
     """Pad (N, ·) with rows of zeros to a multiple of `ROWS`; unchanged on a GPU."""
     missing = -x.shape[0] % ROWS
-    return pad(x, (0, 0, 0, missing)) if missing and not x.is_cuda else x
+    return pad(x, (0, 0, 0, missing)) if missing and not has_fixed_shapes(x) else x
 
 
 def rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -18,6 +18,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from penstock.config import ModelConfig, check_cell
 from penstock.nn.cells import Cell
 from penstock.nn.dropout import Dropout
+from penstock.nn.fixed_shapes import has_fixed_shapes
+from penstock.nn.padded_layer import padding_of, run_padded
 from penstock.nn.products import pad_rows
 from penstock.nn.state import State
 
@@ -133,7 +135,7 @@ class Recurrent(nn.Module):
             (L·D, B, H), layer by layer, forward before backward.
         """
         finals: list[State] = []
-        packing = lengths if inputs.is_cuda else self._packing(inputs, lengths)
+        packing = lengths if has_fixed_shapes(inputs) else self._packing(inputs, lengths)
         for layer in range(self.num_layers):
             x = inputs if layer == 0 else self.dropout(inputs)
             outputs: list[Tensor] = []
@@ -167,7 +169,7 @@ class Recurrent(nn.Module):
 
 def _without_padding(x: Tensor, lengths: Tensor) -> Tensor:
     """x (B, S, ·) with zeros after each row's length."""
-    return x.masked_fill(_padding(x, lengths)[:, :, None], 0)
+    return x.masked_fill(padding_of(x, lengths)[:, :, None], 0)
 
 
 def _run_reference(
@@ -203,9 +205,9 @@ def _run_fused(
     *,
     reverse: bool,
 ) -> tuple[Tensor, State]:
-    """Run all positions at once; on a GPU with torch's kernels."""
-    if x.is_cuda and cell.spec.kernel:
-        return _run_padded(cell, weight_hh, x, lengths, state, reverse=reverse)
+    """Run all positions at once; on a GPU over padded rows."""
+    if has_fixed_shapes(x):
+        return run_padded(cell, weight_hh, x, lengths, state, reverse=reverse)
     batch, steps, _ = x.shape
     if lengths is None:
         packed = PackedSequence(
@@ -251,82 +253,3 @@ def _slices(sizes: list[int], *, reverse: bool) -> list[tuple[int, int]]:
     starts = accumulate(sizes, initial=0)
     slices = list(zip(starts, sizes, strict=False))
     return slices[::-1] if reverse else slices
-
-
-def _run_padded(
-    cell: Cell,
-    weight_hh: Tensor | None,
-    x: Tensor,
-    lengths: Tensor | None,
-    state: State,
-    *,
-    reverse: bool,
-) -> tuple[Tensor, State]:
-    """Run the kernels of `torch.nn.RNN/GRU/LSTM` over padded rows.
-
-    Nothing here depends on the values of `lengths`, which stay on the device: shapes are few, the
-    host never waits, and the whole can be captured as a CUDA graph. Padding comes after a row's
-    tokens, also when it is reversed, so every real position is right.
-    """
-    assert cell.spec.kernel is not None
-    weights = [cell.weight_ih, weight_hh, cell.bias_ih, cell.bias_hh]
-    order = padding = None
-    if lengths is not None:
-        lengths = lengths.to(x.device)
-        order, padding = _reversal(lengths, x.shape[1]), _padding(x, lengths)
-        x = x.masked_fill(padding[:, :, None], 0)
-        if state.c is not None:  # torch's kernels return the last c only: keep it over padding
-            x, weights[0] = _holding(cell, x, padding)
-    if reverse:
-        x = x.flip(1) if order is None else _take(x, order)
-    before = state.h if state.c is None else (state.h, state.c)
-    outputs, h, *rest = cell.spec.kernel.function(
-        x,
-        before,
-        weights,
-        has_biases=True,
-        num_layers=1,
-        dropout=0.0,
-        train=cell.training,
-        bidirectional=False,
-        batch_first=True,
-    )
-    if lengths is not None:
-        h = _take(outputs, lengths[:, None] - 1).transpose(0, 1)
-    if reverse:
-        outputs = outputs.flip(1) if order is None else _take(outputs, order)
-    if padding is not None:
-        outputs = outputs.masked_fill(padding[:, :, None], 0)
-    return outputs, State(h, rest[0] if rest else None)
-
-
-_HOLD_WIDTH = 8  # columns, of which one is used: products on a GPU want multiples of eight
-_HOLD = 1e4  # a gate's logit at which it is exactly 0 or 1
-
-
-def _holding(cell: Cell, x: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
-    """Inputs (B, S, I + 8) and their weights with a feature, 1 at padding, that keeps c there."""
-    weight = cell.weight_ih
-    logits = weight.new_zeros(len(weight), _HOLD_WIDTH)
-    cell.block(logits, "forget")[:, 0] = _HOLD
-    cell.block(logits, "input")[:, 0] = -_HOLD
-    flag = x.new_zeros(*x.shape[:2], _HOLD_WIDTH)
-    flag[:, :, 0] = padding
-    return torch.cat([x, flag], -1), torch.cat([weight, logits], 1)
-
-
-def _padding(x: Tensor, lengths: Tensor) -> Tensor:
-    """(B, S) bool, True after each row's length."""
-    return torch.arange(x.shape[1], device=x.device) >= lengths.to(x.device)[:, None]
-
-
-def _reversal(lengths: Tensor, steps: int) -> Tensor:
-    """Positions (B, S) with each row reversed within its length; its own inverse."""
-    positions = torch.arange(steps, device=lengths.device)
-    turned = lengths[:, None] - 1 - positions
-    return torch.where(turned >= 0, turned, positions)
-
-
-def _take(x: Tensor, positions: Tensor) -> Tensor:
-    """x (B, S, ·) at positions (B, T) of each row."""
-    return x.gather(1, positions[:, :, None].expand(-1, -1, x.shape[2]))

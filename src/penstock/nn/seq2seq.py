@@ -12,6 +12,7 @@ from penstock.nn.cells import cell_spec
 from penstock.nn.decoder import Decoder
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
+from penstock.nn.fixed_shapes import has_fixed_shapes
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
@@ -123,7 +124,7 @@ class Seq2Seq(nn.Module):
         """The loss from the decoder's features (B, T, R)."""
         output = self.decoder.output
         rows, targets, real = features.flatten(0, 1), tgt_out.flatten(), None
-        if rows.is_cuda:
+        if has_fixed_shapes(rows):
             real = targets != PAD_ID
         else:
             positions = torch.arange(tgt_out.shape[1])
@@ -132,4 +133,4 @@ class Seq2Seq(nn.Module):
         total = cross_entropy_sum(
             rows, output.weight, output.bias, targets, label_smoothing=label_smoothing, real=real
         )
-        return total, int(tgt_lengths.sum())
+        return total, sum(tgt_lengths.tolist())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad as pad_tensor
 
 from penstock.data.padding import Rows, cut_by_tokens, padded_ids
 from penstock.data.store import PairStore, Ragged
@@ -42,6 +43,56 @@ class Batch:
             for x in (self.src, self.src_lengths, self.tgt_in, self.tgt_out)
         )
         return Batch(src, lengths, tgt_in, tgt_out, self.tgt_lengths)
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.src)
+
+    @property
+    def description(self) -> str:
+        """Its shape, for messages."""
+        return f"{self.rows} × {self.src.shape[1]} source and {self.tgt_out.shape[1]} target tokens"
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Some of the rows, as wide as they need to be."""
+        lengths, own = self.src_lengths[start:stop], self.tgt_lengths[start:stop]
+        s, t = int(lengths.max()), int(own.max())
+        src, tgt_in, tgt_out = (x[start:stop] for x in (self.src, self.tgt_in, self.tgt_out))
+        return Batch(src[:, :s], lengths, tgt_in[:, :t], tgt_out[:, :t], own)
+
+    def rounded(self) -> Batch:
+        """The same with more padding, so that shapes are few.
+
+        A row of padding has one source token, `<pad>`, and no target.
+        """
+        rows = rounded_size(self.rows) - self.rows
+        src, tgt_in, tgt_out = (
+            pad_tensor(x, (0, rounded_size(x.shape[1]) - x.shape[1], 0, rows), value=PAD_ID)
+            for x in (self.src, self.tgt_in, self.tgt_out)
+        )
+        src_lengths = pad_tensor(self.src_lengths, (0, rows), value=1)
+        return Batch(src, src_lengths, tgt_in, tgt_out, pad_tensor(self.tgt_lengths, (0, rows)))
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Its shapes."""
+        return tuple(x.shape for x in self.tensors())
+
+    def tensors(self) -> list[Tensor]:
+        """What a device needs of it."""
+        return [self.src, self.src_lengths, self.tgt_in, self.tgt_out]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Batch:
+        """The same with other `tensors`."""
+        src, src_lengths, tgt_in, tgt_out = tensors
+        return Batch(src, src_lengths, tgt_in, tgt_out, self.tgt_lengths)
+
+
+def rounded_size(size: int) -> int:
+    """Round up to an even number; above 128 to a multiple of a 32nd to a 64th of the size."""
+    step = max(2, 1 << max(0, (size - 1).bit_length() - 6))
+    return -(-size // step) * step
 
 
 def collate(sources: Rows, targets: Rows) -> Batch:

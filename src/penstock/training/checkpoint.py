@@ -41,6 +41,7 @@ class Progress:
         plateau_scale: the plateau schedule's factor on the learning rate.
         loss_sum, loss_tokens: since the last evaluation.
         owes_evaluation: whether the run was interrupted when an evaluation was due.
+        parts: batches are computed in so many parts, because memory ran out.
         data: fingerprint of the training data.
         transformer: fingerprint of the frozen encoder, which is not in checkpoints; may be empty.
     """
@@ -61,6 +62,7 @@ class Progress:
     loss_sum: float = 0.0
     loss_tokens: int = 0
     owes_evaluation: bool = False
+    parts: int = 1
     data: str = ""
     transformer: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -41,23 +41,51 @@ class HeldOutScores:
         return self.loss if metric == "loss" else self.metrics[metric]
 
 
-B = TypeVar("B")
-
-
-class Learner(Protocol[B]):
-    """A task with its data and network, as seen by the loop.
+class TrainingBatch(Protocol):
+    """A batch of any task, on the host.
 
     Attributes:
-        bundle: tokenizers and configuration; no files yet.
-        fingerprint: hash of the training data.
-        summary: a short description of the data.
+        rows: how many can be computed apart.
+        description: its shape, for messages.
+        key: what a recorded computation depends on beside the values of `tensors`.
+    """
+
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+    @property
+    def description(self) -> str: ...  # noqa: D102
+    @property
+    def key(self) -> tuple[object, ...]: ...  # noqa: D102
+
+    def part(self, start: int, stop: int, /) -> Self:
+        """Some of the rows."""
+        ...
+
+    def rounded(self) -> Self:
+        """The same with more padding, so that shapes are few; loss and gradient are the same."""
+        ...
+
+    def tensors(self) -> list[Tensor]:
+        """Integers that the loss reads on the device."""
+        ...
+
+    def with_tensors(self, tensors: Sequence[Tensor], /) -> Self:
+        """The same with other `tensors`."""
+        ...
+
+
+B = TypeVar("B", bound=TrainingBatch)
+B_contra = TypeVar("B_contra", bound=TrainingBatch, contravariant=True)
+
+
+class Differentiable(Protocol[B_contra]):
+    """A network and the loss of its batches.
+
+    Attributes:
         carried: the recurrent state that the next batch continues from, detached; None where
             batches are independent. Saved in checkpoints.
     """
 
-    bundle: Bundle
-    fingerprint: str
-    summary: str
     carried: State | None
 
     @property
@@ -65,12 +93,30 @@ class Learner(Protocol[B]):
         """The network in training."""
         ...
 
-    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[B]:
-        """The batches of an epoch, without the first `skip`; the same at every call."""
+    def loss(self, batch: B_contra, *, label_smoothing: float) -> Tensor:
+        """The summed loss of a batch."""
         ...
 
-    def loss(self, batch: B, *, label_smoothing: float) -> tuple[Tensor, int]:
-        """The summed loss of a batch and the number of units summed over."""
+    def count(self, batch: B_contra) -> int:
+        """The number of units that the loss sums over."""
+        ...
+
+
+class Learner(Differentiable[B], Protocol[B]):
+    """A task with its data and network, as seen by the loop.
+
+    Attributes:
+        bundle: tokenizers and configuration; no files yet.
+        fingerprint: hash of the training data.
+        summary: a short description of the data.
+    """
+
+    bundle: Bundle
+    fingerprint: str
+    summary: str
+
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[B]:
+        """The batches of an epoch, without the first `skip`; the same at every call."""
         ...
 
     def evaluate(self) -> HeldOutScores:

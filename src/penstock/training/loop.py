@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
+# first, so that a message about the missing extra names it
+import torch  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from rich.console import Console
-from torch import Tensor
 
 from penstock.bundle import load_bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
@@ -31,9 +31,10 @@ from penstock.training.checkpoint import (
     require_same_transformer,
     save_checkpoint,
 )
+from penstock.training.cuda_graphs import repeater_of
+from penstock.training.gradient_sum import GradientSum
 from penstock.training.initial_network import require_memory
 from penstock.training.learner import HeldOutScores, Learner
-from penstock.training.precision import mixed
 from penstock.training.progress import Display, RunLog
 from penstock.training.run_directory import (
     CONFIG,
@@ -125,7 +126,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         from_scratch=not (resume and checkpoint_exists(checkpoints)),
     )
     model = learner.network
-    update = Update(model, settings)
+    repeat = repeater_of(device, report)
+    update = Update(model, settings, repeat=repeat)
     optimizer = update.optimizer
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
@@ -155,10 +157,17 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     started = time.monotonic() - progress.seconds if done else begun
     last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
-    # reading a number makes the host wait for a GPU, which then waits for the host
-    unread: list[tuple[Tensor, Tensor]] = []
-    read_every = 16 if device.type == "cuda" else 1
+    def on_split(shape: str) -> None:
+        parts, number = progress.parts, progress.update + 1
+        display.print(
+            f"out of memory on {device} at update {number:,}, for a batch of {shape}: batches are "
+            f"computed in {parts} parts from now on; to fit without, lower training.batch_tokens"
+        )
+        log.write("out of memory", number, batch=shape, parts=parts)
 
+    gradients = GradientSum(
+        learner, settings, update, progress, device, repeat=repeat, on_split=on_split
+    )
     job = _Job(learner, settings, average, run, log, display, started)
     model.train()
     with closing(display), closing(log), _stop_signal() as stop:
@@ -169,21 +178,18 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             reason = limit_reached(settings, progress) or given_up
         batches = learner.batches(progress.epoch, skip=progress.batch)
         while not reason:
-            loss_sum, tokens, epoch_ended = torch.zeros((), device=device), 0, False
+            tokens, epoch_ended = 0, False
             for _ in range(settings.accumulate):
                 batch = next(batches, None)
                 if batch is None:
                     epoch_ended = True
                     break
                 progress.batch += 1
-                with mixed(settings.precision, device):
-                    loss, count = learner.loss(batch, label_smoothing=settings.label_smoothing)
-                loss.backward()
-                loss_sum += loss.detach()
-                tokens += count
+                tokens += gradients.add(batch)
+            gradients.finish()
             if tokens:
                 rate = _rate(settings, progress)
-                unread.append((loss_sum, update.step(tokens, rate)))
+                update.step(tokens, rate)
                 progress.update += 1
                 if average:
                     average.update(model, progress.update)
@@ -197,8 +203,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             must_evaluate = evaluation_is_due(settings, progress, epoch_ended, reason)
             due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
             stopped = stop.is_set()
-            if len(unread) >= read_every or must_evaluate or reason or due or stopped:
-                _read_losses(unread, progress, run)
+            if update.must_read or must_evaluate or reason or due or stopped:
+                _read_losses(update, progress, run)
                 display.advance(
                     progress.update,
                     share_done(settings, progress),
@@ -228,14 +234,13 @@ def _rate(settings: TrainingConfig, progress: Progress) -> float:
     return learning_rate(settings, progress.update, progress.plateau_scale, elapsed=elapsed)
 
 
-def _read_losses(unread: list[tuple[Tensor, Tensor]], progress: Progress, run: Path) -> None:
+def _read_losses(update: Update, progress: Progress, run: Path) -> None:
     """Add up the losses of the last updates; each must be finite, as must the gradient's norm."""
-    before = progress.update - len(unread)
-    for number, (loss_sum, norm) in enumerate(unread, before):
-        _require_finite("loss", float(loss_sum), number, progress, run)
-        _require_finite("gradient", float(norm), number, progress, run)
-        progress.loss_sum += float(loss_sum)
-    unread.clear()
+    outcomes = update.read()
+    for number, (loss, norm) in enumerate(outcomes, progress.update - len(outcomes)):
+        _require_finite("loss", loss, number, progress, run)
+        _require_finite("gradient", norm, number, progress, run)
+        progress.loss_sum += loss
 
 
 def _require_finite(what: str, value: float, update: int, progress: Progress, run: Path) -> None:

@@ -35,6 +35,13 @@ def describe_torch() -> dict[str, object]:
     }
 
 
-def mixed(precision: Precision, device: torch.device) -> torch.autocast:
-    """An autocast context, enabled for bf16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+def mixed(
+    precision: Precision, device: torch.device, *, keeps_casts: bool = True
+) -> torch.autocast:
+    """An autocast context, enabled for bf16.
+
+    With `keeps_casts` it casts a weight once, which no CUDA graph may rely on.
+    """
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=keeps_casts
+    )

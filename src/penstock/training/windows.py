@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,38 @@ class Window:
     def to(self, device: torch.device | str) -> Window:
         """The same window on another device."""
         return Window(self.inputs.to(device), self.targets.to(device), self.resets_state)
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.inputs)
+
+    @property
+    def description(self) -> str:
+        """Its shape, for messages."""
+        return f"{self.rows} × {self.inputs.shape[1]} tokens"
+
+    def part(self, start: int, stop: int) -> Window:
+        """Some of the rows."""
+        return Window(self.inputs[start:stop], self.targets[start:stop], self.resets_state)
+
+    def rounded(self) -> Window:
+        """The same: all windows but an epoch's last have one shape."""
+        return self
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Its shape, and whether the state before is read."""
+        return self.inputs.shape, self.resets_state
+
+    def tensors(self) -> list[Tensor]:
+        """What a device needs of it."""
+        return [self.inputs, self.targets]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Window:
+        """The same with other `tensors`."""
+        inputs, targets = tensors
+        return Window(inputs, targets, self.resets_state)
 
 
 class WindowSampler:

@@ -71,6 +71,24 @@ class Fused(Protocol):
         ...
 
 
+class Padded(Protocol):
+    """A whole sequence over padded rows, all of one length: no shape depends on values."""
+
+    def __call__(
+        self, products: Tensor, h: Tensor, c: Tensor | None, /
+    ) -> tuple[Tensor, Tensor | None]:
+        """Run one layer, forward in time.
+
+        Args:
+            products: (B, S, G·H) as from `Cell.input_products`.
+            h, c: the state before, (B, H); c may be None.
+
+        Returns:
+            Outputs and c after every position, (B, S, H) each, in float32 at least.
+        """
+        ...
+
+
 class TorchKernel(NamedTuple):
     """The same function in torch: used on a GPU, and for conversion of weights."""
 
@@ -113,6 +131,7 @@ class CellSpec:
         forms: published variants, by the value of the cell's own option.
         fused: forward and backward over a whole sequence; None: reference backend only.
         kernel: torch's, if it has one.
+        padded: what a GPU runs where there is no such kernel.
         packed: the inference step; None: inference uses the equations.
     """
 
@@ -128,6 +147,7 @@ class CellSpec:
     forms: Mapping[str, CellSpec] = field(default_factory=dict[str, "CellSpec"])
     fused: Fused | None = None
     kernel: TorchKernel | None = None
+    padded: Padded | None = None
     packed: PackedForm | None = None
 
     @property

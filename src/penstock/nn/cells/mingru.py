@@ -35,5 +35,6 @@ CELL = CellSpec(
     gates={"update": 0},
     recurrent_weights=False,
     fused=SCAN.fused,
+    padded=SCAN.padded,
     packed=SCAN.packed,
 )

@@ -38,5 +38,6 @@ CELL = CellSpec(
     recurrent_weights=False,
     memory_gate="forget",
     fused=SCAN.fused,
+    padded=SCAN.padded,
     packed=SCAN.packed,
 )

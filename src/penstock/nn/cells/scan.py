@@ -81,15 +81,27 @@ class Scan(NamedTuple):
         self, products: Tensor, h: Tensor, c: Any, weight_hh: None, bias_hh: None, slices: Slices
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Run a whole sequence; see `Fused`. The final state is in float32 at least."""
-        x = products.to(torch.promote_types(products.dtype, torch.float32))
-        logit, z, *others = self.terms(x)
-        before = h if c is None else c
-        states: Any = _MovingAverage.apply(logit, z, before.to(x.dtype), slices)
-        outputs = states if self.output is None else self.output(states, *others)
-        last = torch.tensor(_last_positions(slices), device=x.device)
+        outputs, states = self._run(products, h if c is None else c, slices)
+        last = torch.tensor(_last_positions(slices), device=outputs.device)
         final_h = outputs.index_select(0, last)
         final_c = None if c is None else states.index_select(0, last)
         return outputs.to(products.dtype), final_h, final_c
+
+    def padded(self, products: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Run over padded rows; see `Padded`."""
+        batch, steps, _ = products.shape
+        packed = products.transpose(0, 1).flatten(0, 1)  # (S·B, G·H)
+        slices = [(t * batch, batch) for t in range(steps)]
+        outputs, states = self._run(packed, h if c is None else c, slices)
+        outputs, states = (x.view(steps, batch, -1).transpose(0, 1) for x in (outputs, states))
+        return outputs, None if c is None else states
+
+    def _run(self, products: Tensor, before: Tensor, slices: Slices) -> tuple[Tensor, Tensor]:
+        """Outputs and states (N, H) from products (N, G·H) and the state before (B, H)."""
+        x = products.to(torch.promote_types(products.dtype, torch.float32))
+        logit, z, *others = self.terms(x)
+        states: Any = _MovingAverage.apply(logit, z, before.to(x.dtype), slices)
+        return states if self.output is None else self.output(states, *others), states
 
     def step(
         self, products: Tensor, _: None, h: Tensor, c: Tensor | None

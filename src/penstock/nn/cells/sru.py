@@ -48,5 +48,6 @@ CELL = CellSpec(
     recurrent_weights=False,
     highway=True,
     fused=SCAN.fused,
+    padded=SCAN.padded,
     packed=SCAN.packed,
 )

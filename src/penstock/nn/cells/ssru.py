@@ -36,5 +36,6 @@ CELL = CellSpec(
     carries=("c",),
     recurrent_weights=False,
     fused=SCAN.fused,
+    padded=SCAN.padded,
     packed=SCAN.packed,
 )

@@ -54,11 +54,15 @@ class ClassificationLearner:
         """The shuffled batches of an epoch."""
         return self._sampler.epoch(epoch, skip=skip)
 
-    def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
-        """Cross-entropy over the sentences, and their number."""
+    def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
+        """Cross-entropy over the sentences."""
         b = batch.to(self._device)
         labels = b.tgt_out[:, 0] - len(RESERVED)  # a label is one token, then EOS
-        return self.network.loss(b.src, b.src_lengths, labels, label_smoothing=label_smoothing)
+        return self.network.loss(b.src, b.src_lengths, labels, label_smoothing=label_smoothing)[0]
+
+    def count(self, batch: Batch) -> int:
+        """The sentences."""
+        return batch.rows
 
     def evaluate(self) -> HeldOutScores:
         """Loss, accuracy and macro F1."""

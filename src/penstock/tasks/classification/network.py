@@ -12,7 +12,7 @@ from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.encoder import Encoder
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
-from penstock.special_tokens import RESERVED
+from penstock.special_tokens import PAD_ID, RESERVED
 
 
 def build_network(
@@ -87,9 +87,18 @@ class Classifier(nn.Module):
     def loss(
         self, ids: Tensor, lengths: Tensor, labels: Tensor, *, label_smoothing: float = 0.0
     ) -> tuple[Tensor, int]:
-        """Summed cross-entropy in nats, and the number of sentences; `labels` is (B,)."""
+        """Summed cross-entropy in nats, and the number of sentences.
+
+        `labels` is (B,); a row whose label is that of padding does not count in the sum.
+        """
         logits = self(ids, lengths).float()
-        total = cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+        total = cross_entropy(
+            logits,
+            labels,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+            ignore_index=PAD_ID - len(RESERVED),
+        )
         return total, len(labels)
 
 

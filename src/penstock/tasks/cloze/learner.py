@@ -47,10 +47,14 @@ class ClozeLearner:
         """The shuffled batches of an epoch."""
         return self._sampler.epoch(epoch, skip=skip)
 
-    def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
-        """Cross-entropy over all tokens, and their number."""
+    def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
+        """Cross-entropy over all tokens."""
         b = batch.to(self._device)
         return self.network.loss(b.src, b.src_lengths, label_smoothing=label_smoothing)
+
+    def count(self, batch: Batch) -> int:
+        """All tokens but EOS."""
+        return int(batch.src_lengths.sum()) - batch.rows
 
     def evaluate(self) -> HeldOutScores:
         """Loss, and how many blanks are filled right when each token is one in its turn."""

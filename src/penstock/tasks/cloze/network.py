@@ -15,9 +15,11 @@ from torch.nn.functional import pad
 from penstock.config import ModelConfig, RunConfig
 from penstock.nn.dropout import Dropout, TokenDropout
 from penstock.nn.embedding import TokenEmbedding
+from penstock.nn.fixed_shapes import has_fixed_shapes
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.nn.initialization import initialize
 from penstock.nn.loss import cross_entropy_sum
+from penstock.nn.padded_layer import reversal
 from penstock.nn.readout import Readout
 from penstock.nn.recurrent import Recurrent
 from penstock.special_tokens import BOS_ID
@@ -87,21 +89,19 @@ class Cloze(nn.Module):
         left, right = self._both_sides(ids, lengths)
         return torch.cat([left[:, 1:], right[:, 1:]], -1)
 
-    def loss(
-        self, ids: Tensor, lengths: Tensor, *, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, int]:
-        """Summed cross-entropy of all tokens but EOS, each as a blank, in nats; their number."""
+    def loss(self, ids: Tensor, lengths: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """Summed cross-entropy of all tokens but EOS, each as a blank, in nats."""
         positions = torch.arange(ids.shape[1], device=ids.device)
         blanks = positions < lengths.to(ids.device)[:, None] - 1
+        features, real = self.readout.features(self.contexts(ids, lengths)), None
+        if has_fixed_shapes(ids):
+            features, ids, real = features.flatten(0, 1), ids.flatten(), blanks.flatten()
+        else:
+            features, ids = features[blanks], ids[blanks]
         output = self.readout.output
-        total = cross_entropy_sum(
-            self.readout.features(self.contexts(ids, lengths))[blanks],
-            output.weight,
-            output.bias,
-            ids[blanks],
-            label_smoothing=label_smoothing,
+        return cross_entropy_sum(
+            features, output.weight, output.bias, ids, label_smoothing=label_smoothing, real=real
         )
-        return total, int(blanks.sum())
 
     def _both_sides(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States of both stacks after reading BOS, the tokens and EOS, each in its direction."""
@@ -109,13 +109,6 @@ class Cloze(nn.Module):
         lengths = lengths + 1
         x = self.embedding_dropout(self.embedding(ids))
         left, _ = self.left(x, lengths)
-        turn = _reversal(lengths.to(ids.device), ids.shape[1])[:, :, None]
+        turn = reversal(lengths.to(ids.device), ids.shape[1])[:, :, None]
         right, _ = self.right(x.take_along_dim(turn, 1), lengths)
         return left, right.take_along_dim(turn, 1)
-
-
-def _reversal(lengths: Tensor, width: int) -> Tensor:
-    """(B, width) positions that turn each row round within its length; its own inverse."""
-    positions = torch.arange(width, device=lengths.device)
-    turned = lengths[:, None] - 1 - positions
-    return torch.where(turned >= 0, turned, positions)

@@ -67,7 +67,7 @@ class LanguageModelLearner:
         """The windows of an epoch."""
         return self._sampler.epoch(epoch, skip=skip)
 
-    def loss(self, batch: Window, *, label_smoothing: float) -> tuple[Tensor, int]:
+    def loss(self, batch: Window, *, label_smoothing: float) -> Tensor:
         """Cross-entropy of a window; the state is carried to the next, detached.
 
         A run that goes on with other windows than it began with may have another number of rows:
@@ -77,11 +77,15 @@ class LanguageModelLearner:
         before = None if window.resets_state else self.carried
         if before is not None and before.h.shape[1] != len(window.inputs):
             before = None
-        total, count, after = self.network.loss(
+        total, _, after = self.network.loss(
             window.inputs, window.targets, before, label_smoothing=label_smoothing
         )
         self.carried = after.detach()
-        return total, count
+        return total
+
+    def count(self, batch: Window) -> int:
+        """All tokens."""
+        return batch.targets.numel()
 
     def evaluate(self) -> HeldOutScores:
         """Loss and accuracy on the held-out text, beside n-grams on the same; a text to look at."""

@@ -57,8 +57,8 @@ class TranslationLearner:
         """The shuffled batches of an epoch."""
         return self._sampler.epoch(epoch, skip=skip)
 
-    def loss(self, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, int]:
-        """Cross-entropy over the real target tokens, and their number."""
+    def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
+        """Cross-entropy over the real target tokens."""
         b = batch.to(self._device)
         return self.network.loss(
             b.src,
@@ -67,7 +67,11 @@ class TranslationLearner:
             b.tgt_out,
             b.tgt_lengths,
             label_smoothing=label_smoothing,
-        )
+        )[0]
+
+    def count(self, batch: Batch) -> int:
+        """The real target tokens."""
+        return int(batch.tgt_lengths.sum())
 
     def evaluate(self) -> HeldOutScores:
         """Loss, and BLEU, chrF and exact matches of greedy translations."""
