@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ModelConfig,
         RunConfig,
         SearchConfig,
+        StartConfig,
         TextConfig,
         TokenizerConfig,
         TrainingConfig,
@@ -90,6 +91,7 @@ __all__ = [
     "RunConfig",
     "SearchConfig",
     "SearchOptions",
+    "StartConfig",
     "Step",
     "StepOutput",
     "TextClassifier",
@@ -125,8 +127,8 @@ __all__ = [
 _MODULES = {
     "penstock.api": "Run distill evaluate load train",
     "penstock.bundle": "Bundle load_bundle save_bundle",
-    "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig TextConfig TokenizerConfig "
-    "TrainingConfig load_config",
+    "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig StartConfig TextConfig "
+    "TokenizerConfig TrainingConfig load_config",
     "penstock.data.formats.readers": "ReadOptions read_pairs",
     "penstock.data.grammar": "builtin_split",
     "penstock.data.pair": "Pair",

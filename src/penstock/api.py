@@ -49,6 +49,9 @@ def train(
     data: RunConfig | Mapping[str, Any] | str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
+    start: str | Path | None = None,
+    replay: str | Path | Sequence[str | Path] | tuple[Any, float] | None = None,
+    extend_vocabulary: bool = False,
     resume: bool = False,
     verbose: bool = False,
 ) -> Run:
@@ -58,12 +61,18 @@ def train(
         data: a configuration, as a value, a nested mapping or a TOML file; or a file of pairs,
             or two line-parallel files, with the default configuration.
         out: the run directory; default: `runs/` and the name of the file.
+        start: a run directory, or a bundle with weights, to go on from: its tokenizers, network and
+            settings, with a lower learning rate.
+        replay: with `start`: old data to mix in, as a file or two parallel ones, or `(files, share
+            of the batches)`.
+        extend_vocabulary: with `start`: add symbols of the data that the vocabulary lacks.
         resume: continue from the last checkpoint in `out`, if there is one.
         verbose: print progress to standard error.
 
     Raises:
-        ConfigError: unknown key or impossible value.
+        ConfigError: unknown key or impossible value, or another network than that of `start`.
         UsageError: `out` holds another run and `resume` is off.
+        BundleError: no such model to start from, or one without weights.
         DataError: unusable data.
         TrainingError: the loss became NaN or infinite.
         MissingExtraError: torch is not installed.
@@ -71,7 +80,7 @@ def train(
     with train_extra("training"):
         from penstock.training.loop import train as run_training
 
-    config, name = _configuration(data)
+    config, name = _configuration(data, start_values(start, replay, extend=extend_vocabulary))
     path = Path(out) if out is not None else Path("runs") / name
 
     def trained(console: Console) -> tuple[RunConfig, TrainingResult]:
@@ -147,16 +156,35 @@ def _run(
     return Run(path, result.reason, result.interrupted, scores, messages.getvalue())
 
 
-def _configuration(data: Any) -> tuple[RunConfig, str]:
-    """Convert the argument of `train` to a configuration and a name for the run."""
-    from penstock.config import RunConfig, load_config
+def start_values(start: Any, replay: Any, *, extend: bool) -> dict[str, Any]:
+    """The keys of `[start]` that were chosen; `replay` is data, or data and a share."""
+    match replay:
+        case (files, float(share)):
+            values = {"replay": _sources(files), "replay_share": share}
+        case _:
+            values = {"replay": _sources(replay)}
+    if replay is not None and values["replay"] is None:
+        raise UsageError(f"replay: expected files, or files and a share, found {replay!r}")
+    values |= {"model": start and str(start), "extend_vocabulary": extend or None}
+    return {f"start.{key}": value for key, value in values.items() if value is not None}
+
+
+def _configuration(data: Any, values: Mapping[str, Any]) -> tuple[RunConfig, str]:
+    """Convert the argument of `train` to a configuration and a name for the run.
+
+    `values` are further ones by dotted key.
+    """
+    from penstock.config import RunConfig, load_config, parse_config
+    from penstock.training.start_defaults import start_defaults
 
     if isinstance(data, str | Path) and str(data).endswith(".toml"):
-        return load_config(str(data)), Path(data).stem
+        return load_config(str(data), values=values, defaults=start_defaults), Path(data).stem
     if isinstance(data, RunConfig):
-        config = data
+        raw = data.model_dump(exclude_unset=True)
+        config = parse_config(raw, values=values, defaults=start_defaults) if values else data
     elif isinstance(data, Mapping):
-        config = RunConfig(**cast(dict[str, Any], data))
+        raw = cast(Mapping[str, Any], data)
+        config = parse_config(raw, values=values, defaults=start_defaults, place="RunConfig")
     else:
         sources = _sources(data)
         if sources is None:
@@ -164,7 +192,8 @@ def _configuration(data: Any) -> tuple[RunConfig, str]:
                 "train takes a RunConfig, a mapping, a configuration file, a file of pairs or two "
                 f"line-parallel files, found {data!r}"
             )
-        config = RunConfig(data={"train": sources})
+        raw = {"data": {"train": sources}}
+        config = parse_config(raw, values=values, defaults=start_defaults, place="RunConfig")
     files = config.data.train
     return config, run_name(files if isinstance(files, str) else "".join(files[:1]))
 

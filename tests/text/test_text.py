@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
@@ -470,3 +470,31 @@ def test_forked_workers_tokenize_without_a_warning(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- extension ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=20)
+@given(text=texts)
+@example("日本語 the cat — naïve 日本")
+def test_an_extended_tokenizer_knows_the_text_and_encodes_others_as_before(
+    kind: str, text: str
+) -> None:
+    tokenizer = TRAINED[kind]
+    missing = tokenizer.missing([text, "the"])
+    extended = tokenizer.extended(sorted(missing))
+    assert [extended.encode(line) for line in CORPUS] == [tokenizer.encode(x) for x in CORPUS]
+    assert not extended.missing([text])
+    assert UNK_ID not in extended.encode(text)
+    assert extended.vocabulary()[: tokenizer.vocab_size] == tokenizer.vocabulary()
+    if kind != "word":
+        assert extended.decode(extended.encode(text)) == text
+    assert Tokenizer.from_json(extended.to_json()).to_json() == extended.to_json()
+
+
+def test_characters_spelled_in_bytes_become_tokens() -> None:
+    for kind in BYTE_LEVEL:
+        extended = TRAINED[kind].extended(["語", "日"])
+        assert extended.tokens(extended.encode("a日語"))[-2:] == ["日", "語"]

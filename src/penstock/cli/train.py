@@ -48,6 +48,21 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Override a key (docs/configuration.md): --set model.cell=gru"),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Go on from a model: its run directory or bundle."),
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            help="With --from: old data to mix in, and their share of the batches: FILE:0.3; two "
+            "parallel files as A,B:0.3."
+        ),
+    ] = None,
+    extend_vocabulary: Annotated[
+        bool,
+        typer.Option("--extend-vocabulary", help="With --from: add the data's new symbols."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
 ) -> None:
     """Train a model from a configuration, or directly from a file of pairs.
@@ -57,12 +72,9 @@ def train(
     from penstock.files import require_no_input
     from penstock.training.loop import train as run_training
 
-    config, name = _config(
-        data or [],
-        _flags(valid, columns, on_error, minutes),
-        overrides or [],
-        out if resume else None,
-    )
+    flags = _flags(valid, columns, on_error, minutes)
+    flags |= _start_flags(start, replay, extend_vocabulary)
+    config, name = _config(data or [], flags, overrides or [], out if resume else None)
     run = out or Path("runs") / name
     if not resume:
         require_no_input(run / "config.toml", data or ())
@@ -102,12 +114,33 @@ def _flags(
     return {key: value for key, value in values.items() if value is not None}
 
 
+def _start_flags(start: str | None, replay: str | None, extend: bool) -> dict[str, Any]:
+    """The flags of a run that goes on from a model, by configuration key."""
+    from penstock.api import start_values
+
+    old, share = (None, None) if replay is None else _file_and_share(replay)
+    data = None if old is None else one_or_two(old)
+    return start_values(start, data if share is None else (data, share), extend=extend)
+
+
+def _file_and_share(replay: str) -> tuple[str, float | None]:
+    """FILE or FILE:SHARE."""
+    file, colon, share = replay.rpartition(":")
+    if not colon or Path(replay).exists():
+        return replay, None
+    try:
+        return file, float(share)
+    except ValueError:
+        return replay, None
+
+
 def _config(
     data: list[str], flags: dict[str, Any], overrides: list[str], resumed: Path | None
 ) -> tuple[RunConfig, str]:
     """The run's configuration and a name for it."""
     from penstock.api import run_name
     from penstock.config import load_config, parse_config
+    from penstock.training.start_defaults import start_defaults
 
     if not data:
         if resumed is None:
@@ -121,11 +154,16 @@ def _config(
     if data[0].endswith(".toml"):
         if len(data) > 1:
             raise UsageError(f"{data[1]!r}: a configuration names its data itself")
-        return load_config(data[0], overrides, values=flags), Path(data[0]).stem
+        return load_config(data[0], overrides, values=flags, defaults=start_defaults), Path(
+            data[0]
+        ).stem
     if len(data) > 2:
         raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
     values = {"data.train": data[0] if len(data) == 1 else data, **flags}
-    return parse_config({}, overrides, values=values, place="command line"), run_name(data[0])
+    config = parse_config(
+        {}, overrides, values=values, defaults=start_defaults, place="command line"
+    )
+    return config, run_name(data[0])
 
 
 def one_or_two(name: str) -> str | list[str]:

@@ -8,6 +8,7 @@ from penstock.config.metric_table import METRICS, MetricEntry, selection_metrics
 from penstock.config.model_config import ModelConfig
 from penstock.config.run_config import RunConfig
 from penstock.config.search_config import SearchConfig
+from penstock.config.start_config import StartConfig
 from penstock.config.text_config import TextConfig, TokenizerConfig
 from penstock.config.tokenizer_table import TOKENIZERS, TokenizerEntry, tokenizer_entry
 from penstock.config.training_config import ExportPrecision, Precision, TrainingConfig
@@ -26,6 +27,7 @@ __all__ = [
     "Precision",
     "RunConfig",
     "SearchConfig",
+    "StartConfig",
     "TextConfig",
     "TokenizerConfig",
     "TokenizerEntry",

@@ -7,7 +7,7 @@ Precedence: flag, `--set`, file, default.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from penstock.config.run_config import RunConfig
 from penstock.config.section import is_table, merge_tables, plain_table
 from penstock.errors import ConfigError
 
+Defaults = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
 
 def load_config(
     path: str | Path,
     overrides: Iterable[str] = (),
     *,
     values: Mapping[str, Any] | None = None,
-    defaults: Mapping[str, Any] | None = None,
+    defaults: Defaults | None = None,
 ) -> RunConfig:
     """Read a TOML configuration; for the other arguments see `parse_config`.
 
@@ -49,7 +51,7 @@ def parse_config(
     overrides: Iterable[str] = (),
     *,
     values: Mapping[str, Any] | None = None,
-    defaults: Mapping[str, Any] | None = None,
+    defaults: Defaults | None = None,
     place: str = "config",
 ) -> RunConfig:
     """Validate a nested mapping.
@@ -60,18 +62,20 @@ def parse_config(
         raw: the sections.
         overrides: `a.b=value` texts, applied first.
         values: by dotted key, applied after those.
-        defaults: nested like `raw`, for keys that it lacks.
+        defaults: nested like `raw`, for keys that are not set; or a function of those that are.
         place: origin of `raw`, for messages.
 
     Raises:
         ConfigError: unknown key, impossible value.
     """
-    merged = merge_tables(plain_table(defaults or {}), plain_table(raw))
+    merged = plain_table(raw)
     for override in overrides:
         key, value = _parse_override(override)
         _set(merged, key, value, f"--set {override!r}")
     for key, value in (values or {}).items():
         _set(merged, key, value, f"{place}: {key}")
+    below = defaults(merged) if callable(defaults) else defaults or {}
+    merged = merge_tables(plain_table(below), merged)
     try:
         return RunConfig.model_validate(RunConfig.resolve(merged, place))
     except ValidationError as error:

@@ -13,6 +13,7 @@ from penstock.config.model_config import ModelConfig
 from penstock.config.option_model import MOST_THREADS
 from penstock.config.search_config import SearchConfig
 from penstock.config.section import Section, merge_tables, sections_of
+from penstock.config.start_config import StartConfig
 from penstock.config.text_config import TextConfig
 from penstock.config.training_config import TrainingConfig
 from penstock.errors import unknown_name
@@ -36,6 +37,7 @@ class RunConfig(Section):
     device: str = "auto"
     """Where to train: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     data: DataConfig = DataConfig()
+    start: StartConfig = StartConfig()
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
@@ -51,6 +53,7 @@ class RunConfig(Section):
             threads: int | None = ...,
             device: str = ...,
             data: DataConfig | Mapping[str, Any] = ...,
+            start: StartConfig | Mapping[str, Any] = ...,
             text: TextConfig | Mapping[str, Any] = ...,
             model: ModelConfig | Mapping[str, Any] = ...,
             training: TrainingConfig | Mapping[str, Any] = ...,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def draw_curves(runs: Sequence[Path], path: Path, report: Report = ignore) -> No
             style = {"label": name, "color": f"C{color % 10}"}
             axes.plot(minutes, [event[key] for event in events], marker=".", **style)
             if key == "loss":
-                training = [event["train_loss"] for event in events]
+                training = [e["train_loss"] if e["update"] else math.nan for e in events]
                 axes.plot(minutes, training, linestyle=":", color=style["color"])
         axes.set(xlabel="minutes of training", ylabel=label)
         axes.grid(visible=True, alpha=0.3)
@@ -71,6 +72,7 @@ def _evaluations(run: Path, report: Report) -> list[dict[str, Any]]:
         raise DataError(
             f"no evaluation in {LOG} yet; is this a run directory of 'penstock train'?", path=run
         )
-    if not _all_numbers(events, "seconds", "loss", "train_loss"):
+    learning = [event for event in events if event["update"]]  # nothing was learnt before
+    if not (_all_numbers(events, "seconds", "loss") and _all_numbers(learning, "train_loss")):
         raise DataError(f"an evaluation in {LOG} has no time or loss; is it of a run?", path=run)
     return events

@@ -15,6 +15,8 @@ tokens. All kinds but `pretrained` are in `penstock.config.TOKENIZERS`.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import final
@@ -22,7 +24,7 @@ from typing import final
 from tokenizers import Tokenizer as LibraryTokenizer
 
 from penstock.config import TokenizerConfig, tokenizer_entry
-from penstock.errors import BundleError
+from penstock.errors import BundleError, ConfigError
 from penstock.special_tokens import RESERVED, UNK_ID
 from penstock.text.pieces import byte_alphabet, require_characters
 from penstock.text.pretrained_tokenizer import PretrainedTokens
@@ -39,6 +41,7 @@ class Tokenizer:
         separator: text between tokens of kind `separator`; unused by other kinds.
         symbol_separator: what divides symbols such as phones; None for every other kind.
         joiner: text between tokens.
+        is_byte_level: whether tokens are runs of bytes, so that none is unknown.
         keeps_spaces: whether the spaces of a text are symbols, or part of them.
         vocab_size: number of ids, the reserved ones (0 to 3) included.
         special_tokens: of a `pretrained` encoder; None for other kinds.
@@ -59,10 +62,10 @@ class Tokenizer:
         self.symbol_separator = separator if joiner is None else None
         self.joiner = separator if joiner is None else joiner
         self._type = None if pretrained is not None else tokenizer_type(kind)
-        self._byte_level = self._type is not None and self._type.split is None
-        self.keeps_spaces = pretrained is None and not self._byte_level and not self.joiner
+        self.is_byte_level = self._type is not None and self._type.split is None
+        self.keeps_spaces = pretrained is None and not self.is_byte_level and not self.joiner
         if pretrained is None:
-            self._contents = _contents(library, byte_level=self._byte_level)
+            self._contents = _contents(library, byte_level=self.is_byte_level)
         else:
             self._contents = [symbol.encode() for symbol in pretrained.symbols()]
         self.vocab_size = len(self._contents)
@@ -110,7 +113,7 @@ class Tokenizer:
         inputs = [self._type.prepare(text, self.separator) for text in valid]
         encodings = self._library.encode_batch_fast(
             inputs,  # pyright: ignore[reportArgumentType]
-            is_pretokenized=not self._byte_level,
+            is_pretokenized=not self.is_byte_level,
             add_special_tokens=False,
         )
         return [encoding.ids for encoding in encodings]
@@ -181,9 +184,42 @@ class Tokenizer:
         if self._pretrained is not None:
             return [None] * self.vocab_size
         return [None] * len(RESERVED) + [
-            _word(content, byte_level=self._byte_level)
+            _word(content, byte_level=self.is_byte_level)
             for content in self._contents[len(RESERVED) :]
         ]
+
+    def missing(self, texts: Iterable[str]) -> Counter[str]:
+        """Count the symbols of texts that the vocabulary lacks.
+
+        Those of bytes lack no text: of theirs, characters that no single token spells are counted.
+        A pretrained encoder's are not known.
+        """
+        counts: Counter[str] = Counter()
+        if self._type is None:
+            return counts
+        for text in texts:
+            counts.update(self._type.split(text, self.separator) if self._type.split else text)
+        known = set(self._contents[len(RESERVED) :])
+        return Counter({s: n for s, n in counts.items() if s.encode() not in known})
+
+    def extended(self, symbols: Sequence[str]) -> Tokenizer:
+        """This tokenizer with tokens for more symbols, whose ids follow its own.
+
+        Texts without those symbols have the ids that they had.
+
+        Args:
+            symbols: keys of `missing`.
+
+        Raises:
+            ConfigError: the tokenizer is a pretrained encoder's.
+        """
+        if self._type is None:
+            raise ConfigError(
+                "start.extend_vocabulary = true: the vocabulary is a pretrained encoder's, which "
+                "takes no further tokens; leave it out"
+            )
+        model = self._type.extend(json.loads(self._library.to_str())["model"], symbols)
+        return Tokenizer(build(model, self.kind), self.kind, self.separator)
 
     def to_json(self) -> str:
         """Serialize to JSON: our description and the library's own JSON."""

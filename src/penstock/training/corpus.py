@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +12,10 @@ from penstock.data.pair import Pair
 from penstock.data.store import PairStore, open_store, write_store
 from penstock.files import content_key
 from penstock.text import Tokenizer
-from penstock.training.batches import EpochSampler
+from penstock.training.batches import Batch, EpochSampler
 from penstock.training.corpus_tokenizers import train_tokenizers
 from penstock.training.examples import Examples, Report, read_examples
+from penstock.training.replay import ReplaySampler, Sampler
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Corpus:
         store: tokenized training pairs.
         valid: held-out pairs with all their references, in memory.
         fingerprint: hash of the training pairs' text.
+        replay: tokenized old pairs to mix in.
+        old_valid: held-out pairs of the data that the model to go on from was trained on.
     """
 
     source: Tokenizer
@@ -32,18 +36,27 @@ class Corpus:
     store: PairStore
     valid: list[Pair]
     fingerprint: str
+    replay: PairStore | None = None
+    old_valid: Sequence[Pair] = ()
 
     def sampler(
         self, config: RunConfig, *, budget: Literal["target", "source"] = "target"
-    ) -> EpochSampler:
+    ) -> Sampler[Batch]:
         """The training pairs in batches, as configured (see `EpochSampler`)."""
-        return EpochSampler(
-            self.store,
-            batch_tokens=config.training.batch_tokens,
-            batch_sentences=config.training.batch_sentences,
-            seed=config.seed,
-            budget=budget,
-        )
+
+        def batches(store: PairStore) -> EpochSampler:
+            return EpochSampler(
+                store,
+                batch_tokens=config.training.batch_tokens,
+                batch_sentences=config.training.batch_sentences,
+                seed=config.seed,
+                budget=budget,
+            )
+
+        new = batches(self.store)
+        if self.replay is None:
+            return new
+        return ReplaySampler(new, batches(self.replay), config.start.replay_share)
 
 
 def prepare_corpus(
@@ -58,33 +71,41 @@ def prepare_corpus(
     """
     examples = read_examples(config, report)
     tokenizers = train_tokenizers(config, examples, folder, report, source)
-    return tokenize(config.data, examples, *tokenizers, folder, report)
+    return tokenize(config, examples, *tokenizers, folder, report)
 
 
 def tokenize(
-    data: DataConfig,
+    config: RunConfig,
     examples: Examples,
     source: Tokenizer,
     target: Tokenizer,
     folder: Path,
     report: Report,
 ) -> Corpus:
-    """Tokenize the examples into a store that is cached in `folder`."""
+    """Tokenize the examples into stores that are cached in `folder`."""
+    data = config.data
     limits = (data.max_source_tokens, data.max_target_tokens)
     key = content_key(examples.fingerprint, source.to_json(), target.to_json(), str(limits))
-    path = folder / f"tokens-{key}.arrow"
-    store = open_store(path, report)
-    if store is None:
-        store = write_store(
+
+    def stored(name: str, pairs: Callable[[], Iterator[Pair]]) -> PairStore:
+        path = folder / f"{name}-{key}.arrow"
+        return open_store(path, report) or write_store(
             path,
-            examples.training(),
+            pairs(),
             source,
             target,
             max_source_tokens=data.max_source_tokens,
             max_target_tokens=data.max_target_tokens,
         )
+
+    store = stored("tokens", examples.training)
     report_truncation(store, data, report)
-    return Corpus(source, target, store, examples.valid, examples.fingerprint)
+    replay = None if examples.replay is None else stored("replay", examples.replay)
+    if replay is not None:
+        report(f"{len(replay):,} old pairs, in {config.start.replay_share:.0%} of the batches")
+    return Corpus(
+        source, target, store, examples.valid, examples.fingerprint, replay, examples.old_valid
+    )
 
 
 def report_truncation(store: PairStore, data: DataConfig, report: Report) -> None:

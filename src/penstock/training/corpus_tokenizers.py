@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
+from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig
 from penstock.data.pair import Pair
 from penstock.data.sealed_file import break_seal, cached, seal
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write, content_key
+from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS
 from penstock.text import Tokenizer
-from penstock.training.examples import Examples, Report
+from penstock.training.examples import Examples, Report, file_names
+from penstock.training.start_model import read_start, start_tokenizer
 
 # Tokenizers are trained on at most about this many pairs, evenly spread: more makes no measurable
 # difference, and the trainer's memory would grow with the corpus.
@@ -41,11 +45,13 @@ def train_tokenizers(
 ) -> tuple[Tokenizer, Tokenizer]:
     """Train the source and target tokenizers, cached in `folder`; `source` replaces the first.
 
-    They are the same object when shared, or if the task has one text. Every label gets an id.
+    They are the same object when shared, or if the task has one text. Every label gets an id. A run
+    that goes on from a model has its tokenizers.
 
     Raises:
         BundleError: a configured file is no tokenizer.
         ConfigError: it is one of another kind.
+        DataError: a label that the model to go on from does not know.
     """
     stride = -(-examples.count // TOKENIZER_PAIRS)
     if stride > 1:
@@ -74,6 +80,9 @@ def train_tokenizers(
         path = folder / f"tokenizer-{key}.json"
         return cached_tokenizer(path, report, lambda: Tokenizer.train(texts(), config))
 
+    start = read_start(config)
+    if start is not None:
+        return _start_tokenizers(config, start.bundle, examples, report)
     text, target = config.text, TASKS[config.task].target
     if target == "none":
         only = train(sources, "source", text.source)
@@ -87,6 +96,38 @@ def train_tokenizers(
     else:
         opposite = train(targets, "target", text.target)
     return source or train(sources, "source", text.source), opposite
+
+
+def _start_tokenizers(
+    config: RunConfig, start: Bundle, examples: Examples, report: Report
+) -> tuple[Tokenizer, Tokenizer]:
+    text, task = config.text, TASKS[config.task]
+
+    def sources() -> Iterator[str]:
+        return (pair.source for pair in examples.training())
+
+    def targets() -> Iterator[str]:
+        return (target for pair in examples.training() for target in pair.targets)
+
+    def both() -> Iterator[str]:
+        return chain(sources(), targets())
+
+    source, target = start.source_tokenizer, start.target_tokenizer
+    if source is target:
+        texts = sources if task.has_one_text else both
+        only = start_tokenizer(config, source, texts, "text", text.source, report)
+        return only, only
+    if task.target == "label" and not config.start.extend_vocabulary:
+        unknown = target.missing(targets())
+        if unknown:
+            raise DataError(
+                f"{unseen_label(min(unknown), start.labels)}; --extend-vocabulary adds new labels",
+                path=file_names(config.data.train),
+            )
+    return (
+        start_tokenizer(config, source, sources, "source", text.source, report),
+        start_tokenizer(config, target, targets, "target", text.target, report),
+    )
 
 
 def _saved_tokenizer(file: str, side: str, config: TokenizerConfig) -> Tokenizer:

@@ -7,9 +7,10 @@ empty for tasks with one text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Protocol
 
 from penstock.config import RunConfig
 from penstock.data.formats.input_lines import read_lines, text_path
@@ -19,13 +20,23 @@ from penstock.data.held_out_pairs import hold_out, merge_references, pairs_after
 from penstock.data.pair import Pair
 from penstock.data.source_keys import fold
 from penstock.errors import ConfigError, DataError
+from penstock.files import content_key
 from penstock.tasks import TASKS
 from penstock.text import letters_only
 from penstock.text.lines import is_blank
+from penstock.training.start_model import read_start
 
 BUILTIN, REST = "builtin", "rest"
 
 Report = Callable[[str], None]
+
+
+class Reader(Protocol):
+    """See `open_reader`."""
+
+    def __call__(self, name: str | list[str], max_pairs: int | None = None) -> Iterator[Pair]:
+        """Read examples."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,13 +47,17 @@ class Examples:
         training: streams the training pairs, from the start at every call.
         valid: held-out pairs with all their references, in memory.
         count: number of training pairs.
-        fingerprint: hash of the training pairs' text.
+        fingerprint: hash of the training pairs' text, replayed ones included.
+        replay: streams old training pairs to mix in; None if there are none.
+        old_valid: held-out pairs of the data that the model to go on from was trained on.
     """
 
     training: Callable[[], Iterator[Pair]]
     valid: list[Pair]
     count: int
     fingerprint: str
+    replay: Callable[[], Iterator[Pair]] | None = None
+    old_valid: Sequence[Pair] = ()
 
 
 def read_examples(config: RunConfig, report: Report) -> Examples:
@@ -52,9 +67,48 @@ def read_examples(config: RunConfig, report: Report) -> Examples:
         DataError: unreadable data, or too little to train on or to hold out.
     """
     training, valid = open_data(config, report)
+    start = read_start(config)
+    if start is None:
+        count, fingerprint = _survey(training, valid, report)
+        _require_some(count, valid, config)
+        return Examples(training, valid, count, fingerprint)
+    training = _without(training, start.valid, report)
     count, fingerprint = _survey(training, valid, report)
     _require_some(count, valid, config)
-    return Examples(training, valid, count, fingerprint)
+    replay = _open_replay(config, [*valid, *start.valid], report)
+    if replay is not None:
+        old, more = _survey(replay, [], report)
+        if not old:
+            raise DataError(
+                "no pairs to replay: the file is empty, or has held-out sources alone",
+                path=file_names(config.start.replay or ""),
+            )
+        fingerprint = content_key(fingerprint, more)
+    return Examples(training, valid, count, fingerprint, replay, start.valid)
+
+
+def _open_replay(
+    config: RunConfig, held_out: list[Pair], report: Report
+) -> Callable[[], Iterator[Pair]] | None:
+    """A function that streams the pairs to replay, without held-out sources."""
+    name = config.start.replay
+    if name is None:
+        return None
+    read = open_reader(config, report)
+    return _without(lambda: read(name), held_out)
+
+
+def _without(
+    training: Callable[[], Iterator[Pair]], held_out: Iterable[Pair], report: Report | None = None
+) -> Callable[[], Iterator[Pair]]:
+    """Training pairs without held-out sources, which `report` is given the number of."""
+    sources = {fold(pair.source) for pair in held_out}
+    if report is not None and (found := sum(fold(pair.source) in sources for pair in training())):
+        report(
+            f"{found:,} training pairs are left out: their sources are held out of the data of the "
+            "model to go on from"
+        )
+    return lambda: (pair for pair in training() if fold(pair.source) not in sources)
 
 
 def file_names(data: str | list[str]) -> str:
@@ -67,38 +121,12 @@ def training_pairs(config: RunConfig) -> Callable[[], Iterator[Pair]]:
     data = config.data
     if data.train == BUILTIN:
         return lambda: iter(builtin_split(train=data.max_pairs or 30_000).train)
-    read = _reader(config, ignore)
+    read = open_reader(config, ignore)
     return lambda: read(data.train, data.max_pairs)
 
 
-def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair]], list[Pair]]:
-    """A function that streams the training pairs, and the held-out pairs."""
-    data = config.data
-    if data.train == BUILTIN:
-        if data.valid is not None:
-            raise ConfigError("data.valid: the built-in corpus brings its own held-out pairs")
-        split: Split = builtin_split(train=data.max_pairs or 30_000)
-        return lambda: iter(split.train), split.valid
-    read_all = _reader(config, report)
-
-    def read() -> Iterator[Pair]:
-        return read_all(data.train, data.max_pairs)
-
-    if data.valid == REST:
-        if data.max_pairs is None:
-            raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
-        return read, pairs_after(read_all(data.train, None), data.max_pairs, data.valid_pairs)
-    if data.valid is not None:
-        return read, merge_references(read_all(data.valid, None))
-    valid = hold_out(read, data.valid_pairs, config.seed)
-    sources = {fold(pair.source) for pair in valid}
-    return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
-
-
-def _reader(
-    config: RunConfig, report: Report
-) -> Callable[[str | list[str], int | None], Iterator[Pair]]:
-    """A function that streams the pairs of a file, or only the first ones."""
+def open_reader(config: RunConfig, report: Report) -> Reader:
+    """A function that reads the examples of a file, or the first of them, as `[data]` says."""
     data, has_one_text = config.data, TASKS[config.task].has_one_text
     reported: set[str] = set()
 
@@ -107,7 +135,7 @@ def _reader(
             reported.add(text)
             report(text)
 
-    def read(name: str | list[str], max_pairs: int | None) -> Iterator[Pair]:
+    def read_all(name: str | list[str], max_pairs: int | None = None) -> Iterator[Pair]:
         if has_one_text:
             pairs = islice(_lines_as_pairs(name), max_pairs)
         else:
@@ -118,7 +146,31 @@ def _reader(
             pairs = read_pairs(name, options)
         return pairs if data.normalize == "none" else _letters_only(pairs, file_names(name), once)
 
-    return read
+    return read_all
+
+
+def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[Pair]], list[Pair]]:
+    """A function that streams the training pairs, and the held-out pairs."""
+    data = config.data
+    if data.train == BUILTIN:
+        if data.valid is not None:
+            raise ConfigError("data.valid: the built-in corpus brings its own held-out pairs")
+        split: Split = builtin_split(train=data.max_pairs or 30_000)
+        return lambda: iter(split.train), split.valid
+    read_all = open_reader(config, report)
+
+    def read() -> Iterator[Pair]:
+        return read_all(data.train, data.max_pairs)
+
+    if data.valid == REST:
+        if data.max_pairs is None:
+            raise ConfigError("data.valid = 'rest' needs data.max_pairs: what it is the rest of")
+        return read, pairs_after(read_all(data.train), data.max_pairs, data.valid_pairs)
+    if data.valid is not None:
+        return read, merge_references(read_all(data.valid))
+    valid = hold_out(read, data.valid_pairs, config.seed)
+    sources = {fold(pair.source) for pair in valid}
+    return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
 
 
 def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[Pair]:

@@ -8,11 +8,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from penstock.bundle import Bundle, load_bundle
 from penstock.config import RunConfig
 from penstock.errors import ConfigError
 from penstock.nn.frozen_transformer import FrozenTransformer
 from penstock.runtime.device import machine_memory
-from penstock.runtime.pretrained_encoder import read_transformer
+from penstock.runtime.pretrained_encoder import fingerprint, read_transformer
+from penstock.runtime.torch_network import load_network
 from penstock.special_tokens import RESERVED
 from penstock.text import Tokenizer
 from penstock.training.examples import Report
@@ -30,13 +32,36 @@ def initial_network(
 ) -> N:
     """Build the network for these vocabularies (`build` is `Learning.network`).
 
+    A run that goes on from a model has its weights.
+
     Raises:
         ConfigError: its training needs more memory than the device has.
     """
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
     require_memory(build, config, device, **sizes, transformer=transformer)
     torch.manual_seed(config.seed)
-    return build(config, **sizes, transformer=transformer).to(device)
+    network = build(config, **sizes, transformer=transformer)
+    if config.start.model is not None:
+        _copy_weights(network, load_bundle(config.start.model))
+    return network.to(device)
+
+
+def _copy_weights(network: nn.Module, start: Bundle) -> None:
+    """Copy a model's weights; the rows of added symbols keep those that they have.
+
+    Raises:
+        ConfigError: the frozen encoder is another one.
+    """
+    model = load_network(start)
+    if fingerprint(model) != fingerprint(network):
+        raise ConfigError(
+            f"model.transformer: not the encoder that {start.place} was trained with; put that one "
+            "back"
+        )
+    kept = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter[: len(kept[name])] = kept[name]
 
 
 def require_memory(

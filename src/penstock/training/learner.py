@@ -23,6 +23,7 @@ class HeldOutScores:
         recipe: how they were computed: signature, search, baselines.
         samples: example outputs, always for the same inputs.
         unit: the unit that the loss is averaged over.
+        old: scores on the data that the model to go on from was trained on.
     """
 
     loss: float
@@ -30,6 +31,7 @@ class HeldOutScores:
     recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
     samples: Sequence[str] = ()
     unit: Literal["token", "sentence"] = "token"
+    old: HeldOutScores | None = None
 
     @property
     def perplexity(self) -> float:

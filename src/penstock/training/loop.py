@@ -35,7 +35,7 @@ from penstock.training.cuda_graphs import repeater_of
 from penstock.training.gradient_sum import GradientSum
 from penstock.training.initial_network import require_memory
 from penstock.training.learner import HeldOutScores, Learner
-from penstock.training.progress import Display, RunLog
+from penstock.training.progress import Display, RunLog, old_scores, start_summary
 from penstock.training.run_directory import (
     CONFIG,
     config_is_whole,
@@ -44,6 +44,7 @@ from penstock.training.run_directory import (
     write_config,
 )
 from penstock.training.schedule import learning_rate
+from penstock.training.start_copy import keep_start
 from penstock.training.stop_criteria import (
     evaluation_is_due,
     limit_reached,
@@ -108,6 +109,7 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
 
     begun = time.monotonic()
     config, device = prepare_run(config, run, report, resume=resume)
+    config = keep_start(config, run, resume=resume, report=report)
     learning = TASKS[config.task].learning()
     require_memory(learning.network, config, device)
     if resume and not config_is_whole(run):
@@ -176,6 +178,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             owes = progress.owes_evaluation
             given_up = _evaluate(job, progress) if owes else patience_exhausted(settings, progress)
             reason = limit_reached(settings, progress) or given_up
+        elif config.start.model is not None:
+            _evaluate(job, progress)  # what the model can do before it learns more
         batches = learner.batches(progress.epoch, skip=progress.batch)
         while not reason:
             tokens, epoch_ended = 0, False
@@ -222,6 +226,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 last_checkpoint, has_checkpoint = time.monotonic(), True
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
+    if config.start.model is not None:
+        display.print(start_summary(run, settings))
     display.print(
         f"stopped at update {progress.update:,} after {progress.seconds / 60:.1f} min: {reason}"
     )
@@ -284,7 +290,7 @@ def _evaluate(job: _Job, progress: Progress) -> str:
             _save_model(job, progress, scores)
     progress.seconds = progress.evaluated_at = time.monotonic() - job.started
     progress.evaluation_seconds, progress.evaluated = progress.seconds - begun, progress.update
-    train_loss = progress.loss_sum / max(progress.loss_tokens, 1)
+    train_loss = progress.loss_sum / progress.loss_tokens if progress.loss_tokens else None
     job.log.write(
         "evaluation",
         progress.update,
@@ -296,6 +302,7 @@ def _evaluate(job: _Job, progress: Progress) -> str:
         loss=scores.loss,
         perplexity=scores.perplexity,
         **scores.metrics,
+        **old_scores(scores),
         best=better,
     )
     job.display.show_scores(progress.update, progress.seconds, train_loss, scores, best=better)

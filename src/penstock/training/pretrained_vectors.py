@@ -37,7 +37,8 @@ def prepare_embeddings(
         data: the tokenized training text: pairs, or one row of ids.
         report: called with how much of the text has vectors.
         source, target: embedding and tokenizer of a side; a single text is the source.
-        from_scratch: False if a checkpoint has the weights; the files are then not read.
+        from_scratch: False if a checkpoint has the weights; the files are then not read, nor are
+            they when a run goes on from a model.
 
     Raises:
         DataError: a file is unusable (see `read_vectors`).
@@ -50,7 +51,7 @@ def prepare_embeddings(
             continue
         table, tokenizer = embedding
         assert isinstance(table, TokenEmbedding)
-        if from_scratch:
+        if from_scratch and config.start.model is None:
             sides = both if model.tie_embeddings == "all" else (side,)
             _initialize(table, path, tokenizer, _count(data, tokenizer, sides), report)
         if model.freeze_vectors:

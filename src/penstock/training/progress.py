@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from penstock.config import METRICS
+from penstock.config import METRICS, TrainingConfig
 from penstock.config.json_types import is_object
 from penstock.config.metric_table import labelled
 from penstock.data.formats.readers import ignore
@@ -104,6 +104,39 @@ def _shown(metric: str, value: float) -> str:
     return labelled(label, value, decimals=1)
 
 
+def _scores(scores: HeldOutScores) -> list[str]:
+    return [
+        f"held-out loss {scores.loss:.3f}",
+        *([f"perplexity {scores.perplexity:.2f}"] if scores.unit == "token" else []),
+        *(_shown(name, value) for name, value in scores.metrics.items()),
+    ]
+
+
+def old_scores(scores: HeldOutScores) -> dict[str, float]:
+    """The scores on old data, as the log names them: `old_loss`, `old_bleu`."""
+    old = scores.old
+    if old is None:
+        return {}
+    values = {"loss": old.loss, "perplexity": old.perplexity, **old.metrics}
+    return {f"old_{name}": value for name, value in values.items()}
+
+
+def start_summary(run: Path, settings: TrainingConfig) -> str:
+    """What a run that goes on from a model has won on new data and lost on old."""
+    events = [event for event in read_log(run) if event["event"] == "evaluation"]
+    kept = events[-1:] if settings.keep == "last" else [e for e in events if e["best"]][-1:]
+    if not kept:
+        return "no evaluation"
+    first, last, name = events[0], kept[0], settings.metric
+    decimals = 3 if name == "loss" else 1
+
+    def change(key: str) -> str:
+        return f"{first[key]:.{decimals}f} → {last[key]:.{decimals}f}"
+
+    old = f", on the old data {change(f'old_{name}')}" if f"old_{name}" in last else ""
+    return f"{name} {change(name)}{old} (before → after update {last['update']:,}, which is kept)"
+
+
 def _tensorboard(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -140,19 +173,25 @@ class Display:
             )
 
     def show_scores(
-        self, update: int, seconds: float, train_loss: float, scores: HeldOutScores, *, best: bool
+        self,
+        update: int,
+        seconds: float,
+        train_loss: float | None,
+        scores: HeldOutScores,
+        *,
+        best: bool,
     ) -> None:
-        """Print one line of scores, and example outputs."""
+        """Print one line of scores, one of those on old data, and example outputs."""
         parts = [
             f"update {update:,}",
             f"{seconds / 60:.1f} min",
-            f"train loss {train_loss:.3f}",
-            f"held-out loss {scores.loss:.3f}",
-            *([f"perplexity {scores.perplexity:.2f}"] if scores.unit == "token" else []),
-            *(_shown(name, value) for name, value in scores.metrics.items()),
+            *([] if train_loss is None else [f"train loss {train_loss:.3f}"]),
+            *_scores(scores),
             *(["best so far"] if best else []),
         ]
         self.print("  ".join(parts))
+        if scores.old is not None:
+            self.print("  ".join(["  on the old data:", *_scores(scores.old)]))
         for sample in scores.samples:
             self.print("\n".join(f"    {line}" for line in sample.split("\n")))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.config import DataConfig
+from penstock.config import DataConfig, RunConfig
 from penstock.data.pair import Pair
 from penstock.errors import DataError
 from penstock.metrics.labels import unseen_label
@@ -13,12 +13,14 @@ from penstock.text import Tokenizer
 from penstock.training.examples import REST, Report, file_names
 
 
-def require_labels(training: Iterator[Pair], data: DataConfig) -> None:
+def require_labels(training: Iterator[Pair], config: RunConfig) -> None:
     """Check that a classifier can learn the labels.
 
     Raises:
-        DataError: a label with a line end, or one label alone.
+        DataError: a label with a line end, or one label alone, but for a run that goes on from a
+            model, which knows others.
     """
+    data = config.data
     labels: set[str] = set()
     for pair in training:
         for label in pair.targets:
@@ -26,7 +28,7 @@ def require_labels(training: Iterator[Pair], data: DataConfig) -> None:
                 message = f"the label {label[:60]!r} has a line end; write it on one line"
                 raise DataError(message, path=file_names(data.train), line=pair.line or None)
         labels.update(pair.targets)
-    if len(labels) < 2:
+    if len(labels) < 2 and config.start.model is None:
         raise DataError(
             f"every training text has the label {min(labels)!r}; a classifier tells labels apart: "
             "give examples of another",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
+from penstock.data.pair import Pair
 from penstock.metrics.labels import score_labels
 from penstock.nn import State
 from penstock.runtime.network_engine import NetworkEngine
@@ -47,6 +48,7 @@ class ClassificationLearner:
         self._device = device
         self._precision: Precision = settings.precision
         self._valid = corpus.valid[: settings.evaluate_sentences]
+        self._old = list(corpus.old_valid[: settings.evaluate_sentences])
         self._classifier = TextClassifier(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = corpus.sampler(config, budget="source")
 
@@ -66,18 +68,21 @@ class ClassificationLearner:
 
     def evaluate(self) -> HeldOutScores:
         """Loss, accuracy and macro F1."""
+        scores = self._score(self._valid)
+        return replace(scores, old=self._score(self._old)) if self._old else scores
+
+    def _score(self, pairs: list[Pair]) -> HeldOutScores:
         with mixed(self._precision, self._device):
-            results = self._classifier.classify([pair.source for pair in self._valid])
+            results = self._classifier.classify([pair.source for pair in pairs])
         floor = torch.finfo(torch.float32).tiny
         losses = [
             -math.log(max(result.probabilities.get(pair.target, 0.0), floor))
-            for pair, result in zip(self._valid, results, strict=True)
+            for pair, result in zip(pairs, results, strict=True)
         ]
         found = [result.label for result in results]
-        scores = score_labels(found, [pair.targets for pair in self._valid], self.bundle.labels)
+        scores = score_labels(found, [pair.targets for pair in pairs], self.bundle.labels)
         samples = [
-            f"{self._valid[i].source}\n= {self._valid[i].target}\n> {found[i]} "
-            f"({results[i].probability:.2f})"
+            f"{pairs[i].source}\n= {pairs[i].target}\n> {found[i]} ({results[i].probability:.2f})"
             for i in {len(found) * i // 3: None for i in range(3)}
         ]
         return HeldOutScores(
@@ -104,11 +109,11 @@ def prepare_learner(
     """
     transformer, tokenizer = configured_transformer(config, report)
     examples = read_examples(config, report)
-    require_labels(examples.training(), config.data)
+    require_labels(examples.training(), config)
     source, target = train_tokenizers(config, examples, folder, report, tokenizer)
     valid = with_known_labels(examples.valid, target, config.data, report)
     examples = replace(examples, valid=valid)
-    corpus = tokenize(config.data, examples, source, target, folder, report)
+    corpus = tokenize(config, examples, source, target, folder, report)
     model = initial_network(build_network, config, source, target, device, transformer)
     embedding = (model.encoder.embedding, source)
     prepare_embeddings(config, corpus.store, report, source=embedding, from_scratch=from_scratch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,7 +40,10 @@ class ClozeLearner:
         self.network = model
         self._device = device
         self._precision: Precision = settings.precision
-        self._valid = [pair.source for pair in corpus.valid[: settings.evaluate_sentences]]
+        self._valid, self._old = (
+            [pair.source for pair in pairs[: settings.evaluate_sentences]]
+            for pairs in (corpus.valid, corpus.old_valid)
+        )
         self._filler = BlankFiller(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = corpus.sampler(config, budget="source")
 
@@ -58,13 +62,16 @@ class ClozeLearner:
 
     def evaluate(self) -> HeldOutScores:
         """Loss, and how many blanks are filled right when each token is one in its turn."""
+        old = self._score(self._old) if self._old else None
+        return replace(self._score(self._valid), samples=self._samples(), old=old)
+
+    def _score(self, lines: list[str]) -> HeldOutScores:
         with mixed(self._precision, self._device):
-            scores = self._filler.score(self._valid)
+            scores = self._filler.score(lines)
         tokens = sum(score.tokens for score in scores)
         return HeldOutScores(
             loss=-sum(score.log_probability for score in scores) / tokens,
             metrics={"accuracy": 100 * sum(score.right for score in scores) / tokens},
-            samples=self._samples(),
         )
 
     def _samples(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor
 from penstock.baselines.ngram import baseline_perplexities
 from penstock.bundle import Bundle
 from penstock.config import Precision, RunConfig
+from penstock.data.token_stream import TokenStream
+from penstock.errors import ConfigError
 from penstock.nn import State
 from penstock.runtime.network_engine import NetworkEngine
 from penstock.tasks.language_model.network import LanguageModel, build_network
@@ -24,9 +27,53 @@ from penstock.training.initial_network import initial_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
+from penstock.training.replay import ReplayWindows, Sampler
 from penstock.training.windows import Window, WindowSampler
 
 _PROMPT_TOKENS, _SAMPLE_TOKENS = 30, 60
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """The part of a held-out text that is evaluated: ids (N,), and how many characters they are."""
+
+    ids: np.ndarray
+    characters: int
+
+
+def _held_out(stream: TokenStream, tokens: int) -> _HeldOut:
+    ids = np.asarray(stream.ids()[: tokens + 1])
+    share = (len(ids) - 1) / stream.counts.tokens
+    return _HeldOut(ids, max(round(stream.counts.characters * share), 1))
+
+
+def _sampler(config: RunConfig, text: RunningText) -> Sampler[Window]:
+    """The windows of the text, and of an old one in some of the rows.
+
+    Raises:
+        ConfigError: there is one row only.
+    """
+    settings = config.training
+    rows = settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
+
+    def windows(stream: TokenStream, rows: int) -> WindowSampler:
+        return WindowSampler(
+            stream.ids(),
+            window=settings.window,
+            rows=rows,
+            sampling=settings.sampling,
+            seed=config.seed,
+        )
+
+    if text.replay is None:
+        return windows(text.train, rows)
+    if rows < 2:
+        raise ConfigError(
+            "start.replay: a batch of one row has no room for old text; raise "
+            "training.batch_tokens or lower training.window"
+        )
+    old = min(max(round(config.start.replay_share * rows), 1), rows - 1)
+    return ReplayWindows(windows(text.train, rows - old), windows(text.replay, old))
 
 
 class LanguageModelLearner:
@@ -43,25 +90,19 @@ class LanguageModelLearner:
         self._device = device
         self._precision: Precision = settings.precision
         self._train = text.train.ids()
-        self._valid = np.asarray(text.valid.ids()[: settings.evaluate_tokens + 1])
-        share = (len(self._valid) - 1) / text.valid.counts.tokens
-        self._valid_characters = max(round(text.valid.counts.characters * share), 1)
+        self._valid = _held_out(text.valid, settings.evaluate_tokens)
+        self._old = None
+        if text.old_valid is not None:
+            self._old = _held_out(text.old_valid, settings.evaluate_tokens)
         self.summary = (
             f"{text.train.counts.tokens:,} training tokens, {text.valid.counts.tokens:,} held-out"
         )
         size = text.tokenizer.vocab_size
-        self._baselines = baseline_perplexities(self._train, self._valid, vocab_size=size)
+        self._baselines = baseline_perplexities(self._train, self._valid.ids, vocab_size=size)
         grams = ", ".join(f"{name} {value:.2f}" for name, value in self._baselines.items())
         self.summary += f" (perplexity of {grams})"
         self._generator = TextGenerator(self.bundle, engine=NetworkEngine(model, device))
-        rows = settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
-        self._sampler = WindowSampler(
-            self._train,
-            window=settings.window,
-            rows=rows,
-            sampling=settings.sampling,
-            seed=config.seed,
-        )
+        self._sampler = _sampler(config, text)
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Window]:
         """The windows of an epoch."""
@@ -89,22 +130,26 @@ class LanguageModelLearner:
 
     def evaluate(self) -> HeldOutScores:
         """Loss and accuracy on the held-out text, beside n-grams on the same; a text to look at."""
+        old = self._score(self._old) if self._old else None
+        scores = self._score(self._valid)
+        recipe = {**scores.recipe, "baseline_perplexity": self._baselines}
+        return replace(scores, recipe=recipe, samples=[self._sample()], old=old)
+
+    def _score(self, text: _HeldOut) -> HeldOutScores:
         with mixed(self._precision, self._device):
-            scores = self._generator.score_ids(self._valid, self._valid_characters)
+            scores = self._generator.score_ids(text.ids, text.characters)
         return HeldOutScores(
             loss=scores.loss,
             metrics={"accuracy": scores.accuracy},
             recipe={
                 "perplexity": math.exp(min(scores.loss, 700.0)),
                 "bits_per_character": scores.bits_per_character,
-                "baseline_perplexity": self._baselines,
             },
-            samples=[self._sample()],
         )
 
     def _sample(self) -> str:
         form, tokenizer = self._generator.form, self.bundle.source_tokenizer
-        prompt = form.decode(self._valid[1 : 1 + _PROMPT_TOKENS].tolist(), tokenizer)
+        prompt = form.decode(self._valid.ids[1 : 1 + _PROMPT_TOKENS].tolist(), tokenizer)
         options = WritingOptions(length=_SAMPLE_TOKENS, temperature=0.7)
         written = "".join(self._generator.generate(prompt, options))
         return f"{prompt}\n> {written}"

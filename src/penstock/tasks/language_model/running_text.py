@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.bundle import Bundle, find_bundle
-from penstock.config import DataConfig, RunConfig, TokenizerConfig
+from penstock.config import DataConfig, RunConfig, StartConfig, TokenizerConfig
 from penstock.data.formats.input_lines import text_path
 from penstock.data.pair import Pair
 from penstock.data.token_stream import (
@@ -28,6 +28,7 @@ from penstock.text import Tokenizer
 from penstock.text.lines import is_blank
 from penstock.training.corpus_tokenizers import cached_tokenizer
 from penstock.training.examples import REST, Report
+from penstock.training.start_model import read_start, start_tokenizer
 
 Lines = Callable[[], Iterator[str]]
 
@@ -39,13 +40,17 @@ class RunningText:
     Attributes:
         tokenizer: trained on the training part only.
         train, valid: the two parts as streams.
-        fingerprint: hash of the training part.
+        fingerprint: hash of the training part, and of what is replayed.
+        replay: old text to mix in.
+        old_valid: held-out text of the data that the model to go on from was trained on.
     """
 
     tokenizer: Tokenizer
     train: TokenStream
     valid: TokenStream
     fingerprint: str
+    replay: TokenStream | None = None
+    old_valid: TokenStream | None = None
 
 
 def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText:
@@ -62,11 +67,17 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
     fingerprint = _fingerprint(training)
     if _fingerprint(valid) == fingerprint:
         report("warning: the held-out text is the training text; scores on it measure memory")
-    tokenizer = _tokenizer(training, config.text.source, fingerprint, folder, report)
-    train_stream, valid_stream = (
-        _stream(lines, part, tokenizer, form, folder, report)
-        for lines, part in ((training, "train"), (valid, "valid"))
-    )
+    start = read_start(config)
+    if start is None:
+        tokenizer = _tokenizer(training, config.text.source, fingerprint, folder, report)
+    else:
+        kept, own = start.bundle.source_tokenizer, config.text.source
+        tokenizer = start_tokenizer(config, kept, training, "text", own, report)
+
+    def stored(lines: Lines, part: str) -> TokenStream:
+        return _stream(lines, part, tokenizer, form, folder, report)
+
+    train_stream, valid_stream = stored(training, "train"), stored(valid, "valid")
     for name, stream in (("training", train_stream), ("held-out", valid_stream)):
         counts = stream.counts
         if counts.unknown:
@@ -74,7 +85,31 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
                 f"{counts.unknown:,} of {counts.tokens:,} {name} tokens "
                 f"({counts.unknown / counts.tokens:.1%}) are unknown"
             )
-    return RunningText(tokenizer, train_stream, valid_stream, fingerprint)
+    if start is None:
+        return RunningText(tokenizer, train_stream, valid_stream, fingerprint)
+    old = [pair.source for pair in start.valid]
+    old_valid = stored(lambda: iter(old), "old") if old else None
+    replay = _open_replay(config.start, form, {*old, *valid()})
+    if replay is None:
+        return RunningText(tokenizer, train_stream, valid_stream, fingerprint, None, old_valid)
+    if not _has_text(replay):
+        what = "no text to replay: every line is blank or held out"
+        raise DataError(what, path=text_path(config.start.replay or ""))
+    fingerprint = content_key(fingerprint, _fingerprint(replay))
+    replayed = stored(replay, "replay")
+    return RunningText(tokenizer, train_stream, valid_stream, fingerprint, replayed, old_valid)
+
+
+def _open_replay(start: StartConfig, form: TextForm, held_out: set[str]) -> Lines | None:
+    """The old text to mix in, without held-out lines."""
+    if start.replay is None:
+        return None
+    path = text_path(start.replay)
+
+    def lines() -> Iterator[str]:
+        return (x for x in read_form(path, form) if is_blank(x) or x not in held_out)
+
+    return lines
 
 
 def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,19 @@ class TranslationLearner:
         self.carried: State | None = None
         self.network = model
         self._device = device
-        self._evaluator = Evaluator(
-            Translator(
-                self.bundle, engines=[TorchTranslation(model, precision=settings.precision)]
-            ),
-            corpus.valid[: settings.evaluate_sentences],
-            batch_tokens=settings.batch_tokens,
-            precision=settings.precision,
-        )
+        engine = TorchTranslation(model, precision=settings.precision)
+        translator = Translator(self.bundle, engines=[engine])
+
+        def evaluator(pairs: Sequence[Pair]) -> Evaluator:
+            return Evaluator(
+                translator,
+                list(pairs[: settings.evaluate_sentences]),
+                batch_tokens=settings.batch_tokens,
+                precision=settings.precision,
+            )
+
+        self._evaluator = evaluator(corpus.valid)
+        self._old = evaluator(corpus.old_valid) if corpus.old_valid else None
         self._sampler = corpus.sampler(config)
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
@@ -75,7 +81,8 @@ class TranslationLearner:
 
     def evaluate(self) -> HeldOutScores:
         """Loss, and BLEU, chrF and exact matches of greedy translations."""
-        return self._evaluator.evaluate()
+        scores = self._evaluator.evaluate()
+        return scores if self._old is None else replace(scores, old=self._old.evaluate())
 
 
 class Evaluator:

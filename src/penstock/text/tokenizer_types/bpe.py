@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer as LibraryTokenizer
@@ -42,6 +42,19 @@ def _build(model: dict[str, Any]) -> LibraryTokenizer:
     return on_bytes(models.BPE(vocabulary, _merges(model.get("merges"), vocabulary)))
 
 
+def _extend(model: dict[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
+    """Append the merges that join each symbol; those of the model apply before them."""
+    vocabulary: dict[str, int] = dict(model["vocab"])
+    merges = dict.fromkeys((left, right) for left, right in model["merges"])
+    for encoding in _build(model).encode_batch(list(symbols)):
+        joined, *rest = encoding.tokens
+        for token in rest:
+            merges[joined, token] = None
+            joined += token
+            vocabulary.setdefault(joined, len(vocabulary))
+    return {**model, "vocab": vocabulary, "merges": [list(merge) for merge in merges]}
+
+
 def _merges(content: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
     if is_array(content) and all(is_row(entry) and len(entry) == 2 for entry in content):
         merges: list[tuple[Any, Any]] = [(left, right) for left, right in content]
@@ -53,4 +66,4 @@ def _merges(content: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
     raise ValueError("damaged tokenizer: its merges are not pairs of its tokens")
 
 
-TOKENIZER = TokenizerType("BPE", train_bpe, _build, tidy=without_lead)
+TOKENIZER = TokenizerType("BPE", train_bpe, _build, _extend, tidy=without_lead)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer as LibraryTokenizer
@@ -13,7 +13,7 @@ from penstock.config import TokenizerConfig
 from penstock.errors import DataError
 from penstock.special_tokens import RESERVED, UNK_ID
 from penstock.text.pieces import NO_TEXT
-from penstock.text.tokenizer_types.tokenizer_type import TokenizerType
+from penstock.text.tokenizer_types.tokenizer_type import SYMBOL_END, TokenizerType
 from penstock.text.vocabulary_checks import read_vocabulary
 
 
@@ -26,12 +26,19 @@ def symbol_tokenizer(
         split: a text and the key `separator` to symbols.
         tidy: corrects the text that joined symbols make.
     """
-    return TokenizerType("WordLevel", train_symbols, _build, split, tidy)
+    return TokenizerType("WordLevel", train_symbols, _build, _extend, split, tidy)
 
 
 def _build(model: dict[str, Any]) -> LibraryTokenizer:
     vocabulary = read_vocabulary(model.get("vocab"))
     return LibraryTokenizer(models.WordLevel(vocabulary, unk_token=RESERVED[UNK_ID]))
+
+
+def _extend(model: dict[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
+    added = {
+        f"{symbol}{SYMBOL_END}": index for index, symbol in enumerate(symbols, len(model["vocab"]))
+    }
+    return {**model, "vocab": {**model["vocab"], **added}}
 
 
 def train_symbols(sequences: Iterable[list[str]], config: TokenizerConfig) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ class TokenizerType:
         train: prepared texts and a `TokenizerConfig` to a model in the format of that JSON.
         build: a model to the library's tokenizer. The model may come from a file: raises ValueError
             unless it is sound.
+        extend: a model with tokens for more symbols after its own, whose ids stay; texts without
+            those symbols are tokenized as before.
         split: a text and the key `separator` to symbols; None: runs of bytes, which the library
             splits.
         tidy: corrects the text that joined tokens make.
@@ -29,6 +31,7 @@ class TokenizerType:
     model: str
     train: Callable[[Any, Any], dict[str, Any]]
     build: Callable[[dict[str, Any]], LibraryTokenizer]
+    extend: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]]
     split: Callable[[str, str], list[str]] | None = None
     tidy: Callable[[str], str] = str
 

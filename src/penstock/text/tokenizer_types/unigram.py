@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer as LibraryTokenizer
@@ -78,6 +78,16 @@ def _build(model: dict[str, Any]) -> LibraryTokenizer:
     return on_bytes(models.Unigram(scored, unk_id=UNK_ID, byte_fallback=False))
 
 
+def _extend(model: dict[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
+    """Append each symbol, with half the cost of the pieces that spell it so far."""
+    scores: dict[str, float] = dict(model["vocab"])
+    added = [
+        ["".join(encoding.tokens), round(sum(scores[piece] for piece in encoding.tokens) / 2, 4)]
+        for encoding in _build(model).encode_batch(list(symbols))
+    ]
+    return {**model, "vocab": [*model["vocab"], *added]}
+
+
 def _scored_vocabulary(content: Any) -> list[tuple[str, float]]:
     entries: list[Any] = content if is_array(content) else [None]
     if not all(
@@ -92,4 +102,4 @@ def _scored_vocabulary(content: Any) -> list[tuple[str, float]]:
     return [(piece, score) for piece, score in entries]
 
 
-TOKENIZER = TokenizerType("Unigram", train_unigram, _build, tidy=without_lead)
+TOKENIZER = TokenizerType("Unigram", train_unigram, _build, _extend, tidy=without_lead)
