@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from penstock.version import __version__
 
 if TYPE_CHECKING:
-    from penstock.api import Run, distill, evaluate, load, train
+    from penstock.api import Run, distill, evaluate, load, sweep, train
     from penstock.bundle import Bundle, load_bundle, save_bundle
     from penstock.config import (
         DataConfig,
@@ -121,11 +121,12 @@ __all__ = [
     "sample_search",
     "save_bundle",
     "score_corpus",
+    "sweep",
     "train",
 ]
 
 _MODULES = {
-    "penstock.api": "Run distill evaluate load train",
+    "penstock.api": "Run distill evaluate load sweep train",
     "penstock.bundle": "Bundle load_bundle save_bundle",
     "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig StartConfig TextConfig "
     "TokenizerConfig TrainingConfig load_config",

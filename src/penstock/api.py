@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import UsageError, train_extra, visible
 from penstock.tasks import TASKS
+from penstock.training.run_settings import configuration, sources_of, start_values
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.runtime.engine_choice import EngineName
     from penstock.tasks.evaluation import Evaluation
     from penstock.training.loop import TrainingResult
+    from penstock.training.sweep_results import Sweep
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,55 @@ def train(
     with train_extra("training"):
         from penstock.training.loop import train as run_training
 
-    config, name = _configuration(data, start_values(start, replay, extend=extend_vocabulary))
+    config, name = configuration(data, start_values(start, replay, extend=extend_vocabulary))
     path = Path(out) if out is not None else Path("runs") / name
 
     def trained(console: Console) -> tuple[RunConfig, TrainingResult]:
         return config, run_training(config, path, resume=resume, console=console)
 
     return _run(path, trained, verbose=verbose)
+
+
+def sweep(
+    data: RunConfig | Mapping[str, Any] | str | Path | Sequence[str | Path],
+    settings: Mapping[str, Sequence[Any]],
+    out: str | Path,
+    *,
+    seeds: int = 1,
+    jobs: int = 1,
+    verbose: bool = False,
+) -> Sweep:
+    """Train with each combination of settings and several seeds, as `penstock sweep` does.
+
+    Args:
+        data: as for `train`.
+        settings: the values of each key that varies: `{"model.cell": ["gru", "lstm"]}`.
+        out: the folder of the runs; what is finished there is not trained again.
+        seeds: runs of each combination, with the configuration's seed and those that follow it.
+        jobs: runs at a time.
+        verbose: print a line per run to standard error.
+
+    Returns:
+        A row per combination, the best first; a run that failed says why.
+
+    Raises:
+        ConfigError: no combination is possible.
+        UsageError: `out` holds runs with other settings, or the runs cannot be compared.
+    """
+    from penstock.training.sweep import sweep as run_sweep
+    from penstock.training.sweep_settings import combinations
+
+    for key, values in settings.items():
+        if not isinstance(values, list | tuple) or not values:
+            raise UsageError(f"settings: {key} needs a list of values, found {values!r}")
+    return run_sweep(
+        lambda values: configuration(data, values)[0],
+        combinations(settings),
+        Path(out),
+        seeds=seeds,
+        jobs=jobs,
+        report=(lambda text: print(text, file=sys.stderr)) if verbose else (lambda _: None),
+    )
 
 
 def distill(
@@ -156,67 +200,11 @@ def _run(
     return Run(path, result.reason, result.interrupted, scores, messages.getvalue())
 
 
-def start_values(start: Any, replay: Any, *, extend: bool) -> dict[str, Any]:
-    """The keys of `[start]` that were chosen; `replay` is data, or data and a share."""
-    match replay:
-        case (files, float(share)):
-            values = {"replay": _sources(files), "replay_share": share}
-        case _:
-            values = {"replay": _sources(replay)}
-    if replay is not None and values["replay"] is None:
-        raise UsageError(f"replay: expected files, or files and a share, found {replay!r}")
-    values |= {"model": start and str(start), "extend_vocabulary": extend or None}
-    return {f"start.{key}": value for key, value in values.items() if value is not None}
-
-
-def _configuration(data: Any, values: Mapping[str, Any]) -> tuple[RunConfig, str]:
-    """Convert the argument of `train` to a configuration and a name for the run.
-
-    `values` are further ones by dotted key.
-    """
-    from penstock.config import RunConfig, load_config, parse_config
-    from penstock.training.start_defaults import start_defaults
-
-    if isinstance(data, str | Path) and str(data).endswith(".toml"):
-        return load_config(str(data), values=values, defaults=start_defaults), Path(data).stem
-    if isinstance(data, RunConfig):
-        raw = data.model_dump(exclude_unset=True)
-        config = parse_config(raw, values=values, defaults=start_defaults) if values else data
-    elif isinstance(data, Mapping):
-        raw = cast(Mapping[str, Any], data)
-        config = parse_config(raw, values=values, defaults=start_defaults, place="RunConfig")
-    else:
-        sources = _sources(data)
-        if sources is None:
-            raise UsageError(
-                "train takes a RunConfig, a mapping, a configuration file, a file of pairs or two "
-                f"line-parallel files, found {data!r}"
-            )
-        raw = {"data": {"train": sources}}
-        config = parse_config(raw, values=values, defaults=start_defaults, place="RunConfig")
-    files = config.data.train
-    return config, run_name(files if isinstance(files, str) else "".join(files[:1]))
-
-
-def run_name(data: str) -> str:
-    """The name of a run by its first file of data; `-` is standard input."""
-    return "stdin" if data == "-" else Path(data).name.split(".")[0] or "run"
-
-
 def _paths(name: str, paths: Any) -> list[str]:
-    found = _sources(paths)
+    found = sources_of(paths)
     if found is None:
         raise UsageError(f"{name}: expected a path or several, found {paths!r}")
     return [found] if isinstance(found, str) else found
-
-
-def _sources(data: Any) -> str | list[str] | None:
-    """Convert one or several paths to strings; anything else to None."""
-    if isinstance(data, str | Path):
-        return str(data)
-    paths = list(cast(Sequence[object], data)) if isinstance(data, list | tuple) else []
-    named = [str(path) for path in paths if isinstance(path, str | Path)]
-    return named if named and len(named) == len(paths) else None
 
 
 def load(path: str | Path, *, device: str = "cpu", engine: EngineName = "auto") -> Any:
@@ -289,7 +277,7 @@ def _pairs(data: Any) -> list[Pair]:
     from penstock.data.formats.readers import read_pairs
     from penstock.data.pair import Pair
 
-    sources = _sources(data)
+    sources = sources_of(data)
     if sources is not None:
         return list(read_pairs(sources))
     found: list[Pair] = []

@@ -21,6 +21,7 @@ from penstock.version import __version__
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("train.train", "Train a model from a configuration or a data file."),
     "demo": ("train.demo", "Train, evaluate and translate on the built-in corpus."),
+    "sweep": ("sweep.sweep", "Train with several settings and seeds, and compare."),
     "distill": ("distill.distill", "Train a small model on what larger ones translate."),
     "translate": ("translate.translate", "Translate lines of text."),
     "evaluate": ("evaluate.evaluate", "Evaluate a model on held-out data."),

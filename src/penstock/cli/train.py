@@ -72,9 +72,9 @@ def train(
     from penstock.files import require_no_input
     from penstock.training.loop import train as run_training
 
-    flags = _flags(valid, columns, on_error, minutes)
+    flags = data_flags(valid, columns, on_error, minutes)
     flags |= _start_flags(start, replay, extend_vocabulary)
-    config, name = _config(data or [], flags, overrides or [], out if resume else None)
+    config, name = run_config(data or [], flags, overrides or [], out if resume else None)
     run = out or Path("runs") / name
     if not resume:
         require_no_input(run / "config.toml", data or ())
@@ -99,7 +99,7 @@ def _complete(config: RunConfig, run: Path) -> None:
         note(report)
 
 
-def _flags(
+def data_flags(
     valid: str | None, columns: str | None, on_error: str | None, minutes: float | None = None
 ) -> dict[str, Any]:
     """The flags' values by configuration key."""
@@ -116,7 +116,7 @@ def _flags(
 
 def _start_flags(start: str | None, replay: str | None, extend: bool) -> dict[str, Any]:
     """The flags of a run that goes on from a model, by configuration key."""
-    from penstock.api import start_values
+    from penstock.training.run_settings import start_values
 
     old, share = (None, None) if replay is None else _file_and_share(replay)
     data = None if old is None else one_or_two(old)
@@ -134,12 +134,12 @@ def _file_and_share(replay: str) -> tuple[str, float | None]:
         return replay, None
 
 
-def _config(
+def run_config(
     data: list[str], flags: dict[str, Any], overrides: list[str], resumed: Path | None
 ) -> tuple[RunConfig, str]:
     """The run's configuration and a name for it."""
-    from penstock.api import run_name
     from penstock.config import load_config, parse_config
+    from penstock.training.run_settings import run_name
     from penstock.training.start_defaults import start_defaults
 
     if not data:

@@ -82,11 +82,11 @@ def parse_config(
         raise ConfigError(f"{place}: {first_problem(error)}") from None
 
 
-def dump_toml(config: RunConfig) -> str:
-    """The resolved configuration with all keys, as TOML; null is written `none`."""
+def dump_toml(config: RunConfig, *, set_only: bool = False) -> str:
+    """The configuration with all keys, or those that are set, as TOML; null is written `none`."""
     import tomli_w
 
-    return tomli_w.dumps(_without_null(config.model_dump()))
+    return tomli_w.dumps(_without_null(config.model_dump(exclude_unset=set_only)))
 
 
 def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,12 +101,20 @@ def _parse_override(override: str) -> tuple[str, Any]:
     key = key.strip()
     if not equals or not key:
         raise ConfigError(f"--set {override!r}: write it as section.key=value")
+    return key, parse_value(text)
+
+
+def parse_value(text: str) -> Any:
+    """The value of `--set`: one of TOML; anything else is a plain string, as in model.cell=gru."""
+    return tomllib.loads(f"value = {text}")["value"] if is_toml_value(text) else text.strip()
+
+
+def is_toml_value(text: str) -> bool:
+    """Whether a text is one value of TOML."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        return tomllib.loads(f"value = {text}").keys() == {"value"}
     except tomllib.TOMLDecodeError:
-        parsed = {}
-    # anything but one TOML value is a plain string: --set model.cell=gru
-    return key, parsed["value"] if parsed.keys() == {"value"} else text.strip()
+        return False
 
 
 def _set(raw: dict[str, Any], key: str, value: Any, place: str) -> None:
