@@ -274,7 +274,7 @@ def test_examples_may_be_a_generator_and_must_be_several(tiny_run: Path, cloze_r
 
 
 def test_a_run_is_named_by_its_data() -> None:
-    from penstock.api import run_name
+    from penstock.training.run_settings import run_name
 
     assert [run_name(name) for name in ("a/en.tsv.gz", "-", ".x.tsv", "")] == [
         "en", "stdin", "run", "run",

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from penstock.tasks.translation.search_options import Phrases, SearchOptions
     from penstock.tasks.translation.translator import Translator
     from penstock.text import Tokenizer
+    from penstock.training.sweep_results import Sweep, SweepRow, SweepRun
 
 # Low-precision products on a CPU are compiled for each shape and cached; the library's own limit
 # of 1024 is less than a training run meets. It reads this when torch is first used.
@@ -94,6 +95,9 @@ __all__ = [
     "StartConfig",
     "Step",
     "StepOutput",
+    "Sweep",
+    "SweepRow",
+    "SweepRun",
     "TextClassifier",
     "TextConfig",
     "TextGenerator",
@@ -147,6 +151,7 @@ _MODULES = {
     "penstock.tasks.translation.result": "Alternative PairScore Translation",
     "penstock.tasks.translation.search_options": "Phrases SearchOptions",
     "penstock.tasks.translation.translator": "Translator",
+    "penstock.training.sweep_results": "Sweep SweepRow SweepRun",
     "penstock.text": "Tokenizer",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
