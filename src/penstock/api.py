@@ -61,7 +61,7 @@ def train(
 
     Args:
         data: a configuration, as a value, a nested mapping or a TOML file; or a file of pairs,
-            or two line-parallel files, with the default configuration.
+            or two line-parallel files. Keys that it does not set are chosen from the data.
         out: the run directory; default: `runs/` and the name of the file.
         start: a run directory, or a bundle with weights, to go on from: its tokenizers, network and
             settings, with a lower learning rate.

@@ -23,7 +23,8 @@ from penstock.tasks import TASKS, TRANSLATION
 class RunConfig(Section):
     """One training run from data to model.
 
-    Each section is a section object or a mapping of its keys; missing keys get the task's default.
+    Each section is a section object or a mapping of its keys. Missing keys get the task's default;
+    those whose default is `auto` are chosen from the data when training starts.
 
         RunConfig(data={"train": "pairs.tsv"}, model=ModelConfig(cell="gru"))
     """
