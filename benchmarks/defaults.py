@@ -166,6 +166,8 @@ def attempt_once(name: str, attempt: str, minutes: float) -> dict[str, Any]:
             lines = (f"{source}\t{target}\n" for source, target in pairs)
             Path(path).write_text("".join(lines), encoding="utf-8")
         run = ps.train(configuration(name, attempt, files, minutes), f"{folder}/run")
+        if run.interrupted:
+            raise KeyboardInterrupt
         *_, last = (e for e in read_log(run.path) if e["event"] == "evaluation")
     metric = DATA[name][0]
     return {
