@@ -16,6 +16,7 @@ from functools import lru_cache
 from penstock.data.pair import Pair
 
 SAMPLE = 10_000  # pairs; more move no figure that a rule asks for
+_SAMPLE_CHARACTERS = 2_000_000  # of long texts fewer are enough
 _COMPARED, _COMPARED_CHARACTERS = 200, 200  # comparing two texts costs their lengths' product
 
 # letters per word, about, in scripts that put no spaces between words
@@ -95,14 +96,15 @@ def profile_pairs(pairs: Iterable[Pair]) -> Profile | None:
 def _even_sample(pairs: Iterable[Pair]) -> tuple[int, list[tuple[str, str]]]:
     """The number of pairs, and up to `SAMPLE` of them at equal distances."""
     sample: list[tuple[str, str]] = []
-    count, stride = 0, 1
+    count, stride, size = 0, 1, 0
     for pair in pairs:
         for target in pair.targets:
             if count % stride == 0:
                 sample.append((pair.source, target))
+                size += len(pair.source) + len(target)
             count += 1
-            if len(sample) == 2 * SAMPLE:
-                sample, stride = sample[::2], 2 * stride
+            if len(sample) == 2 * SAMPLE or size > 2 * _SAMPLE_CHARACTERS:
+                sample, stride, size = sample[::2], 2 * stride, size // 2
     return count, sample[:: -(-len(sample) // SAMPLE) or 1]
 
 
