@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from penstock.config.training_config import MOST_UPDATES
 from penstock.errors import ConfigError, DataError
 from penstock.training.automatic import KINDS, RULES, choose_settings, keys_set
 from penstock.training.loop import train
+from penstock.training.start_defaults import start_defaults
 
 Pairs = list[tuple[str, str]]
 Choose = Callable[..., tuple[RunConfig, str]]
@@ -188,3 +190,14 @@ def test_a_run_records_and_a_resumed_one_keeps_the_choice(tmp_path: Path) -> Non
     assert load_config(run / "config.toml").text == written.text
     assert isinstance(console.file, io.StringIO)
     assert "data:" not in console.file.getvalue()  # chosen once
+
+
+@pytest.mark.parametrize(("updates", "inherited"), [(MOST_UPDATES, False), (500, True)])
+def test_going_on_from_a_model_an_automatic_end_is_chosen_anew(
+    updates: int, inherited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = SimpleNamespace(config=RunConfig(training={"max_updates": updates}))
+    monkeypatch.setattr("penstock.training.start_defaults.load_bundle", lambda _: bundle)
+    training = start_defaults({"start": {"model": "run"}})["training"]
+    assert ("schedule" in training, "patience" in training) == (inherited, inherited)
+    assert training["batch_tokens"] == 400

@@ -261,12 +261,16 @@ def _description(
     yield f"data: {data.pairs:,} pairs, {_size(data.source)} to {_size(data.target)}"
     units = [_UNITS.get(side.kind, side.kind) for side in (text.source, text.target_side)]
     why = f": {kinds.because}" if {"text.source.kind", "text.target.kind"} <= open_keys else ""
-    yield f"text: {units[0]} to {units[1]}{', one vocabulary' if text.shared else ''}{why}"
-    yield (
-        f"model: {model.encoder_layers} + {model.decoder_layers} layers of {model.hidden_size}, "
-        f"{'scaled ' if model.scale_embeddings else ''}embeddings of {model.embedding_size}, "
-        f"dropout {model.dropout:g}: for {units[1]} and {data.pairs:,} pairs"
-    )
+    sections = {key.partition(".")[0] for key in open_keys}
+    if "text" in sections:
+        yield f"text: {units[0]} to {units[1]}{', one vocabulary' if text.shared else ''}{why}"
+    if "model" in sections:
+        yield (
+            f"model: {model.encoder_layers} + {model.decoder_layers} layers of "
+            f"{model.hidden_size}, {'scaled ' if model.scale_embeddings else ''}embeddings of "
+            f"{model.embedding_size}, dropout {model.dropout:g}: for {units[1]} and "
+            f"{data.pairs:,} pairs"
+        )
     end = {
         "cosine": "the rate falls until the end",
         "plateau": "the rate falls when scores stop rising",

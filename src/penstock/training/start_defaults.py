@@ -8,6 +8,7 @@ from typing import Any
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import RunConfig
 from penstock.config.section import is_table
+from penstock.config.training_config import MOST_UPDATES
 from penstock.errors import ConfigError
 
 # of the rate that the model was trained with
@@ -24,6 +25,8 @@ _OF_LEARNING = {
     "initialization",
     "backend",
 }
+
+_OF_THE_END = {"schedule", "max_updates", "patience"}
 
 
 def start_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +51,8 @@ def start_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
             "model without --from"
         )
     training = config.training.model_dump()
+    if config.training.max_updates == MOST_UPDATES:  # its end was automatic, and so is the next one
+        training = {key: value for key, value in training.items() if key not in _OF_THE_END}
     return {
         "task": config.task,
         "seed": config.seed,
