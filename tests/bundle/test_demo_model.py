@@ -26,13 +26,19 @@ def test_the_demo_says_what_it_does_not_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = ["日本語", "xqzt vrrp", "HELLO WORLD 12345", "naïve", "Do you see them?"]
+    lines = ["日本語", "xqzt vrrp", "HELLO WORLD 12345", "naïve", "Do you like coffee?"]
+    lines.append("The weather is nice today.")  # "weather" is no word of the corpus
     Path("in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert penstock(["translate", "-m", "demo", "-i", "in.txt", "--format", "json"]) == 0
+    flags = ["-i", "in.txt", "--format", "json", "--min-confidence", "0.9"]
+    assert penstock(["translate", "-m", "demo", *flags]) == 0
     out, err = capfd.readouterr()
-    statuses = [json.loads(line)["status"] for line in out.splitlines()]
-    assert statuses == ["unknown-heavy", *["unfamiliar"] * 3, "ok"]
-    assert "of 5 lines: 3 unfamiliar, 1 unknown-heavy" in err
+    results = [json.loads(line) for line in out.splitlines()]
+    statuses = [result["status"] for result in results]
+    assert statuses == ["unknown-heavy", *["unfamiliar"] * 3, "ok", "unsure"]
+    assert "of 6 lines: 3 unfamiliar, 1 unknown-heavy, 1 unsure" in err
+    assert [result["confidence"] for result in results[:4]] == [None] * 4
+    assert results[4]["confidence"] > 0.9 > 0.5 > results[5]["confidence"]
+    assert results[4]["expected_chrf"] > 95 > 70 > results[5]["expected_chrf"]
 
 
 def test_a_directory_named_demo_comes_first(

@@ -230,8 +230,9 @@ def test_json(penstock: Run, tiny_run: Path) -> None:
     assert values[1]["text"] == ""
     first = values[0]
     assert first.keys() == {
-        "source", "text", "status", "score", "log_probability", "tokens",
-        "token_log_probabilities", "source_tokens", "alignment", "alternatives", "parts", "seconds",
+        "source", "text", "status", "score", "log_probability", "confidence", "expected_chrf",
+        "tokens", "token_log_probabilities", "source_tokens", "alignment", "alternatives", "parts",
+        "seconds",
     }  # fmt: skip
     assert len(first["alternatives"]) == 1
     assert len(first["alignment"]) == len(first["tokens"])
@@ -243,11 +244,12 @@ def test_tsv_has_the_columns_that_it_should(penstock: Run, tiny_run: Path) -> No
     options = ["-m", tiny_run, "--format", "tsv", "--n-best", "2"]
     ran = penstock("translate", *options, stdin=text)
     rows = [line.split("\t") for line in ran.out.split("\n")[:-1]]
-    assert [len(row) for row in rows] == [3, 3]
+    assert [len(row) for row in rows] == [4, 4]
+    assert [row[-1] for row in rows] == ["", ""]  # no confidence was fitted
     assert [row[0] for row in rows] == ["Yes.", "a b"]
     ran = penstock("translate", *options, "--scores", stdin=text)
     rows = [line.split("\t") for line in ran.out.split("\n")[:-1]]
-    assert [len(row) for row in rows] == [5, 5]
+    assert [len(row) for row in rows] == [6, 6]
     assert float(rows[0][1]) >= float(rows[0][3])
 
 

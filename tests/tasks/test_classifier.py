@@ -246,7 +246,8 @@ def test_classify_on_the_command_line(
     assert capfd.readouterr().out == "question\n\nstatement\n"
     assert penstock([*command, "--format", "json"]) == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1]]
-    assert rows[0].keys() == {"source", "label", "probability", "probabilities", "status"}
+    keys = {"source", "label", "probability", "probabilities", "confidence", "status"}
+    assert rows[0].keys() == keys
     assert penstock([*command, "--format", "tsv"]) == 0
     assert capfd.readouterr().out.split("\n")[0].split("\t")[0::2] == ["question", asked]
 

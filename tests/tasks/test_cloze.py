@@ -284,7 +284,7 @@ def test_fill_on_the_command_line(cloze_run: Path, tmp_path: Path, capfd: Captur
     assert second == ""
     assert penstock([*command, "--format", "json", "--n-best", "2"]) == 0
     row = json.loads(capfd.readouterr().out.split("\n")[0])
-    assert row.keys() == {"source", "text", "blanks", "status"}
+    assert row.keys() == {"source", "text", "blanks", "confidences", "status"}
     assert len(row["blanks"][0]) == 2
     assert penstock([*command, "--format", "tsv"]) == 0
     assert capfd.readouterr().out.split("\n")[0].count(":") == 5

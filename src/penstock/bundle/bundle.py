@@ -28,6 +28,7 @@ from penstock.bundle.bundle_files import (
 from penstock.config import RunConfig
 from penstock.errors import BundleError
 from penstock.files import atomic_write, remove, with_checksum
+from penstock.metrics.confidence import Confidence
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS, Task
 from penstock.text import Tokenizer, letters_only
@@ -55,6 +56,8 @@ class Bundle:
         place: the directory that it was read from, for messages.
         familiarity: tells lines that are unlike the training text; None while a model is trained,
             and of older models.
+        confidence: makes an output's scores the probability that it is right; None while a model is
+            trained, where too few lines were held out, and of older models.
     """
 
     config: RunConfig
@@ -64,6 +67,7 @@ class Bundle:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     place: Path = Path()
     familiarity: Familiarity | None = field(default=None, repr=False)
+    confidence: Confidence | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> list[str]:
@@ -127,6 +131,9 @@ def save_bundle(bundle: Bundle, directory: str | Path) -> None:
         contents["target_tokenizer"] = bundle.target_tokenizer.to_json().encode()
     if bundle.familiarity is not None:
         contents["familiarity"] = bundle.familiarity.to_json().encode()
+    if bundle.confidence is not None:
+        features = TASKS[bundle.config.task].features
+        contents["confidence"] = bundle.confidence.to_json(features).encode()
     digests = {role: hashlib.sha256(content).hexdigest() for role, content in contents.items()}
     # the content's hash in the name: new files never overwrite those that the old index names
     files = {
@@ -200,11 +207,16 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
         raise BundleError(f"{directory}: its target_tokenizer has no label; restore it")
     if source.special_tokens is not None and config.model.transformer is None:
         raise BundleError(f"{directory}: its tokenizer is a transformer's, and it has none")
-    familiarity = None
-    if "familiarity" in contents:
-        text = contents.pop("familiarity").decode("utf-8", "replace")
-        familiarity = Familiarity.from_json(text, place=str(directory / "familiarity"))
-    return Bundle(config, source, target, index["record"], contents, directory, familiarity)
+    familiarity, confidence = None, None
+    if fitted := contents.pop("familiarity", b"").decode("utf-8", "replace"):
+        familiarity = Familiarity.from_json(fitted, place=str(directory / "familiarity"))
+    if fitted := contents.pop("confidence", b"").decode("utf-8", "replace"):
+        confidence = Confidence.from_json(
+            fitted, features=TASKS[config.task].features, place=str(directory / "confidence")
+        )
+    return Bundle(
+        config, source, target, index["record"], contents, directory, familiarity, confidence
+    )
 
 
 def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:

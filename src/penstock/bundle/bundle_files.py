@@ -19,7 +19,10 @@ FORMAT = 2  # 1: with weights; 2: an export, which has graphs alone
 INDEX = "bundle.json"
 TRANSFORMER_ROLES = ("transformer_config", "transformer_weights")
 GRAPH_ROLES = ("onnx_encoder", "onnx_step", "onnx_graph")  # an export's network; see `runtime.onnx`
-FITTED_ROLES = ("familiarity",)  # fitted when training has ended; older bundles lack them
+FITTED_ROLES = (
+    "familiarity",
+    "confidence",
+)  # fitted when training has ended; older bundles lack them
 ROLES = ("weights", "source_tokenizer", "target_tokenizer", *TRANSFORMER_ROLES, *GRAPH_ROLES,
          *FITTED_ROLES)  # fmt: skip
 DEMO_MODEL = Path(__file__).parents[1] / "demo_model"

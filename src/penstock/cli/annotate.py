@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from penstock.cli.console import as_row
+from penstock.cli.console import as_cell, as_row
 from penstock.cli.line_output import (
     Device,
     Engine,
     Input,
+    MinConfidence,
     Model,
     Output,
     Threads,
@@ -39,11 +40,12 @@ def classify(
     source: Input = "-",
     output: Output = "-",
     layout: Layout = "text",
+    min_confidence: MinConfidence = None,
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
 ) -> None:
-    """Label each line. TSV adds the label's probability, JSON the probability of every label."""
+    """Label each line. TSV adds probability and confidence, JSON every label's probability."""
     from penstock.tasks.classification.text_classifier import TextClassifier
 
     classifier = TextClassifier.load(model, device=device, engine=engine, threads=threads)
@@ -55,13 +57,18 @@ def classify(
                 label=result.label,
                 probability=result.probability,
                 probabilities=result.probabilities,
+                confidence=result.confidence,
                 status=result.status,
             )
         if layout == "tsv":
-            return as_row([result.label, f"{result.probability:.4f}", result.source])
+            cells = [result.label, f"{result.probability:.4f}", result.source]
+            return as_row([*cells, as_cell(result.confidence)])
         return result.label
 
-    transform_lines(source, output, classifier.classify, shown)
+    def labelled(lines: Sequence[str]) -> Iterable[Label]:
+        return classifier.classify(lines, min_confidence=min_confidence)
+
+    transform_lines(source, output, labelled, shown)
 
 
 def fill(
@@ -76,6 +83,7 @@ def fill(
         ),
     ] = 5,
     layout: Layout = "text",
+    min_confidence: MinConfidence = None,
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
@@ -86,7 +94,7 @@ def fill(
     filler = BlankFiller.load(model, device=device, engine=engine, threads=threads)
 
     def filled(lines: Sequence[str]) -> Iterable[Filled]:
-        return filler.fill(lines, blank=blank, n_best=n_best)
+        return filler.fill(lines, blank=blank, n_best=n_best, min_confidence=min_confidence)
 
     def shown(result: Filled) -> str:
         candidates = [
@@ -95,13 +103,17 @@ def fill(
         ]
         if layout == "json":
             return _json(
-                source=result.source, text=result.text, blanks=candidates, status=result.status
+                source=result.source,
+                text=result.text,
+                blanks=candidates,
+                confidences=result.confidences,
+                status=result.status,
             )
         if layout == "tsv":
             cells = [
                 " ".join(f"{c.token}:{c.probability:.3f}" for c in blank) for blank in result.blanks
             ]
-            return as_row([result.text, *cells])
+            return as_row([result.text, *cells, *map(as_cell, result.confidences)])
         return result.text
 
     transform_lines(source, output, filled, shown)

@@ -30,6 +30,11 @@ def as_row(cells: Iterable[str]) -> str:
     return "\t".join(cell.translate(_BREAKS) for cell in cells)
 
 
+def as_cell(confidence: float | None) -> str:
+    """Format a confidence; an empty cell stands for none."""
+    return "" if confidence is None else f"{confidence:.4f}"
+
+
 def write_json(value: Any) -> None:
     """Write one JSON value on one line to stdout."""
     write_line(json.dumps(value, ensure_ascii=False))

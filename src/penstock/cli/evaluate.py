@@ -75,6 +75,12 @@ def evaluate(
             help="Also write source, output and references to this TSV file, never an input.",
         ),
     ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, help="Also draw how reliable the confidence is (.svg, .png or .pdf)."
+        ),
+    ] = None,
     search_report: Annotated[
         bool,
         typer.Option("--search-report", help="Compare greedy, beam and exact search instead."),
@@ -88,11 +94,14 @@ def evaluate(
 ) -> None:
     """Evaluate a model on DATA: its translations, labels or blanks, or a text's perplexity."""
     from penstock.bundle import load_bundle
+    from penstock.figure import check_figure_name
     from penstock.files import atomic_write, require_no_input
 
-    for output in ("-", out):
+    for output in ("-", out, figure):
         if output is not None:
             require_no_input(output, (*data, *flags.files))
+    if figure is not None:
+        check_figure_name(figure)
     search = flags.options
     bundle = load_bundle(model[0])
     task = TASKS[bundle.config.task]
@@ -128,6 +137,12 @@ def evaluate(
     found = use.evaluate(ready, selection, **options)
     for text in found.notes:
         note(text)
+    if figure is not None:
+        from penstock.insight.reliability_diagram import draw_reliability
+
+        if found.reliability is None:
+            raise UsageError(f"--figure: outputs of {model[0]} have no confidence to draw")
+        draw_reliability(found.reliability, figure)
     if out is not None:
         atomic_write(out, "\n".join(map(as_row, found.outputs)) + "\n")
     if as_json:

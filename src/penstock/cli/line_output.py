@@ -12,7 +12,7 @@ from typing import IO, Annotated, Literal, Protocol, TypeVar
 import typer
 
 from penstock.cli.console import note, path
-from penstock.config.option_model import MOST_THREADS
+from penstock.config.option_model import MIN_CONFIDENCE, MOST_THREADS
 from penstock.runtime.engine_choice import EngineName
 
 Model = Annotated[Path, typer.Option("--model", "-m", parser=path, help="Run directory or bundle.")]
@@ -37,6 +37,9 @@ Engine = Annotated[
     EngineName,
     typer.Option(help="Inference engine; auto: ONNX Runtime on a CPU if the model has graphs."),
 ]
+
+
+MinConfidence = Annotated[float | None, typer.Option(min=0, max=1, help=MIN_CONFIDENCE)]
 
 
 class Result(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from penstock.cli.console import as_row
+from penstock.cli.console import as_cell, as_row
 from penstock.cli.line_output import (
     Device,
     Engine,
@@ -43,7 +43,10 @@ def translate(
         int, typer.Option(help="Alternatives per line; above 1 only with --format json or tsv.")
     ] = 1,
     layout: Annotated[
-        Format, typer.Option("--format", help="Plain text, JSON (one object per line) or TSV.")
+        Format,
+        typer.Option(
+            "--format", help="Plain text, JSON (one object per line) or TSV, confidence last."
+        ),
     ] = "text",
     scores: Annotated[
         bool, typer.Option("--scores", help="Print the score before each output.")
@@ -100,7 +103,7 @@ def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) 
         columns = [result.source]
         for score, text in rows:
             columns += [f"{score:.6f}", text] if scores else [text]
-        return as_row(columns)
+        return as_row([*columns, as_cell(result.confidence)])
     line = f"{result.score:.6f}\t{result.text}" if scores else result.text
     return f"{line}\t{_pharaoh(result)}" if alignments and result.text else line
 

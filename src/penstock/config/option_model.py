@@ -51,6 +51,10 @@ Temperature = Annotated[
     Field(ge=0.001, le=1000, description="Sampling temperature: below 1 sharper, above 1 flatter."),
     Offered(most=100),
 ]
+MIN_CONFIDENCE = "Status unsure for outputs less likely than this to be exactly right."
+MinConfidence = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | None, Field(description=MIN_CONFIDENCE)
+]
 TopK = Annotated[
     Annotated[int, Field(ge=1, le=1_000_000)] | None,
     Field(description="Sample from the k likeliest tokens."),

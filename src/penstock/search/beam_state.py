@@ -8,7 +8,9 @@ Over 350 lines, because choosing, extending and ending read and write the same a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +75,9 @@ class BeamState:
         self._slots = np.full(count, beam_size)
         self._finished: list[list[_Finished]] = [[] for _ in range(count)]
         self._worst = np.full(count, -np.inf)  # score of the n-th best finished one
-        self._has_worst = False
+        self._has_finished = False
+        self._top = np.full(count, -np.inf)  # score of the best finished one
+        self._margins = np.full(count, np.nan)  # of it above the rest, once it is decided
         self._beams: Ints = np.arange(count)  # of the rows, ascending
         self._layout = layout_of(self._beams)
         self._totals: Floats = np.zeros(count)
@@ -153,7 +157,12 @@ class BeamState:
             if len(different) < self._n_best:
                 hypothesis = self._hypothesis(each)
                 different.setdefault(tuple(hypothesis.tokens), hypothesis)
-        return list(different.values())
+        found = list(different.values())
+        if found and self._groups == 1 < self._beam_size:
+            margin = float(self._margins[sentence])
+            margin = self._margin(sentence) if math.isnan(margin) else margin
+            found[0] = replace(found[0], margin=margin)
+        return found
 
     def newly_done(self) -> list[int]:
         """Sentences whose last partial hypothesis has gone since the last call."""
@@ -307,21 +316,30 @@ class BeamState:
             by_choice = wanted is None or bool(wanted[row])
             own.append(_Finished(scores[i], total, log_prob, steps, row, by_choice))
             self._slots[beam] -= 1
+            self._top[beam] = max(self._top[beam], scores[i])
+            self._has_finished = True
             if len(own) >= self._n_best:
                 self._worst[beam] = sorted((f.score for f in own), reverse=True)[self._n_best - 1]
-                self._has_worst = True
         return scores
 
     def _undecided(self, going: Expansions) -> NDArray[np.bool_] | None:
         """For each hypothesis whether its beam can still improve; None: all can."""
-        if not self._has_worst or not len(going.beams):
+        if not self._has_finished or not len(going.beams):
             return None
         beams = going.beams
         limits = self._max_lengths[beams]
         bounds = self._ranking.bounds(going.totals, len(self._steps) + 1, limits)
         best = np.full(len(self._worst), -np.inf)
         np.maximum.at(best, beams, bounds)
+        decided = (self._top >= best) & np.isnan(self._margins) & (best > -np.inf)
+        for beam in np.flatnonzero(decided).tolist():
+            self._margins[beam] = self._margin(beam, float(going.totals[beams == beam].max()))
         return (self._worst < best)[beams]
+
+    def _margin(self, beam: int, next_total: float = -np.inf) -> float:
+        """Log-probability of the best finished hypothesis above the others, and above one."""
+        finished = sorted(self._finished[beam], key=lambda f: -f.score)
+        return finished[0].total - max(next_total, *(f.total for f in finished[1:]), -np.inf)
 
     def _compared(
         self,

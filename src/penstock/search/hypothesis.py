@@ -26,6 +26,8 @@ class Hypothesis:
             searches.
         bound: from exact search: no output has a score above it.
         extended: from exact search: partial hypotheses extended, beam search not counted.
+        margin: from beam search, of the best: its log-probability above that of the next one, ended
+            or not, when the best was decided; infinite if there was none. None for others.
     """
 
     tokens: list[int]
@@ -37,6 +39,7 @@ class Hypothesis:
     certified: bool | None = None
     bound: float | None = None
     extended: int | None = None
+    margin: float | None = None
 
 
 # called with a sentence's number and its hypotheses as soon as nothing can change them

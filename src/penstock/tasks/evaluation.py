@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from penstock.config.metric_table import METRICS, labelled
 from penstock.data.pair import Pair
+from penstock.metrics.confidence import Reliability
 
 BLOCK = 1024  # lines or pairs that are scored together
 
@@ -47,6 +48,7 @@ class Evaluation:
         rows: names and values as `penstock evaluate` prints them.
         outputs: source, output and references of each example.
         notes: remarks for the user.
+        reliability: of the outputs' confidence; None where they have none.
     """
 
     scores: Mapping[str, float]
@@ -57,6 +59,7 @@ class Evaluation:
     rows: Sequence[tuple[str, str]] = field(default=(), compare=False, repr=False)
     outputs: Sequence[Sequence[str]] = field(default=(), compare=False, repr=False)
     notes: Sequence[str] = field(default=(), compare=False, repr=False)
+    reliability: Reliability | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         labels = {name: entry.label for name, entry in METRICS.items()}

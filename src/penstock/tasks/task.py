@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.bundle import Bundle
     from penstock.config import ExportPrecision, RunConfig
     from penstock.data.pair import Pair
+    from penstock.metrics.confidence import Outcomes
     from penstock.nn.frozen_transformer import FrozenTransformer
     from penstock.runtime.engine import Engine
     from penstock.tasks.evaluation import Evaluation, EvaluationData, ScoredText
@@ -119,6 +120,8 @@ class Use:
         searches: whether its output is found by a search, so that search options, corpus metrics
             and ensembles apply.
         service: None if the task is not served.
+        outcomes: what a model makes of held-out pairs, to fit its confidence to; None where the
+            task has no features.
     """
 
     model: type[Any]
@@ -126,6 +129,7 @@ class Use:
     score: Callable[[Any, EvaluationData], Iterator[ScoredText]] | None = None
     searches: bool = False
     service: Service | None = None
+    outcomes: Callable[[Any, Sequence[Pair]], Outcomes] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +156,8 @@ class Task:
             whose models are used through an `Engine`.
         use: the class that users load, its evaluation and its service.
         unroll: makes the graph of its unrolled network; None if there is none.
+        features: names of the score features of an output that its confidence comes of; empty: its
+            outputs have none.
     """
 
     name: str
@@ -169,6 +175,7 @@ class Task:
     graphs: Callable[[], GraphMaker] | None = None
     graph_engine: Callable[[], Callable[[Bundle, int], Engine]] | None = None
     unroll: Callable[[RunConfig, int], Graph] | None = None
+    features: tuple[str, ...] = ()
 
     @property
     def has_one_text(self) -> bool:

@@ -152,7 +152,9 @@ class _Native:
         labels = await self._call(
             request,
             await classification_cost(model, texts),
-            lambda stop: model.classify(texts, should_stop=stop),
+            lambda stop: model.classify(
+                texts, min_confidence=body.min_confidence, should_stop=stop
+            ),
             texts=len(texts),
         )
         return json_response({"labels": [asdict(label) for label in labels]})
@@ -164,7 +166,13 @@ class _Native:
         filled = await self._call(
             request,
             await cloze_cost(model, texts, blank=body.blank),
-            lambda stop: model.fill(texts, blank=body.blank, n_best=body.n_best, should_stop=stop),
+            lambda stop: model.fill(
+                texts,
+                blank=body.blank,
+                n_best=body.n_best,
+                min_confidence=body.min_confidence,
+                should_stop=stop,
+            ),
             texts=len(texts),
         )
         return json_response({"filled": [asdict(each) for each in filled]})

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.config.option_model import Options
+from penstock.config.option_model import MinConfidence, Options
 from penstock.serve.api.openapi import LanguageCode, Texts, Written
 from penstock.serve.api.option_fields import served_names, with_option_fields
 from penstock.tasks.language_model.writing_options import WritingOptions
@@ -64,6 +64,7 @@ class ClassifyRequest(Strict):
 
     texts: Texts
     model: Annotated[str | None, Field(max_length=200, description=_OF_ONE_MODEL)] = None
+    min_confidence: MinConfidence = None
 
 
 class FillRequest(Strict):
@@ -75,6 +76,7 @@ class FillRequest(Strict):
         str, Field(min_length=1, max_length=20, description="Mark of a missing word.")
     ] = "___"
     n_best: Annotated[int, Field(ge=1, le=50, description="Candidates per blank.")] = 1
+    min_confidence: MinConfidence = None
 
 
 @with_option_fields(WritingOptions)
@@ -107,6 +109,10 @@ class TranslatedText(BaseModel):
     parts: int
     score: float
     log_probability: float
+    confidence: Annotated[
+        float | None, Field(description="Calibrated probability that the text is exactly right.")
+    ]
+    expected_chrf: float | None
     tokens: list[str]
     token_log_probabilities: list[float]
     source_tokens: list[str]
@@ -162,6 +168,9 @@ class LabelOf(BaseModel):
     probability: float
     probabilities: dict[str, float]
     status: str
+    confidence: Annotated[
+        float | None, Field(description="Calibrated probability that the label is right.")
+    ]
 
 
 class ClassifyAnswer(BaseModel):
@@ -184,6 +193,10 @@ class FilledText(BaseModel):
     text: str
     blanks: list[list[CandidateOf]]
     status: str
+    confidences: Annotated[
+        list[float],
+        Field(description="For each blank the calibrated probability that it is filled rightly."),
+    ]
 
 
 class FillAnswer(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,8 +47,8 @@ def join_translations(source: str, text: Text, found: Sequence[Translation]) -> 
     """Join the translations of a text's lines, preserving line ends, blank lines and white space.
 
     The result of a single line stays as it is. For several lines, as for a long line in segments,
-    scores are summed, the status is the most severe one (at least `split`), and alternatives, which
-    belong to one line, are left out.
+    scores are summed, confidences multiplied, the status is the most severe one (at least `split`),
+    and alternatives, which belong to one line, are left out.
 
     Args:
         source: the text.
@@ -60,6 +61,8 @@ def join_translations(source: str, text: Text, found: Sequence[Translation]) -> 
     if len(found) == 1:
         return replace(found[0], source=source, text=whole)
     statuses: list[Status] = ["split", *(result.status for result in found)]
+    confidences = [each.confidence for each in found if each.confidence is not None]
+    chrfs = [each.expected_chrf for each in found if each.expected_chrf is not None]
     return Translation(
         source=source,
         text=whole,
@@ -70,6 +73,8 @@ def join_translations(source: str, text: Text, found: Sequence[Translation]) -> 
         log_probability=sum(result.log_probability for result in found),
         parts=sum(result.parts for result in found),
         seconds=sum(result.seconds for result in found),
+        confidence=math.prod(confidences) if len(confidences) == len(found) else None,
+        expected_chrf=sum(chrfs) / len(found) if len(chrfs) == len(found) else None,
     )
 
 

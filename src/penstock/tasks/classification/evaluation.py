@@ -8,6 +8,7 @@ from penstock.errors import DataError
 from penstock.metrics.labels import score_labels, unseen_label
 from penstock.tasks.classification.text_classifier import TextClassifier
 from penstock.tasks.evaluation import Evaluation, EvaluationData
+from penstock.tasks.sureness import with_reliability
 
 
 def evaluate(classifier: TextClassifier, data: EvaluationData) -> Evaluation:
@@ -35,7 +36,7 @@ def evaluate(classifier: TextClassifier, data: EvaluationData) -> Evaluation:
         {"label": right, "found": given, "count": count}
         for (right, given), count in sorted(found.confusion.items())
     ]
-    return Evaluation(
+    evaluation = Evaluation(
         scores,
         examples=found.sentences,
         report={
@@ -61,4 +62,11 @@ def evaluate(classifier: TextClassifier, data: EvaluationData) -> Evaluation:
         notes=[f"{cut:,} of {len(pairs):,} texts are longer than {limit} tokens and were truncated"]
         if cut
         else [],
+    )
+    return with_reliability(
+        evaluation,
+        (
+            (result.confidence, result.label in pair.targets)
+            for pair, result in zip(pairs, results, strict=True)
+        ),
     )

@@ -43,6 +43,7 @@ def _graph_engine() -> Callable[[Bundle, int], Engine]:
 
 def _use() -> Use:
     from penstock.tasks.classification.evaluation import evaluate
+    from penstock.tasks.classification.outcomes import outcomes
     from penstock.tasks.classification.text_classifier import TextClassifier
 
     return Use(
@@ -51,6 +52,7 @@ def _use() -> Use:
         service=Service(
             noun="classifier", warm_up=lambda classifier: classifier.classify(["A short text."])
         ),
+        outcomes=outcomes,
     )
 
 
@@ -94,4 +96,5 @@ CLASSIFICATION = Task(
     graph_engine=_graph_engine,
     use=_use,
     unroll=_unroll,
+    features=("log_odds", "margin"),
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from penstock.errors import DataError, UsageError
+from penstock.metrics.confidence import Outcomes
 from penstock.metrics.text_scores import TextScores
 from penstock.runtime.engine import Array, as_ids, required
 from penstock.search.cancellation import ShouldStop, check_stop
@@ -16,6 +17,7 @@ from penstock.special_tokens import EOS_ID, RESERVED, UNK_ID
 from penstock.tasks.cloze.task import CLOZE
 from penstock.tasks.loaded_model import LoadedModel
 from penstock.tasks.sentence_encoder import SentenceBatch, in_batches
+from penstock.tasks.sureness import odds_features, require_confidence
 from penstock.text import letters_only
 from penstock.text.lines import is_blank
 
@@ -40,15 +42,20 @@ class Filled:
         source: the line.
         text: the line with its blanks filled.
         blanks: the likeliest tokens of each blank, best first.
-        status: `ok`; `empty` for a blank line; `unfamiliar` if it is unlike the training text or
+        status: `ok`; `empty` for a blank line; `unsure` if a confidence is below
+            `min_confidence`; `unfamiliar` if it is unlike the training text or
             has characters that it hardly has; `unknown-heavy` if more than half of the words
             around the blanks are unknown.
+        confidences: for each blank the calibrated probability that its first token is right; a
+            candidate's `probability` is the network's own. Empty where nothing says: the model has
+            none (too little held-out text, or an older model), or the line is unfamiliar.
     """
 
     source: str
     text: str
     blanks: list[list[Candidate]]
-    status: Literal["ok", "empty", "unfamiliar", "unknown-heavy"]
+    status: Literal["ok", "empty", "unsure", "unfamiliar", "unknown-heavy"]
+    confidences: list[float] = field(default_factory=list[float])
 
 
 @dataclass(slots=True)
@@ -62,6 +69,7 @@ class _Gapped:
     found: dict[int, list[tuple[int, float]]] = field(
         default_factory=dict[int, "list[tuple[int, float]]"]
     )
+    features: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
 
 
 class BlankFiller(LoadedModel):
@@ -78,6 +86,7 @@ class BlankFiller(LoadedModel):
         *,
         blank: str = BLANK,
         n_best: int = 1,
+        min_confidence: float | None = None,
         should_stop: ShouldStop | None = None,
     ) -> list[Filled]:
         """Fill the blanks of each line, one result each, in order.
@@ -89,12 +98,14 @@ class BlankFiller(LoadedModel):
             lines: texts in which `blank` stands for one token each.
             blank: the mark.
             n_best: number of candidates per blank.
+            min_confidence: lines with a blank less likely to be right get the status `unsure`.
             should_stop: called before each batch; cancels when it returns True.
 
         Raises:
             DataError: a line without a blank, or with one of four or five underscores; `line` is
                 its number, from 1.
-            UsageError: a string instead of a list of lines, an empty mark, `n_best` below 1.
+            UsageError: a string instead of a list of lines, an empty mark, `n_best` below 1, or a
+                `min_confidence` where blanks have no confidence.
             SearchStoppedError: cancelled by `should_stop`.
         """
         if isinstance(lines, str):
@@ -103,6 +114,8 @@ class BlankFiller(LoadedModel):
             raise UsageError("blank '': give a mark that stands for a missing word, like ___")
         if n_best < 1:
             raise UsageError(f"n_best {n_best}: must be at least 1")
+        if min_confidence is not None:
+            require_confidence(self.bundle.confidence)
         results = [Filled(line, line, [], "empty") for line in lines]
         gapped = [
             self._gapped(i, line, blank) for i, line in enumerate(lines) if not is_blank(line)
@@ -113,9 +126,15 @@ class BlankFiller(LoadedModel):
             remaining = [line for line in remaining if line.open]
         found = [self._result(lines[line.place], line, blank) for line in gapped]
         likenesses = self.bundle.likeness([result.text for result in found])
+        calibrated = self.bundle.confidence
         for line, result, likeness in zip(gapped, found, likenesses, strict=True):
-            odd = result.status == "ok" != likeness
-            results[line.place] = replace(result, status=likeness) if odd else result
+            if result.status == "ok" and likeness != "ok":
+                result = replace(result, status=likeness)
+            elif result.status == "ok" and calibrated is not None:
+                sure = [calibrated.probability(line.features[position]) for position in line.blanks]
+                unsure = min_confidence is not None and min(sure) < min_confidence
+                result = replace(result, confidences=sure, status="unsure" if unsure else "ok")
+            results[line.place] = result
         return results
 
     def score(self, lines: Sequence[str]) -> list[TextScores]:
@@ -141,20 +160,39 @@ class BlankFiller(LoadedModel):
                 begin = end
         return results
 
+    def outcomes(self, lines: Sequence[str]) -> Outcomes:
+        """Each token of lines as a blank: its score features, and whether it is filled rightly."""
+        features: list[list[float]] = []
+        right: list[bool] = []
+        rows = [row for row in self._sentences.encode_whole(lines) if len(row) > 1]
+        for batch in in_batches(rows):
+            for answers, log_probs in self._blanks(batch):
+                written = log_probs[:, len(RESERVED) :]
+                best = np.argpartition(-written, 1, axis=1)[:, :2]
+                values = np.take_along_axis(written, best, 1)
+                highest = np.exp(np.sort(values, 1)[:, ::-1].astype(np.float64))
+                features += [odds_features(*each) for each in highest.tolist()]
+                right += (written.argmax(-1) + len(RESERVED) == answers).tolist()
+        return Outcomes(np.array(features, np.float64), np.array(right, np.float64))
+
     def _score_tokens(self, batch: SentenceBatch) -> tuple[Array, Array]:
         """Of all tokens but EOS, row by row, (N,): log-probability; whether it is the likeliest."""
-        blanks = as_ids(range(batch.ids.shape[1])) < batch.lengths[:, None] - 1  # (B, S)
-        contexts, answers = self._contexts(batch)[blanks], batch.ids[blanks]
         chosen: list[Array] = []
         right: list[Array] = []
-        for start in range(0, len(answers), _POSITIONS):
-            at = slice(start, start + _POSITIONS)
-            log_probs = self._log_probs(contexts[at])
-            chosen.append(log_probs[np.arange(len(log_probs)), answers[at]].astype(np.float64))
+        for answers, log_probs in self._blanks(batch):
+            chosen.append(log_probs[np.arange(len(log_probs)), answers].astype(np.float64))
             # reserved tokens may not be written
             best = log_probs[:, len(RESERVED) :].argmax(-1) + len(RESERVED)
-            right.append(best == answers[at])
+            right.append(best == answers)
         return np.concatenate(chosen), np.concatenate(right)
+
+    def _blanks(self, batch: SentenceBatch) -> Iterator[tuple[Array, Array]]:
+        """All tokens but EOS, row by row, (N,), and what is probable in their places, (N, V)."""
+        blanks = as_ids(range(batch.ids.shape[1])) < batch.lengths[:, None] - 1  # (B, S)
+        contexts, answers = self._contexts(batch)[blanks], batch.ids[blanks]
+        for start in range(0, len(answers), _POSITIONS):
+            at = slice(start, start + _POSITIONS)
+            yield answers[at], self._log_probs(contexts[at])
 
     def _gapped(self, place: int, line: str, blank: str) -> _Gapped:
         segments = line.split(blank)
@@ -203,10 +241,11 @@ class BlankFiller(LoadedModel):
                 line = lines[index]
                 first, log_probs = self._surest(contexts[row, line.open])
                 surest = line.open[first]
-                best = np.argsort(-log_probs, kind="stable")[:n_best]
+                best = np.argsort(-log_probs, kind="stable")[: max(n_best, 2)]
                 tokens: list[int] = (best + len(RESERVED)).tolist()
                 values: list[float] = np.exp(log_probs[best]).tolist()
-                line.found[surest] = list(zip(tokens, values, strict=True))
+                line.found[surest] = list(zip(tokens, values, strict=True))[:n_best]
+                line.features[surest] = odds_features(*[*values, 0.0][:2])
                 line.ids[surest] = tokens[0]
                 line.open.remove(surest)
 

@@ -59,6 +59,7 @@ def _graph_engine() -> Callable[[Bundle, int], Engine]:
 def _use() -> Use:
     from penstock.tasks.cloze.blank_filler import BLANK, BlankFiller
     from penstock.tasks.cloze.evaluation import evaluate
+    from penstock.tasks.cloze.outcomes import outcomes
     from penstock.tasks.line_scores import score_lines
 
     return Use(
@@ -66,6 +67,7 @@ def _use() -> Use:
         evaluate=evaluate,
         score=score_lines,
         service=Service(noun="cloze model", warm_up=lambda filler: filler.fill([f"A {BLANK}"])),
+        outcomes=outcomes,
     )
 
 
@@ -100,4 +102,5 @@ CLOZE = Task(
     graph_engine=_graph_engine,
     use=_use,
     unroll=_unroll,
+    features=("log_odds", "margin"),
 )

@@ -8,7 +8,9 @@ from itertools import islice
 
 from penstock.config import METRICS
 from penstock.metrics import metrics_for, score_corpus
+from penstock.metrics.error_rates import exact_matches
 from penstock.tasks.evaluation import BLOCK, Evaluation, EvaluationData, ScoredText
+from penstock.tasks.sureness import with_reliability
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.translator import Translator
 from penstock.text import preprocess
@@ -62,7 +64,7 @@ def evaluate(
         "length_penalty": options.ranking(config.search).alpha,
     }
     signature = found.signature or ""
-    return Evaluation(
+    evaluation = Evaluation(
         scores,
         signature,
         recipe | ({"preprocess": "book"} if in_book_form else {}),
@@ -84,6 +86,9 @@ def evaluate(
         ],
         outputs=[(p.source, t, *p.targets) for p, t in zip(pairs, texts, strict=True)],
     )
+    right = [bool(count) for count, _ in exact_matches(texts, references)]
+    confidences = [result.confidence for result in results]
+    return with_reliability(evaluation, zip(confidences, right, strict=True))
 
 
 def score(translator: Translator, data: EvaluationData) -> Iterator[ScoredText]:

@@ -44,18 +44,22 @@ class Translation:
         source: the line.
         text: its translation; empty for a blank line.
         status: `ok`; `empty` for a blank line; `split` when a long line was translated in parts;
-            `unfamiliar` when the source is unlike the training text or has characters that training
-            hardly saw; `unknown-heavy` when more than half the source is unknown; `repeated` when
-            the output has a run of pieces three times in a row and the source has not;
-            `length-capped` when the length limit ended the output; `truncated` when some of the
-            source was left out. Of several, which a part of a line may bring in, the one named last
-            here.
+            `unsure` when the confidence is below `min_confidence`; `unfamiliar` when the source is
+            unlike the training text or has characters that training hardly saw; `unknown-heavy`
+            when more than half the source is unknown; `repeated` when the output has a run of
+            pieces three times in a row and the source has not; `length-capped` when the length
+            limit ended the output; `truncated` when some of the source was left out. Of several,
+            which a part of a line may bring in, the one named last here.
         source_tokens: source pieces, the end of sequence last, as the alignment counts them.
         alternatives: best first, samples as drawn; the first is `text`. Empty for blank and for
             split lines.
         score, log_probability: of the best; 0 for a blank line, summed over parts.
         parts: how many the line was translated in; 0 for a blank line.
         seconds: time that the line's batch took until the line was done, divided by its lines.
+        confidence: calibrated probability that the text is exactly right. None where nothing says:
+            the model has none (too few held-out lines, or an older model), the output was sampled
+            or of several models, or the source is blank, unfamiliar or unknown.
+        expected_chrf: the chrF (0 to 100) that such an output has on average; None likewise.
     """
 
     source: str
@@ -67,6 +71,8 @@ class Translation:
     log_probability: float
     parts: int
     seconds: float
+    confidence: float | None = None
+    expected_chrf: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,8 @@ def as_json_object(result: Translation) -> dict[str, Any]:
         "parts": result.parts,
         "score": result.score,
         "log_probability": result.log_probability,
+        "confidence": result.confidence,
+        "expected_chrf": result.expected_chrf,
         "tokens": best.tokens if best else [],
         "token_log_probabilities": best.token_log_probabilities if best else [],
         "source_tokens": result.source_tokens,

@@ -12,6 +12,7 @@ from penstock.config.option_model import (
     BeamSize,
     LengthPenalty,
     MaxLengthRatio,
+    MinConfidence,
     Normalization,
     Offered,
     Options,
@@ -191,6 +192,7 @@ class SearchOptions(Options):
     alignments: Annotated[
         bool, Field(description="Return the attention weights."), Offered(flag=False)
     ] = False
+    min_confidence: MinConfidence = None
     batch: Annotated[
         int,
         Field(ge=1, le=10_000, description="Lines per batch; default: 64."),
@@ -247,6 +249,11 @@ class SearchOptions(Options):
     def draws_samples(self) -> bool:
         """Whether outputs are sampled rather than searched for."""
         return self.search == "sample" or (self.search == "mbr" and self.mbr_from == "sample")
+
+    @property
+    def seeks_the_likeliest(self) -> bool:
+        """Whether an output's probability says how sure the model is of it."""
+        return self.search not in ("sample", "mbr")
 
     @property
     def draws(self) -> int:

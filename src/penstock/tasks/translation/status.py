@@ -14,12 +14,28 @@ if TYPE_CHECKING:
     from penstock.text import Tokenizer
 
 Status = Literal[
-    "ok", "empty", "split", "unfamiliar", "unknown-heavy", "repeated", "length-capped", "truncated",
-]  # fmt: skip
+    "ok",
+    "empty",
+    "split",
+    "unsure",
+    "unfamiliar",
+    "unknown-heavy",
+    "repeated",
+    "length-capped",
+    "truncated",
+]
 # from least to most severe, as `Translation` documents it
 SEVERITY: tuple[Status, ...] = (
-    "empty", "ok", "split", "unfamiliar", "unknown-heavy", "repeated", "length-capped", "truncated",
-)  # fmt: skip
+    "empty",
+    "ok",
+    "split",
+    "unsure",
+    "unfamiliar",
+    "unknown-heavy",
+    "repeated",
+    "length-capped",
+    "truncated",
+)
 
 
 def status_of(

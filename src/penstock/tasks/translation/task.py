@@ -30,6 +30,7 @@ def _graphs() -> GraphMaker:
 
 def _use() -> Use:
     from penstock.tasks.translation.evaluation import evaluate, score
+    from penstock.tasks.translation.outcomes import outcomes
     from penstock.tasks.translation.translator import Translator
 
     return Use(
@@ -38,6 +39,7 @@ def _use() -> Use:
         score=score,
         searches=True,
         service=Service(noun="translator", warm_up=_warm_up, by_languages=True),
+        outcomes=outcomes,
     )
 
 
@@ -71,4 +73,5 @@ TRANSLATION = Task(
     graphs=_graphs,
     use=_use,
     unroll=_unroll,
+    features=("log_probability", "per_token", "lowest", "length", "finished", "margin"),
 )

@@ -32,7 +32,7 @@ from penstock.tasks.translation.translator import Translator
 FOLDER, RECIPE, PAIRS, VALID = "distilled", "recipe.json", "pairs.jsonl", "valid.jsonl"
 
 _REPORT_SECONDS = 30.0
-_WHOLE = ("ok", "split")  # statuses of translations to learn from
+_WHOLE = ("ok", "split", "unfamiliar")  # statuses of translations to learn from
 
 Report = Callable[[str], None]
 

@@ -13,6 +13,7 @@ from penstock.runtime.engine_choice import EngineName
 from penstock.search import Hypothesis, SearchTrace, ShouldStop
 from penstock.search.ensemble import shares
 from penstock.special_tokens import EOS_ID
+from penstock.tasks.sureness import require_confidence
 from penstock.tasks.translation.joined_translation import Joiner
 from penstock.tasks.translation.line_results import LineResults, OnTranslation
 from penstock.tasks.translation.pair_scores import score_pairs
@@ -75,7 +76,9 @@ class Translator:
         self.bundle = bundle
         self._encoder = SourceEncoder(bundles)
         self._segmenter = Segmenter(self._encoder, bundle)
-        self._joiner = Joiner(bundle.source_tokenizer, bundle.target_tokenizer)
+        # an ensemble's probabilities are not those that the first model's confidence was fitted to
+        self.confidence = None if others else bundle.confidence
+        self._joiner = Joiner(bundle.source_tokenizer, bundle.target_tokenizer, self.confidence)
 
     @classmethod
     def load(
@@ -136,7 +139,8 @@ class Translator:
             should_stop: asked before every step; cancels the search when it returns True.
 
         Raises:
-            UsageError: an impossible option, or phrases that no translation can have.
+            UsageError: an impossible option, phrases that no translation can have, or a
+                `min_confidence` where outputs have no confidence.
             SearchStoppedError: cancelled by `should_stop`.
         """
         _require_texts(lines)
@@ -152,6 +156,8 @@ class Translator:
         chosen = {name: value for name, value in given.items() if value is not None}
         options = (options or SearchOptions()).changed(**chosen)
         options.beam(self.bundle.config.search)
+        if options.min_confidence is not None:
+            require_confidence(self.confidence if options.seeks_the_likeliest else None)
         common = options.phrases
         wanted = [common] * len(lines) if phrases is None else [p.beside(common) for p in phrases]
         segments = self._segmenter.split([line.strip() for line in lines], wanted, options)
@@ -191,6 +197,20 @@ class Translator:
         targets = self.bundle.target_tokenizer.encode_batch([target for _, target in pairs])
         ended = [[*ids, EOS_ID] for ids in targets]
         return score_pairs(self.engines, self._weights, sources, ended)
+
+    def best_hypotheses(self, lines: Sequence[str]) -> list[Hypothesis | None]:
+        """The best output of each line by the model's own search; None where a line is split."""
+        options = SearchOptions()
+        phrases = [options.phrases] * len(lines)
+        segments = self._segmenter.split([line.strip() for line in lines], phrases, options)
+        whole = [i for i, own in enumerate(segments) if len(own) == 1]
+        best: list[Hypothesis | None] = [None] * len(lines)
+
+        def add(number: int, hypotheses: Sequence[Hypothesis], seconds: float) -> None:
+            best[whole[number]] = hypotheses[0]
+
+        self._search([segments[i][0] for i in whole], options, add)
+        return best
 
     def segment(self, text: str, options: SearchOptions | None = None) -> Segment:
         """One sentence as a search takes it.
