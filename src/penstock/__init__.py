@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from penstock.tasks.evaluation import Evaluation
     from penstock.tasks.language_model.text_generator import TextGenerator
     from penstock.tasks.language_model.writing_options import WritingOptions
+    from penstock.tasks.translation.html_translation import translate_html
     from penstock.tasks.translation.result import Alternative, PairScore, Translation
     from penstock.tasks.translation.search_options import Phrases, SearchOptions
     from penstock.tasks.translation.translator import Translator
@@ -127,6 +128,7 @@ __all__ = [
     "score_corpus",
     "sweep",
     "train",
+    "translate_html",
 ]
 
 _MODULES = {
@@ -148,6 +150,7 @@ _MODULES = {
     "penstock.tasks.evaluation": "Evaluation",
     "penstock.tasks.language_model.text_generator": "TextGenerator",
     "penstock.tasks.language_model.writing_options": "WritingOptions",
+    "penstock.tasks.translation.html_translation": "translate_html",
     "penstock.tasks.translation.result": "Alternative PairScore Translation",
     "penstock.tasks.translation.search_options": "Phrases SearchOptions",
     "penstock.tasks.translation.translator": "Translator",

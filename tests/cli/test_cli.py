@@ -288,6 +288,16 @@ def test_a_long_stream_is_flushed_as_it_goes(
     assert events == ["translate 1024", "translate 1024", "translate 2"]
 
 
+def test_html_keeps_its_tags(penstock: Run) -> None:
+    line = '<p>She does <b>not</b> see <a href="/x">them</a>.</p>'
+    ran = penstock("translate", "-m", "demo", "--format", "html", stdin=f"{line}\n\n")
+    assert re.sub(r"<[^>]*>", "", ran.out) == "Elle ne les voit pas.\n\n"
+    assert sorted(re.findall(r"<[^>]*>", ran.out)) == sorted(re.findall(r"<[^>]*>", line))
+    for flag in (["--alignments"], ["--n-best", "2"]):
+        ran = penstock("translate", "-m", "demo", "--format", "html", *flag, stdin=line)
+        refused(ran, 2, "--format html" if flag[0] == "--alignments" else "--n-best above 1")
+
+
 def test_n_best_in_text_is_refused_as_its_help_says(penstock: Run, tiny_run: Path) -> None:
     ran = penstock("translate", "-m", tiny_run, "--n-best", "2", stdin="Yes.\n")
     refused(ran, 2, "--n-best above 1 needs --format json or tsv")

@@ -115,7 +115,7 @@ def test_refusals_reach_the_client(client: deepl.DeepLClient) -> None:
     refusals: list[tuple[dict[str, Any], str]] = [
         ({"text": "x" * 101, "target_lang": "EN-US"}, "101 characters; send at most 100"),
         ({"text": "Hund", "target_lang": "FI", "source_lang": "DE"}, "no model translates de-fi"),
-        ({"text": "Hund", "target_lang": "EN-US", "tag_handling": "xml"}, "only plain text"),
+        ({"text": "Hund", "target_lang": "EN-US", "formality": "more"}, "not supported"),
     ]
     for given, says in refusals:
         with pytest.raises(deepl.DeepLException, match=says) as refused:
@@ -157,7 +157,7 @@ def test_a_served_variant_goes_before_its_base() -> None:
     [
         ({"text": []}, "text: an empty list"),
         ({"target_lang": None}, "target_lang = None: must be a valid string"),
-        ({"tag_handling": "html"}, "tag_handling: only plain text is translated; leave it out"),
+        ({"tag_handling": "tex"}, "tag_handling = 'tex': must be 'html', 'xml' or ''"),
         ({"glossary_id": "x"}, "glossary_id: not supported; leave it out"),
         ({"formality": "more"}, "formality = 'more': not supported; leave it out"),
         ({"target_lang": "de", "source_lang": "fr"}, "no model translates fr-de"),
@@ -167,6 +167,17 @@ def test_what_cannot_be_done_is_refused(fields: dict[str, Any], says: str) -> No
     status, answer = ask({"text": ["Hund"], "target_lang": "EN", **fields})
     assert (status, answer.keys()) == (400, {"message"})
     assert says in answer["message"]
+
+
+@pytest.mark.parametrize("kind", ["html", "xml"])
+def test_markup_is_kept(kind: str) -> None:
+    given = {"text": ["<p>Hund <x id='1'/></p>"], "target_lang": "EN-US", "source_lang": "DE"}
+    status, answer = ask({**given, "tag_handling": kind})
+    assert status == 200, answer
+    (found,) = answer["translations"]
+    assert found["text"].startswith("<p>")
+    assert found["text"].endswith("</p>")
+    assert found["text"].count("<x id='1'/>") == 1
 
 
 def test_what_makes_no_difference_is_ignored() -> None:

@@ -167,13 +167,23 @@ def test_detect_ranks_only_what_is_served() -> None:
     assert sum(x["confidence"] for x in answer) == pytest.approx(100, abs=0.5)
 
 
+def test_html_keeps_its_tags() -> None:
+    status, answer = ask(asked(q=f"<p>{LINE}</p><hr>", format="html"))
+    assert (status, answer) == (200, {"translatedText": f"<p>{translated(LINE)}</p><hr>"})
+    words = LINE.split()
+    marked = " ".join([f"<b>{words[0]}</b>", *words[1:]])
+    _, answer = ask(asked(q=[marked], format="html", alternatives=1))
+    for text in (answer["translatedText"][0], *answer["alternatives"][0]):
+        assert (text.count("<b>"), text.count("</b>")) == (1, 1)
+
+
 # --- errors -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"format": "html"}, "format = 'html': only plain text is translated; send 'text'"),
+        ({"format": "rtf"}, "format = 'rtf': must be 'text' or 'html'"),
         ({"target": "xx"}, "no model translates de-xx; pairs served: de-en, fr-en, en-de"),
         (
             {"source": "auto", "target": "xx"},

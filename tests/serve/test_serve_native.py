@@ -13,7 +13,7 @@ from penstock.insight import as_json, inspect_sentence
 from penstock.serve import json_log
 from penstock.serve.api.error_responses import json_response
 from penstock.serve.api.run_log import read_events
-from penstock.serve.api.text_layout import join_translations, split_lines
+from penstock.serve.api.text_layout import split_lines
 from penstock.serve.application import create_app
 from penstock.serve.inference.worker import Worker
 from penstock.serve.models.served_models import ServedModels
@@ -139,7 +139,7 @@ def test_of_several_lines_the_gravest_status_counts() -> None:
         (("length-capped", "unknown-heavy"), "length-capped"),
     ]:
         found = [_with(results[1], statuses[0]), _with(results[2], statuses[1])]
-        assert join_translations("a\nb", text, found).status == status
+        assert text.join(found).status == status
 
 
 def _with(result: Any, status: str) -> Any:

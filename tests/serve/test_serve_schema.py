@@ -101,7 +101,7 @@ def test_forms_have_no_null() -> None:
         fields = form["schema"]["properties"]
         is_json = kind == "application/json"
         assert ({"type": "null"} in fields["source_lang"].get("anyOf", [])) == is_json
-        assert fields["tag_handling"]["enum"] == ([None, "", []] if is_json else [""])
+        assert fields["glossary_id"]["enum"] == ([None, "", []] if is_json else [""])
 
 
 @pytest.mark.parametrize("path", ["/v2/usage", "/v2/languages"])

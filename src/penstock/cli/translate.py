@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from penstock.tasks.translation.result import Translation
 
-Format = Literal["text", "json", "tsv"]
+Format = Literal["text", "html", "json", "tsv"]
 
 
 @with_search_flags
@@ -45,7 +45,9 @@ def translate(
     layout: Annotated[
         Format,
         typer.Option(
-            "--format", help="Plain text, JSON (one object per line) or TSV, confidence last."
+            "--format",
+            help="Plain text; HTML, whose tags are kept; JSON (one object per line) or TSV, "
+            "confidence last.",
         ),
     ] = "text",
     scores: Annotated[
@@ -64,10 +66,18 @@ def translate(
     flags: SearchFlags,
 ) -> None:
     """Translate each input line to one output line; blank lines stay blank."""
+    from penstock.tasks.translation.html_translation import translate_html
     from penstock.tasks.translation.translator import Translator
 
-    if n_best > 1 and layout == "text":
-        raise UsageError("--n-best above 1 needs --format json or tsv: text has one line per line")
+    if n_best > 1 and layout in ("text", "html"):
+        raise UsageError(
+            f"--n-best above 1 needs --format json or tsv: {layout} has one line per line"
+        )
+    if layout == "html" and (alignments or flags.phrases):
+        raise UsageError(
+            "--format html goes without --alignments and --phrases, which are about the words of a "
+            "line; leave them out, or give --format text"
+        )
     options = flags.options.changed(n_best=n_best, alignments=alignments)
     translator = Translator.load(
         *model,
@@ -80,6 +90,8 @@ def translate(
     phrases = flags.phrases_of_lines()
 
     def translated(lines: Sequence[str]) -> Iterable[Translation]:
+        if layout == "html":
+            return translate_html(translator, lines, options)
         own = None if phrases is None else list(islice(phrases, len(lines)))
         if own is not None and len(own) < len(lines):
             raise UsageError(f"{flags.phrases}: has fewer lines than the input")

@@ -1,7 +1,7 @@
 """DeepL's API, version 2, as its official clients call it (https://developers.deepl.com/docs).
 
-Unknown fields are ignored, as in DeepL. Fields that would change the text, such as a glossary or
-markup, are rejected.
+Unknown fields are ignored, as in DeepL. Fields that would change the text, such as a
+glossary, are rejected.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORMS = (JSON, URLENCODED, MULTIPART)
 _NO_LIMIT = 10**12  # DeepL's value for accounts without a limit
 # DeepL's clients reject the plain code of these as a target
 _VARIANTS = {"en": ("en-gb", "en-us"), "pt": ("pt-br", "pt-pt")}
-_UNSUPPORTED = ("tag_handling", "glossary_id", "glossary_ids", "style_id", "custom_instructions")
+_UNSUPPORTED = ("glossary_id", "glossary_ids", "style_id", "custom_instructions")
 _Unsupported = Annotated[
     Any, WithJsonSchema({"enum": [None, "", []]}), Field(description="Rejected: leave it out.")
 ]
@@ -45,7 +45,10 @@ class TranslateRequest(BaseModel):
     source_lang: Annotated[
         LanguageCode | None, Field(description="`DE`, …; detected by default.")
     ] = None
-    tag_handling: _Unsupported = None
+    tag_handling: Annotated[
+        Literal["html", "xml", ""] | None,
+        Field(description="`html` or `xml`: only the text is translated."),
+    ] = None
     glossary_id: _Unsupported = None
     glossary_ids: _Unsupported = None
     style_id: _Unsupported = None
@@ -162,6 +165,7 @@ async def _translate(
         target=body.target_lang,
         options=SearchOptions(),
         name="text",
+        is_html=bool(body.tag_handling),
     )
     service.characters[holder] += sum(map(len, texts))
     return {
@@ -179,8 +183,7 @@ async def _translate(
 def _reject_unsupported(fields: dict[str, Any]) -> None:
     for name in _UNSUPPORTED:
         if fields.get(name) not in (None, "", []):
-            what = "only plain text is translated" if name == "tag_handling" else "not supported"
-            raise RequestError(400, f"{name}: {what}; leave it out")
+            raise RequestError(400, f"{name}: not supported; leave it out")
     if fields.get("formality") in ("more", "less"):
         raise RequestError(400, f"formality = {fields['formality']!r}: not supported; leave it out")
 

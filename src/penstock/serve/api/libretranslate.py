@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.serve.api.error_responses import RequestError, json_response
+from penstock.serve.api.error_responses import json_response
 from penstock.serve.api.model_router import rank_languages
 from penstock.serve.api.openapi import LanguageCode, Operation, Texts, add_operation
 from penstock.serve.api.request_body import JSON, MULTIPART, URLENCODED, read_fields, validated
@@ -29,9 +29,7 @@ class TranslateRequest(BaseModel):
     source: Annotated[LanguageCode, Field(description="Language code, or `auto`.")]
     target: Annotated[LanguageCode, Field(description="Language code.")]
     format: Annotated[
-        str,
-        WithJsonSchema({"type": "string", "enum": ["text"]}),
-        Field(description="`html` is not supported yet."),
+        Literal["text", "html"], Field(description="`html`: only the text is translated.")
     ] = "text"
     alternatives: Annotated[
         int, Field(ge=0, le=_MOST_ALTERNATIVES, description="Number of alternative translations.")
@@ -122,10 +120,6 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
 
 async def _translate(service: Service, request: Request, body: TranslateRequest) -> dict[str, Any]:
-    if body.format != "text":
-        raise RequestError(
-            400, f"format = {body.format[:20]!r}: only plain text is translated; send 'text'"
-        )
     texts = [body.q] if isinstance(body.q, str) else body.q
     is_auto = body.source.strip().lower() == "auto"
     results = await translate_texts(
@@ -136,6 +130,7 @@ async def _translate(service: Service, request: Request, body: TranslateRequest)
         target=body.target,
         options=_options(service, body.alternatives),
         name="q",
+        is_html=body.format == "html",
     )
     answer: dict[str, Any] = {"translatedText": [each.translation.text for each in results]}
     if is_auto:

@@ -13,15 +13,17 @@ from penstock.serve.api.disconnects import unless_gone
 from penstock.serve.api.error_responses import RequestError
 from penstock.serve.api.language_detection import Detected
 from penstock.serve.api.model_router import Route, route
-from penstock.serve.api.text_layout import Text, join_translations, split_lines
+from penstock.serve.api.text_layout import Text, split_lines
 from penstock.serve.inference.worker import Worker
 from penstock.serve.middleware.api_keys import ApiKeys, key_in_header
 from penstock.serve.middleware.client import client_of, note_holder
 from penstock.serve.middleware.request_log import note_texts
 from penstock.serve.models.model_set import Models
 from penstock.serve.settings import Settings
+from penstock.tasks.translation.html_translation import HtmlText
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
+from penstock.text.html import visible_text
 
 _LINES_PER_TEXT = 20  # on average over the texts that a request may have
 
@@ -99,7 +101,7 @@ class TextResult:
     """
 
     source: str
-    text: Text
+    text: Text | HtmlText
     found: list[Translation]
     source_language: str
     target_language: str
@@ -108,7 +110,7 @@ class TextResult:
     @property
     def translation(self) -> Translation:
         """The translation of the whole text."""
-        return join_translations(self.source, self.text, self.found)
+        return self.text.join(self.found)
 
 
 async def translate_texts(
@@ -120,6 +122,7 @@ async def translate_texts(
     target: str,
     options: SearchOptions,
     name: str,
+    is_html: bool = False,
 ) -> list[TextResult]:
     """Translate texts, possibly in several languages, line by line.
 
@@ -131,6 +134,7 @@ async def translate_texts(
         target: language code.
         options: of the searches.
         name: the field's name, for messages.
+        is_html: whether the texts are HTML, whose markup stays.
 
     Raises:
         RequestError: a limit is exceeded, or a language cannot be detected.
@@ -140,8 +144,14 @@ async def translate_texts(
     """
     service.check_texts(texts, name=name)
     note_texts(request.scope, len(texts))
-    routes = await route(service.models.current, texts, source=source, target=target)
-    cut = [split_lines(text) for text in texts]
+    said = [visible_text(text) for text in texts] if is_html else texts
+    routes = await route(service.models.current, said, source=source, target=target)
+    cut: list[Text | HtmlText]
+    if is_html:
+        options = options.changed(alignments=True)
+        cut = [HtmlText(text, way.translator.fits) for text, way in zip(texts, routes, strict=True)]
+    else:
+        cut = [split_lines(text) for text in texts]
     _check_lines(cut, most=_LINES_PER_TEXT * service.settings.max_texts, name=name)
     work = _by_translator(service, routes, cut, options, client=client_of(request.scope))
     found = await unless_gone(request.receive, work)
@@ -154,7 +164,7 @@ async def translate_texts(
 async def _by_translator(
     service: Service,
     routes: Sequence[Route],
-    cut: Sequence[Text],
+    cut: Sequence[Text | HtmlText],
     options: SearchOptions,
     *,
     client: str,
@@ -185,7 +195,7 @@ async def _by_translator(
     ]
 
 
-def _check_lines(cut: Sequence[Text], *, most: int, name: str) -> None:
+def _check_lines(cut: Sequence[Text | HtmlText], *, most: int, name: str) -> None:
     """Reject so many lines that they would keep all other requests waiting."""
     lines = sum(len(text.written) for text in cut)
     if lines > most:

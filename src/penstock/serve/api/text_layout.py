@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from penstock.tasks.translation.result import Alternative, Translation
-from penstock.tasks.translation.status import SEVERITY, Status
+from penstock.tasks.translation.html_translation import HtmlText
+from penstock.tasks.translation.result import Alternative, Translation, of_parts
 from penstock.text.lines import is_blank
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -31,6 +30,18 @@ class Text:
         """The lines that are not blank."""
         return [line for line in self.lines if not is_blank(line)]
 
+    def join(self, found: Sequence[Translation]) -> Translation:
+        """Join the translations of `written`, with line ends, blank lines and white space.
+
+        The result of a single line stays as it is. For several lines, as for a long line in
+        segments, scores are summed and the status is at least `split`; alternatives, which belong
+        to one line, are left out.
+        """
+        source, whole = self.with_lines(self.written), self.with_lines([r.text for r in found])
+        if len(found) == 1:
+            return replace(found[0], source=source, text=whole)
+        return of_parts(source, whole, found, least="split")
+
     def with_lines(self, lines: Sequence[str]) -> str:
         """Replace the lines that are not blank."""
         others = iter(lines)
@@ -43,57 +54,23 @@ def split_lines(text: str) -> Text:
     return Text(_LINE_END.split(text), _LINE_END.findall(text))
 
 
-def join_translations(source: str, text: Text, found: Sequence[Translation]) -> Translation:
-    """Join the translations of a text's lines, preserving line ends, blank lines and white space.
-
-    The result of a single line stays as it is. For several lines, as for a long line in segments,
-    scores are summed, confidences multiplied, the status is the most severe one (at least `split`),
-    and alternatives, which belong to one line, are left out.
-
-    Args:
-        source: the text.
-        text: its lines.
-        found: the translations of `text.written`.
-    """
-    whole = text.with_lines([result.text for result in found])
-    if not found:
-        return Translation(source, whole, "empty", [], [], 0.0, 0.0, 0, 0.0)
-    if len(found) == 1:
-        return replace(found[0], source=source, text=whole)
-    statuses: list[Status] = ["split", *(result.status for result in found)]
-    confidences = [each.confidence for each in found if each.confidence is not None]
-    chrfs = [each.expected_chrf for each in found if each.expected_chrf is not None]
-    return Translation(
-        source=source,
-        text=whole,
-        status=max(statuses, key=SEVERITY.index),
-        source_tokens=[token for result in found for token in result.source_tokens],
-        alternatives=[],
-        score=sum(result.score for result in found),
-        log_probability=sum(result.log_probability for result in found),
-        parts=sum(result.parts for result in found),
-        seconds=sum(result.seconds for result in found),
-        confidence=math.prod(confidences) if len(confidences) == len(found) else None,
-        expected_chrf=sum(chrfs) / len(found) if len(chrfs) == len(found) else None,
-    )
-
-
-def alternative_texts(text: Text, found: Sequence[Translation], count: int) -> list[str]:
+def alternative_texts(text: Text | HtmlText, found: Sequence[Translation], count: int) -> list[str]:
     """Alternative translations of a text, best first, without duplicates.
 
     The k-th joins the k-th alternatives of all lines, or a line's best if it has no k-th.
     """
     most = max((len(result.alternatives) for result in found), default=0)
-    texts = [text.with_lines([_nth(result, number) for result in found]) for number in range(most)]
-    best = text.with_lines([result.text for result in found])
+    texts = [text.join([_nth(result, number) for result in found]).text for number in range(most)]
+    best = text.join(found).text
     return [each for each in dict.fromkeys(texts) if each != best][:count]
 
 
-def _nth(result: Translation, number: int) -> str:
+def _nth(result: Translation, number: int) -> Translation:
     if not 0 < number < len(result.alternatives):
-        return result.text
+        return result
     chosen: Alternative = result.alternatives[number]
     core = result.alternatives[0].text
     # unlike the line's text, an alternative lacks the outer white space
     before, found, behind = result.text.partition(core)
-    return f"{before}{chosen.text}{behind}" if found and core else chosen.text
+    written = f"{before}{chosen.text}{behind}" if found and core else chosen.text
+    return replace(result, text=written, alternatives=[chosen])

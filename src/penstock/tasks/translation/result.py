@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from penstock.tasks.translation.status import Status
+from penstock.tasks.translation.status import SEVERITY, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,35 @@ class Translation:
     seconds: float
     confidence: float | None = None
     expected_chrf: float | None = None
+
+
+def of_parts(
+    source: str, text: str, found: Sequence[Translation], *, least: Status = "ok"
+) -> Translation:
+    """The translation of a text whose parts were translated, `text` put together from theirs.
+
+    Scores are summed, confidences multiplied; the status is the most severe one, and `least` if
+    that is more severe. Alternatives, which belong to one part, are left out. Without parts the
+    text is empty.
+    """
+    if not found:
+        return Translation(source, text, "empty", [], [], 0.0, 0.0, 0, 0.0)
+    confidences = [each.confidence for each in found if each.confidence is not None]
+    chrfs = [each.expected_chrf for each in found if each.expected_chrf is not None]
+    statuses: list[Status] = [least, *(each.status for each in found)]
+    return Translation(
+        source=source,
+        text=text,
+        status=max(statuses, key=SEVERITY.index),
+        source_tokens=[token for each in found for token in each.source_tokens],
+        alternatives=[],
+        score=sum(each.score for each in found),
+        log_probability=sum(each.log_probability for each in found),
+        parts=sum(each.parts for each in found),
+        seconds=sum(each.seconds for each in found),
+        confidence=math.prod(confidences) if len(confidences) == len(found) else None,
+        expected_chrf=sum(chrfs) / len(found) if len(chrfs) == len(found) else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

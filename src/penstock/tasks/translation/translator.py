@@ -212,6 +212,10 @@ class Translator:
         self._search([segments[i][0] for i in whole], options, add)
         return best
 
+    def fits(self, text: str) -> bool:
+        """Whether the models read a text at once, not in parts."""
+        return self._encoder.fits(self._encoder.encode([text.strip()])[0])
+
     def segment(self, text: str, options: SearchOptions | None = None) -> Segment:
         """One sentence as a search takes it.
 
