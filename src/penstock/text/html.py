@@ -225,7 +225,7 @@ class _Placement:
 def _runs(flags: np.ndarray) -> Iterator[Span]:
     """The spans in which flags are set."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    yield from edges.reshape(-1, 2).tolist()
+    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 class _Scanner:
