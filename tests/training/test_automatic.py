@@ -77,7 +77,7 @@ def test_letters_and_few_sentences_get_scaled_embeddings(choose: Choose) -> None
 
 
 def test_few_pairs_get_a_small_network(choose: Choose) -> None:
-    few, more = choose(SENTENCES)[0].model, choose(SENTENCES * 60)[0].model
+    few, more = choose(SENTENCES)[0].model, choose(SENTENCES * 400)[0].model
     assert few.hidden_size < more.hidden_size
     assert few.dropout > more.dropout
 
@@ -91,7 +91,7 @@ def test_outputs_may_be_as_long_as_targets_are(choose: Choose) -> None:
 
 def test_what_the_user_sets_stays(choose: Choose) -> None:
     config, _ = choose(
-        PHONES * 50, "text.source.kind=bpe", "text.target.kind=bpe", "model.hidden_size=6",
+        PHONES * 400, "text.source.kind=bpe", "text.target.kind=bpe", "model.hidden_size=6",
         "training.metric=loss", "training.evaluate_every=7",
     )  # fmt: skip
     assert config.text.target.kind == "bpe"
