@@ -25,7 +25,9 @@ KNOWN = ["ok", "unfamiliar", "unknown-heavy", "empty"]
 Command = Callable[..., tuple[int, str, str]]
 
 
-def completed(run: Path, folder: Path, texts: Path, *, held_out: int = 100) -> list[str]:
+def completed(
+    run: Path, folder: Path, texts: Path, *, held_out: int = 100, start: Path | None = None
+) -> list[str]:
     """Complete a copy of a run's model with the tests' texts; returns what is reported."""
     bundle = load_bundle(run)
     config = bundle.config.model_dump(exclude_unset=True)
@@ -38,6 +40,7 @@ def completed(run: Path, folder: Path, texts: Path, *, held_out: int = 100) -> l
     if bundle.config.task != "language-model":
         config["data"]["valid"] = str(folder / f"valid-{name}")
     config["training"]["export"] = "none"
+    config["start"] = {"model": None if start is None else str(start)}
     bundle = replace(bundle, config=RunConfig(**config))
     save_bundle(bundle, folder / "model")
     return complete_run(bundle.config, folder)
@@ -221,6 +224,17 @@ def test_too_few_held_out_lines_give_no_confidence(
     bundle = load_bundle(tmp_path / "run")
     assert bundle.confidence is None
     assert bundle.familiarity is not None
+
+
+def test_what_a_first_model_knew_stays_familiar(
+    classifier_run: Path, classifier: Path, texts: Path, tmp_path: Path
+) -> None:
+    assert completed(classifier_run, tmp_path / "run", texts, start=classifier) == []
+    found, first = (load_bundle(path).familiarity for path in (tmp_path / "run", classifier))
+    assert found is not None
+    assert found.before is not None
+    assert first is not None
+    assert found.before.to_json() == first.to_json()
 
 
 def test_running_text_has_no_lines_to_report(

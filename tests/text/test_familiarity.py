@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,17 @@ def test_it_survives_serialization(familiarity: Familiarity) -> None:
     assert len(read.to_json()) < 20_000
 
 
+def test_what_an_earlier_model_knew_is_familiar(familiarity: Familiarity) -> None:
+    capitals = [line.upper() for line in sentences(1000, 1)]
+    newer = Familiarity.fit(capitals[:900], capitals[900:])
+    assert newer is not None
+    lines = ["THE CAT SEES HERE.", "The cat sees here.", "xqzt vrrp", "日本語"]
+    odd = ["unfamiliar", "unknown-heavy"]
+    assert newer.judge(lines) == ["ok", "unknown-heavy", "unknown-heavy", "unknown-heavy"]
+    both = Familiarity.from_json(replace(newer, before=familiarity).to_json())
+    assert both.judge(lines) == ["ok", "ok", *odd]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -139,6 +151,7 @@ def test_it_survives_serialization(familiarity: Familiarity) -> None:
         {"limit": math.inf},
         {"mean": "x"},
         {"counts": None},
+        {"before": "{}"},
     ],
 )
 def test_damage_is_reported(familiarity: Familiarity, change: dict[str, Any]) -> None:

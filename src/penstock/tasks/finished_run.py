@@ -10,7 +10,7 @@ from pathlib import Path
 from penstock.bundle import INDEX, Bundle, load_bundle, save_bundle
 from penstock.config import RunConfig
 from penstock.data.pair import Pair
-from penstock.errors import DataError
+from penstock.errors import BundleError, DataError
 from penstock.metrics.confidence import FEWEST, Confidence
 from penstock.tasks import TASKS
 from penstock.tasks.model_export import export_run
@@ -33,7 +33,7 @@ def complete_run(config: RunConfig, run: Path) -> list[str]:
     if TASKS[bundle.config.task].features:
         try:
             bundle = _fitted(bundle, reports.append)
-        except DataError as error:  # the data have gone since
+        except (BundleError, DataError) as error:  # the data, or a first model, have gone since
             reports.append(f"unfamiliar lines and confidence will not be reported: {error}")
         else:
             save_bundle(bundle, run / "model")
@@ -63,10 +63,14 @@ def _familiarity(
     bundle: Bundle, training: Iterable[Pair], held_out: Sequence[Pair]
 ) -> Familiarity | None:
     read = bundle.source_tokenizer.normalized
-    return Familiarity.fit(
+    fitted = Familiarity.fit(
         [read(pair.source) for pair in islice(training, MOST_LINES)],
         [read(pair.source) for pair in held_out],
     )
+    started_from = bundle.config.start.model
+    if fitted is None or started_from is None:
+        return fitted
+    return replace(fitted, before=load_bundle(started_from).familiarity)
 
 
 def _confidence(bundle: Bundle, pairs: Sequence[Pair]) -> Confidence | None:

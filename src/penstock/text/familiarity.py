@@ -16,6 +16,7 @@ from penstock.text.lines import is_blank
 
 Likeness = Literal["ok", "unfamiliar", "unknown-heavy"]
 
+_SEVERITY: tuple[Likeness, ...] = ("ok", "unfamiliar", "unknown-heavy")
 RARE, SURPRISING = 0.005, 0.002  # held-out lines that each of the two tests may report
 HARDLY_SEEN = 3  # characters with fewer occurrences are unknown, if held-out lines allow that
 MOST_LINES = 1_000_000  # that are counted
@@ -80,10 +81,12 @@ class Familiarity:
     Attributes:
         ngrams: the training text's.
         thresholds: of the test, calibrated on held-out text.
+        before: of a model that this one's training went on from; what either knows is familiar.
     """
 
     ngrams: CharacterNgrams
     thresholds: Thresholds
+    before: Familiarity | None = None
 
     @classmethod
     def fit(cls, training: Sequence[str], held_out: Sequence[str]) -> Self | None:
@@ -131,11 +134,17 @@ class Familiarity:
         for place, is_odd, is_heavy in zip(places, odd.tolist(), heavy.tolist(), strict=True):
             if is_odd or is_heavy:
                 found[place] = "unknown-heavy" if is_heavy else "unfamiliar"
-        return found
+        if self.before is None:
+            return found
+        pairs = zip(found, self.before.judge(texts), strict=True)
+        return [min(pair, key=_SEVERITY.index) for pair in pairs]
 
     def to_json(self) -> str:
         """Serialize to JSON."""
-        return json.dumps({"format": 1, **self.ngrams.to_json(), **asdict(self.thresholds)})
+        before = {} if self.before is None else {"before": self.before.to_json()}
+        return json.dumps(
+            {"format": 1, **self.ngrams.to_json(), **asdict(self.thresholds), **before}
+        )
 
     @classmethod
     def from_json(cls, text: str, *, place: str = "familiarity") -> Self:
@@ -152,6 +161,7 @@ class Familiarity:
             if not finite or within <= 0 or between < 0:
                 raise ValueError(names)
             ngrams = CharacterNgrams.from_json(value)
+            before = cls.from_json(value["before"], place=place) if "before" in value else None
         except (KeyError, TypeError, ValueError, OSError, OverflowError, RecursionError):
             raise BundleError(f"{place}: damaged; restore it or train again") from None
-        return cls(ngrams, Thresholds(mean, within, between, limit, int(most_unknown)))
+        return cls(ngrams, Thresholds(mean, within, between, limit, int(most_unknown)), before)
