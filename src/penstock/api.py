@@ -152,7 +152,7 @@ def distill(
         out: the student's run directory.
         valid: held-out pairs, a file or two; default: what the first teacher's run held out.
         config: of the student: a value, a nested mapping or a TOML file; default: its teacher's,
-            with half the hidden size, one decoder layer and a beam of 2.
+            with one decoder layer (or half the hidden size, if it has one) and a beam of 2.
         resume: go on with an interrupted run; translations are kept block by block.
         verbose: print progress to standard error.
 

@@ -223,7 +223,9 @@ def test_the_default_student_is_its_teacher_made_smaller() -> None:
     teacher = tiny_config("model.hidden_size=512", "model.decoder_layers=2", "search.beam_size=4",
                           "data.source_language=de")  # fmt: skip
     student = RunConfig(**student_defaults(teacher))
-    assert (student.model.hidden_size, student.model.decoder_layers) == (256, 1)
+    assert (student.model.hidden_size, student.model.decoder_layers) == (512, 1)
+    again = RunConfig(**student_defaults(student))
+    assert (again.model.hidden_size, again.model.decoder_layers) == (256, 1)
     assert student.search.beam_size == 2
     assert student.model.cell == teacher.model.cell
     assert student.data.source_language == "de"
