@@ -15,6 +15,15 @@ _WAITS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "
 _RESHAPES = {"aten::unsqueeze_", "aten::squeeze_", "aten::t_", "aten::transpose_"}
 
 
+def is_strided(x: object) -> bool:
+    """Packed weights are not, and never change."""
+    return isinstance(x, torch.Tensor) and x.layout == torch.strided
+
+
+def alias(x: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.alias(x) if is_strided(x) else x
+
+
 def storage(x: torch.Tensor) -> int:
     return x.untyped_storage().data_ptr()
 
@@ -37,14 +46,14 @@ class _Recording(TorchDispatchMode):
         if name in _RESHAPES:
             return func(*args, **kwargs)
         # what the tensors look like now: their shapes may change in place
-        args, kwargs = tree_map_only(torch.Tensor, torch.ops.aten.alias, (args, kwargs))
-        inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        args, kwargs = tree_map_only(torch.Tensor, alias, (args, kwargs))
+        inputs = [x for x in tree_leaves((args, kwargs)) if is_strided(x)]
         written = self._written(func, args, kwargs)
         self.undo += [(x, x.clone()) for x in written]
         result = func(*called_args, **called_kwargs)
         outputs = [x for x in tree_leaves(result) if isinstance(x, torch.Tensor)]
         known = {storage(x) for x in inputs}
-        fresh = [torch.ops.aten.alias(x) for x in outputs if storage(x) not in known]
+        fresh = [alias(x) for x in outputs if storage(x) not in known]
         if written or fresh:
             self.calls.append((func, args, kwargs, [] if written else fresh))
         return result
@@ -59,7 +68,7 @@ class _Recording(TorchDispatchMode):
 
 
 class StaticRecorder:
-    """See `penstock.training.cuda_graphs.Recorder`."""
+    """See `penstock.runtime.torch_cuda_graphs.Recorder`."""
 
     def __init__(self) -> None:
         self.warm_ups = self.recorded = self.replayed = 0

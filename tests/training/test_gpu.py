@@ -9,9 +9,9 @@ import torch
 
 from penstock.config import ModelConfig, TrainingConfig, parse_config
 from penstock.nn import Seq2Seq
+from penstock.runtime.torch_cuda_graphs import CudaGraphs, Repeater
 from penstock.training.batches import Batch
 from penstock.training.checkpoint import Progress
-from penstock.training.cuda_graphs import CudaGraphs, Repeater
 from penstock.training.gradient_sum import GradientSum
 from penstock.training.update import Update
 from training.test_gradient_sum import BATCHES, Learning, assert_equal_weights, network

@@ -16,13 +16,13 @@ from penstock.config import ModelConfig, TrainingConfig
 from penstock.errors import TrainingError
 from penstock.nn import Seq2Seq, State
 from penstock.nn.fixed_shapes import fixed_shapes
+from penstock.runtime import torch_cuda_graphs as cuda_graphs
+from penstock.runtime.torch_cuda_graphs import Repeater
 from penstock.tasks.classification.network import Classifier
 from penstock.tasks.cloze.network import Cloze
 from penstock.tasks.language_model.network import LanguageModel
-from penstock.training import cuda_graphs
 from penstock.training.batches import Batch, collate, rounded_size
 from penstock.training.checkpoint import Progress
-from penstock.training.cuda_graphs import Repeater
 from penstock.training.gradient_sum import GradientSum
 from penstock.training.update import Update
 from penstock.training.windows import Window
@@ -224,7 +224,7 @@ def test_what_cannot_be_recorded_is_run_and_told_once() -> None:
     eager, *_ = trained(two, BATCHES, Repeater(StaticRecorder(), told.append))
     torch.testing.assert_close(torch.tensor(eager), torch.tensor(plain))
     (text,) = told
-    assert text.startswith("no CUDA graphs, so training is slower: operation not permitted")
+    assert text.startswith("not recorded as a CUDA graph, so it is slower: operation not permitted")
 
 
 def test_shapes_beyond_the_bound_are_computed_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ from torch.profiler import ProfilerActivity, profile
 from penstock.bench.matrix_limit import seconds_now, seconds_of, training_products
 from penstock.config import ModelConfig, Precision, TrainingConfig
 from penstock.nn import Seq2Seq, State
+from penstock.runtime.torch_cuda_graphs import repeater_of
 from penstock.text import EOS_ID
 from penstock.training.allocator import keep_freed_memory
 from penstock.training.batches import Batch, collate
 from penstock.training.checkpoint import Progress
-from penstock.training.cuda_graphs import repeater_of
 from penstock.training.gradient_sum import GradientSum
 from penstock.training.precision import choose_precision, mixed
 from penstock.training.update import Update

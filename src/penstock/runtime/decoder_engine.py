@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from penstock.bundle import Bundle
 from penstock.config import Precision
 from penstock.errors import UsageError
 from penstock.runtime.engine_choice import EngineName, choose_engine
 from penstock.runtime.network_trace import NetworkTrace
+from penstock.search import Hypothesis, Limits, Ranking, ShouldStop
 from penstock.search.step import Singles, Step
 
 
@@ -37,6 +38,30 @@ class TranslationEngine(Protocol):
 
     def warm_up(self, rows: int, /) -> None:
         """Get ready for batches of at most `rows` hypotheses."""
+        ...
+
+
+@runtime_checkable
+class SearchingEngine(TranslationEngine, Protocol):
+    """An engine that can search by itself, where its device is far from the host.
+
+    Attributes:
+        searches: whether it should.
+    """
+
+    searches: bool
+
+    def search(
+        self,
+        state: Any,
+        limits: Limits,
+        *,
+        beam_size: int,
+        n_best: int,
+        ranking: Ranking,
+        should_stop: ShouldStop | None = None,
+    ) -> list[list[Hypothesis]]:
+        """What `penstock.search.beam_search` finds, for plain limits and rankings."""
         ...
 
 

@@ -101,7 +101,7 @@ def decoding_step(model: Seq2Seq | InferenceModel) -> Step[DecodingState]:
         log_probs = torch.log_softmax(logits[:count].float(), -1)
         ids = None
         if top and log_probs.device.type != "cpu":  # the host picks faster what it has
-            log_probs, ids = top_tokens(log_probs, min(top, log_probs.shape[1]))
+            log_probs, ids = top_tokens(log_probs, min(top, log_probs.shape[1]), fixed=True)
             ids = ids.cpu().numpy()
         after = replace(before, layers=layers)
         return StepOutput(log_probs.cpu().numpy(), ids, after, attention)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,9 +14,12 @@ from penstock.data.padding import padded_ids
 from penstock.nn import Seq2Seq
 from penstock.runtime.decoder_step import DecodingState, decoding_step, start_decoding, warm_up
 from penstock.runtime.network_trace import NetworkTrace
+from penstock.runtime.torch_beam import DeviceSearch
+from penstock.runtime.torch_cuda_graphs import repeater_of
 from penstock.runtime.torch_engine import InferenceModel
 from penstock.runtime.torch_network import evaluating
 from penstock.runtime.torch_trace import trace_network
+from penstock.search import Hypothesis, Limits, Ranking, ShouldStop
 from penstock.search.step import Ints, Singles, StepOutput
 from penstock.special_tokens import BOS_ID
 
@@ -26,11 +30,16 @@ class TorchTranslation:
     Args:
         network: on its device. While it is trained its weights are packed again by every `start`.
         precision: `bf16` makes products in bfloat16.
+        searches: whether `search` chooses candidates on the device; default: on a GPU.
     """
 
-    def __init__(self, network: nn.Module, *, precision: Precision = "fp32") -> None:
+    def __init__(
+        self, network: nn.Module, *, precision: Precision = "fp32", searches: bool | None = None
+    ) -> None:
         assert isinstance(network, Seq2Seq)
         self.network = network
+        device = next(network.parameters()).device
+        self.searches = device.type == "cuda" if searches is None else searches
         self._precision: Literal["fp32", "bf16"] = "bf16" if precision == "bf16" else "fp32"
         self._is_frozen = not any(p.requires_grad for p in network.parameters())
         self._pack()
@@ -49,6 +58,23 @@ class TorchTranslation:
             return self._step(tokens, state, top=top)
         with evaluating(self.network):
             return self._step(tokens, state, top=top)
+
+    def search(
+        self,
+        state: DecodingState,
+        limits: Limits,
+        *,
+        beam_size: int,
+        n_best: int,
+        ranking: Ranking,
+        should_stop: ShouldStop | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Beam search on the device; see `penstock.runtime.torch_beam.DeviceSearch`."""
+        with evaluating(self.network):
+            return self._search(
+                state, limits, beam_size=beam_size, n_best=n_best, ranking=ranking,
+                should_stop=should_stop,
+            )  # fmt: skip
 
     def score(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], /
@@ -75,6 +101,9 @@ class TorchTranslation:
     def _pack(self) -> None:
         self._packed = InferenceModel(self.network, precision=self._precision)
         self._step = decoding_step(self._packed)
+        # a graph would outlive its weights where they are packed again and again
+        repeat = repeater_of(self._packed.device, warnings.warn) if self._is_frozen else None
+        self._search = DeviceSearch(self._packed, repeat)
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,8 @@ from penstock.errors import TrainingError, is_out_of_memory
 from penstock.nn import State
 from penstock.nn.fixed_shapes import fixed_shapes
 from penstock.nn.frozen_transformer import find_transformer
+from penstock.runtime.torch_cuda_graphs import Repeater
 from penstock.training.checkpoint import Progress
-from penstock.training.cuda_graphs import Repeater
 from penstock.training.learner import B, Differentiable
 from penstock.training.precision import mixed
 from penstock.training.update import Update

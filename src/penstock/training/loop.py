@@ -21,6 +21,7 @@ from penstock.bundle import load_bundle, save_bundle
 from penstock.config import RunConfig, TrainingConfig
 from penstock.errors import TrainingError, visible
 from penstock.runtime.pretrained_encoder import fingerprint
+from penstock.runtime.torch_cuda_graphs import repeater_of
 from penstock.runtime.torch_network import network_files
 from penstock.tasks import TASKS
 from penstock.training.allocator import keep_freed_memory
@@ -31,7 +32,6 @@ from penstock.training.checkpoint import (
     require_same_transformer,
     save_checkpoint,
 )
-from penstock.training.cuda_graphs import repeater_of
 from penstock.training.gradient_sum import GradientSum
 from penstock.training.initial_network import require_memory
 from penstock.training.learner import HeldOutScores, Learner

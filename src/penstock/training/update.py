@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from penstock.config import TrainingConfig
-from penstock.training.cuda_graphs import Repeater
+from penstock.runtime.torch_cuda_graphs import Repeater
 
 _READ_EVERY = 16  # updates of a GPU: reading a number makes the host wait for it
 

@@ -10,6 +10,7 @@ from typing import Any
 from penstock.config import SearchConfig
 from penstock.errors import UsageError
 from penstock.metrics.consensus import expected_utilities
+from penstock.runtime.decoder_engine import SearchingEngine
 from penstock.search import (
     Hypothesis,
     Limits,
@@ -44,6 +45,7 @@ class SearchRequest:
             a search need not call it.
         trace: filled by beam search.
         should_stop: cancels the search when it returns True.
+        engine: searches by itself what it can; None: all searches are done here.
     """
 
     step: Step[Any]
@@ -56,6 +58,7 @@ class SearchRequest:
     on_result: OnResult
     trace: SearchTrace | None
     should_stop: ShouldStop | None
+    engine: SearchingEngine | None = None
 
     @property
     def ranking(self) -> Ranking:
@@ -71,6 +74,18 @@ class SearchRequest:
     def align(self) -> bool:
         """Whether attention is kept."""
         return self.options.alignments or self.options.replace_unknown
+
+    def on_device(self, beam_size: int) -> list[list[Hypothesis]] | None:
+        """What the engine finds by itself; None if it cannot search as asked."""
+        options, ranking = self.options, self.ranking
+        is_plain = self.limits.are_plain and options.groups == 1 and not self.align
+        unweighted = not ranking.coverage_penalty and not ranking.length_reward
+        if self.engine is None or self.trace is not None or not (is_plain and unweighted):
+            return None
+        return self.engine.search(
+            self.state, self.limits, beam_size=beam_size, n_best=options.n_best, ranking=ranking,
+            should_stop=self.should_stop,
+        )  # fmt: skip
 
 
 Search = Callable[[SearchRequest], list[list[Hypothesis]]]
@@ -88,6 +103,9 @@ def search_of(name: str) -> Search:
 
 
 def _greedy(asked: SearchRequest) -> list[list[Hypothesis]]:
+    on_device = asked.on_device(beam_size=1)
+    if on_device is not None:
+        return on_device
     found = greedy_search(
         asked.step, asked.state, asked.limits, ranking=asked.ranking, align=asked.align,
         on_result=asked.on_result, should_stop=asked.should_stop,
@@ -96,6 +114,9 @@ def _greedy(asked: SearchRequest) -> list[list[Hypothesis]]:
 
 
 def _beam(asked: SearchRequest) -> list[list[Hypothesis]]:
+    on_device = asked.on_device(asked.beam_size)
+    if on_device is not None:
+        return on_device
     return beam_search(
         asked.step, asked.state, asked.limits, beam_size=asked.beam_size,
         n_best=asked.options.n_best, ranking=asked.ranking, groups=asked.options.groups,

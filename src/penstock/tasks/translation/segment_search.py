@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.config import SearchConfig
-from penstock.runtime.decoder_engine import TranslationEngine
+from penstock.runtime.decoder_engine import SearchingEngine, TranslationEngine
 from penstock.runtime.engine import require_numbers
 from penstock.search import (
     Hypothesis,
@@ -58,6 +58,8 @@ def search_segments(
     order = sorted(range(len(segments)), key=lambda i: segments[i].size)
     steps = [_checked(engine.step) for engine in engines]
     step: Step[Any] = steps[0] if len(steps) == 1 else ensemble_step(steps, weights)
+    able = [engine for engine in engines if isinstance(engine, SearchingEngine) and engine.searches]
+    searching = able[0] if len(engines) == len(able) == 1 else None
     for start in range(0, len(order), options.batch):
         rows = order[start : start + options.batch]
         report = _Report(on_result, rows)
@@ -70,7 +72,7 @@ def search_segments(
         request = SearchRequest(
             step, state, limits_of(batch, options, config), options, config,
             texts=[segment.text for segment in batch], decode=decode, on_result=report, trace=trace,
-            should_stop=should_stop,
+            should_stop=should_stop, engine=searching,
         )  # fmt: skip
         found = search_of(options.search)(request)
         for row, hypotheses in enumerate(found):

@@ -118,7 +118,7 @@ class Repeater:
                 self.forget()
                 self._recorder = None
                 reason = str(error).partition("\n")[0]
-                self._report(f"no CUDA graphs, so training is slower: {reason}")
+                self._report(f"not recorded as a CUDA graph, so it is slower: {reason}")
                 run()
                 return
         replay()
