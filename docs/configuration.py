@@ -19,11 +19,12 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from tomli_w import dumps
 
 from penstock.config import ATTENTIONS, CELLS, TOKENIZERS, RunConfig, selection_metrics
-from penstock.config.section import AUTO, automatic_keys, sections_of
+from penstock.config.section import AUTO, Section, automatic_keys, sections_of
 from penstock.tasks import TASKS
 
 FOLDER = Path(__file__).parent
@@ -98,9 +99,11 @@ def keys() -> dict[str, list[Key]]:
 
 def docstrings(model: type) -> dict[str, str]:
     """The string after each key of a section."""
+    base = model.__base__
+    inherited = docstrings(base) if base and base not in (object, Section, BaseModel) else {}
     (source,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(source, ast.ClassDef)
-    return {
+    return inherited | {
         key.target.id: inspect.cleandoc(text.value.value)
         for key, text in pairwise(source.body)
         if isinstance(key, ast.AnnAssign)
@@ -136,9 +139,10 @@ def toml(value: Any) -> str:
 def kind(key: Key, words: Mapping[str, str]) -> str:
     """Type and bounds."""
     automatic = [toml(AUTO)] if key.is_automatic else []
-    if key.choices:
-        return ", ".join([*map(toml, key.choices), *automatic])
     inner = get_args(key.field.annotation) or (key.field.annotation,)
+    if key.choices:
+        lists = [words[str(part)] for part in inner if get_origin(part) is list]
+        return ", ".join([*map(toml, key.choices), *lists, *automatic])
     names = [
         words[str(part) if get_args(part) else part.__name__]
         for part in inner
@@ -208,7 +212,8 @@ def pages() -> dict[Path, str]:
 ENGLISH: dict[str, Any] = {
     "columns": ["key", "type", "default", "tasks", "meaning"],
     "str": "string", "int": "integer", "float": "number", "bool": "true or false",
-    "list[str]": "list of strings", "list[int | str]": "list of two integers or strings",
+    "list[str]": "list of strings", "list[int]": "list of integers",
+    "list[int | str | list[int | str]]": "list of two integers or strings, the first also a list",
     "none": "`none`", "or": "or", "all": "all", "top": "Outside any section",
     "introduction": """
 # Configuration reference

@@ -16,13 +16,12 @@ from penstock.training.run_settings import configuration, sources_of, start_valu
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from penstock.config import RunConfig
+    from penstock.config import DataConfig, RunConfig
     from penstock.data.pair import Pair
     from penstock.runtime.engine_choice import EngineName
     from penstock.tasks.evaluation import Evaluation
     from penstock.training.loop import TrainingResult
     from penstock.training.sweep_results import Sweep
-    from penstock.training.sweep_settings import Range
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,11 @@ def train(
 
 def sweep(
     data: RunConfig | Mapping[str, Any] | str | Path | Sequence[str | Path],
-    settings: Mapping[str, Sequence[Any] | Range],
+    settings: Mapping[str, Sequence[Any]],
     out: str | Path,
     *,
     seeds: int = 1,
     jobs: int = 1,
-    trials: int | None = None,
     verbose: bool = False,
 ) -> Sweep:
     """Train with each combination of settings and several seeds, as `penstock sweep` does.
@@ -110,8 +108,6 @@ def sweep(
         out: the folder of the runs; what is finished there is not trained again.
         seeds: runs of each combination, with the configuration's seed and those that follow it.
         jobs: runs at a time.
-        trials: try this many combinations, which a search proposes; `settings` may then have a
-            `Range`. Requires the extra `sweep`.
         verbose: print a line per run to standard error.
 
     Returns:
@@ -122,18 +118,17 @@ def sweep(
         UsageError: `out` holds runs with other settings, or the runs cannot be compared.
     """
     from penstock.training.sweep import sweep as run_sweep
-    from penstock.training.sweep_settings import Range
+    from penstock.training.sweep_settings import combinations
 
     for key, values in settings.items():
-        if not isinstance(values, list | tuple | Range) or not values:
+        if not isinstance(values, list | tuple) or not values:
             raise UsageError(f"settings: {key} needs a list of values, found {values!r}")
     return run_sweep(
         lambda values: configuration(data, values)[0],
-        settings,
+        combinations(settings),
         Path(out),
         seeds=seeds,
         jobs=jobs,
-        trials=trials,
         report=(lambda text: print(text, file=sys.stderr)) if verbose else (lambda _: None),
     )
 
@@ -260,7 +255,8 @@ def evaluate(model: Any, data: Any, *, metrics: Sequence[str] = ()) -> Evaluatio
         raise UsageError(f"metrics: a {type(model).__name__} has its own; leave them out")
     path = str(data) if isinstance(data, str | Path) else None
     options = {"metrics": metrics} if metrics else {}
-    return use.evaluate(model, _Examples(data, path, place), **options)
+    trained = model.bundle.config.data
+    return use.evaluate(model, _Examples(data, path, place, trained), **options)
 
 
 @dataclass(frozen=True)
@@ -270,21 +266,25 @@ class _Examples:
     data: Any
     path: str | None
     model: str | None
+    trained: DataConfig
 
     def pairs(self) -> list[Pair]:
-        return _pairs(self.data)
+        return _pairs(self.data, self.trained)
 
     def lines(self) -> list[str]:
         return _lines(self.data)
 
 
-def _pairs(data: Any) -> list[Pair]:
-    from penstock.data.formats.readers import read_pairs
+def _pairs(data: Any, trained: DataConfig) -> list[Pair]:
+    from penstock.data.formats.readers import ReadOptions, read_pairs
     from penstock.data.pair import Pair
 
     sources = sources_of(data)
     if sources is not None:
-        return list(read_pairs(sources))
+        options = ReadOptions()
+        if isinstance(sources, str):
+            options = options.as_trained(trained)
+        return list(read_pairs(sources, options))
     found: list[Pair] = []
     for number, example in enumerate(_several(data), start=1):
         match example:

@@ -554,44 +554,44 @@ def test_train_from_a_configuration(penstock: Run, config: Path, tmp_path: Path)
 
 
 def test_a_flag_beats_set_beats_the_file(tmp_path: Path) -> None:
-    from penstock.cli.train import _config
+    from penstock.cli.train import run_config
 
     flags = {"data.valid": "flag.tsv"}
     path = tmp_path / "c.toml"
     path.write_text('seed = 2\n[data]\ntrain = "t.tsv"\nvalid = "v.tsv"\n')
-    config, name = _config([str(path)], {}, ["seed=3"], None)
+    config, name = run_config([str(path)], {}, ["seed=3"], None)
     assert (config.seed, config.data.valid, name) == (3, "v.tsv", "c")
-    config, _ = _config([str(path)], {}, ["data.valid=set.tsv"], None)
+    config, _ = run_config([str(path)], {}, ["data.valid=set.tsv"], None)
     assert config.data.valid == "set.tsv"
-    config, _ = _config([str(path)], flags, ["data.valid=set.tsv"], None)
+    config, _ = run_config([str(path)], flags, ["data.valid=set.tsv"], None)
     assert config.data.valid == "flag.tsv"
-    config, _ = _config(["positional.tsv"], flags, ["data.train=set.tsv"], None)
+    config, _ = run_config(["positional.tsv"], flags, ["data.train=set.tsv"], None)
     assert (config.data.train, config.data.valid) == ("positional.tsv", "flag.tsv")
     (tmp_path / "config.toml").write_text(path.read_text())
-    assert _config([], flags, [], tmp_path)[0].data.valid == "flag.tsv"
+    assert run_config([], flags, [], tmp_path)[0].data.valid == "flag.tsv"
 
 
 def test_flags_of_train_are_values_and_come_last() -> None:
-    from penstock.cli.train import _config, _flags
+    from penstock.cli.train import data_flags, run_config
 
     odd = 'a "b\\\n\udcff=[1].tsv'  # a name that would mean something in TOML
-    flags = _flags(odd, "2,en", "skip")
-    config, name = _config([odd], flags, ["data.on_error=stop", "data.valid=x"], None)
+    flags = data_flags(odd, "2,en", "skip")
+    config, name = run_config([odd], flags, ["data.on_error=stop", "data.valid=x"], None)
     assert (config.data.train, config.data.valid, name) == (odd, odd, 'a "b\\\n\udcff=[1]')
     assert (config.data.columns, config.data.on_error) == ([2, "en"], "skip")
-    config, _ = _config(["a", "b"], _flags("c,d", None, None), [], None)
+    config, _ = run_config(["a", "b"], data_flags("c,d", None, None), [], None)
     assert (config.data.train, config.data.valid) == (["a", "b"], ["c", "d"])
     with pytest.raises(UsageError, match=r"command line: data.train: 'data' is a value, not a sec"):
-        _config(["a"], {}, ["data=3"], None)
+        run_config(["a"], {}, ["data=3"], None)
 
 
 @pytest.mark.parametrize("name", ["😀 ü.tsv", 'quo"te\\.tsv', "a,b.tsv"])
 def test_odd_file_names(tmp_path: Path, name: str) -> None:
-    from penstock.cli.train import _config, _flags
+    from penstock.cli.train import data_flags, run_config
 
     path = tmp_path / name
     path.write_text("x")
-    config, _ = _config([str(path)], _flags(str(path), None, None), [], None)
+    config, _ = run_config([str(path)], data_flags(str(path), None, None), [], None)
     assert (config.data.train, config.data.valid) == (str(path), str(path))
 
 

@@ -17,13 +17,14 @@ from typer.testing import CliRunner
 
 import penstock as ps
 from penstock.cli.data import app, source_of
+from penstock.data.formats.column_choice import ColumnChoice
 from penstock.data.formats.format_table import FORMATS
 from penstock.data.formats.input_lines import BadLineError, scan_lines
-from penstock.data.formats.records import Columns, Record, Report, read_table
+from penstock.data.formats.records import Record, Report, read_table
 from penstock.data.grammar import generate_pairs
 
 
-def read_bars(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
+def read_bars(path: str | Path, chosen: ColumnChoice, report: Report) -> Iterator[Record]:
     """One pair per line, its sides separated by ` ||| `."""
     rows = (
         line if isinstance(line, BadLineError) else (line.number, line.text.split(" ||| "))

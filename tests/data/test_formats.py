@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import lzma
-import re
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -20,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.data.formats import input_lines
+from penstock.data.formats.column_choice import Columns, parse_columns
 from penstock.data.formats.input_lines import read_lines
 from penstock.data.formats.readers import ReadOptions, read_pairs
-from penstock.data.formats.records import Columns
 from penstock.errors import DataError, UsageError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -212,7 +211,7 @@ def test_further_columns_are_told_once(write: Write) -> None:
 
 def test_columns_by_number_and_name(write: Write) -> None:
     path = write("x.tsv", "en\tfr\tde\none\tun\teins\n")
-    assert texts(path, columns=(3, 1)) == [("de", "en"), ("eins", "one")]
+    assert texts(path, columns=(3, 1), header="no") == [("de", "en"), ("eins", "one")]
     assert texts(path, columns=("de", "en")) == [("eins", "one")]
     assert texts(path, columns=("de", 2)) == [("eins", "un")]
     with pytest.raises(DataError, match="expected 4 columns, found 3"):
@@ -253,19 +252,76 @@ def test_impossible_options(options: dict[str, Any], what: str) -> None:
         ReadOptions(**options)
 
 
-@pytest.mark.parametrize("header", ["source\ttarget", "en\tfr", "Text\tLabel", "English\tpt-BR"])
+@pytest.mark.parametrize("header", ["source\ttarget", "en\tfr", "Text_1\tLabel", "English\tpt-BR"])
 @pytest.mark.parametrize("columns", [None, (1, 2)])
-def test_a_header_read_as_a_pair_is_reported(
+def test_a_header_is_recognised_and_reported(
     write: Write, header: str, columns: Columns | None
 ) -> None:
     told: list[str] = []
     path = write("x.tsv", f"{header}\na\tb\n")
-    assert len(texts(path, report=told.append, columns=columns)) == 2
-    names = header.replace("\t", ",")
-    assert re.search(f"looks like a header .* name the columns: --columns {names}", told[0])
+    assert texts(path, report=told.append, columns=columns) == [("a", "b")]
+    shown = header.replace("\t", ", ")
+    assert f"the first row is a header and is left out: {shown} (--header no" in told[0]
     first, second = header.split("\t")
-    assert len(texts(path, report=told.append, columns=(first, second))) == 1
+    assert texts(path, header="no", columns=columns) == [(first, second), ("a", "b")]
+    assert texts(path, report=told.append, columns=(first, second)) == [("a", "b")]
     assert len(told) == 1
+
+
+def test_header_yes_leaves_out_any_first_row(write: Write) -> None:
+    assert texts(write("x.tsv", "uno\tdos\na\tb\n"), header="yes") == [("a", "b")]
+    with pytest.raises(UsageError, match="columns en, fr: names need a header"):
+        ReadOptions(columns=("en", "fr"), header="no")
+    jsonl = write("x.jsonl", '{"source": "a", "target": "b"}\n')
+    with pytest.raises(UsageError, match="JSONL has keys and no header; leave --header out"):
+        texts(jsonl, header="yes")
+    with pytest.raises(UsageError, match="line-parallel files have no header; remove their first"):
+        list(read_pairs([jsonl, jsonl], ReadOptions(header="yes")))
+
+
+@pytest.mark.parametrize("columns", [((1, 3), 2), (("lemma", "features"), "form")])
+def test_several_columns_make_one_source(write: Write, columns: Columns) -> None:
+    told: list[str] = []
+    path = write("x.tsv", "lemma\tform\tfeatures\tn\nav\tavda\tN;LOC\t7\n")
+    found = texts(path, columns=columns, report=told.append)
+    assert found == [("av\tN;LOC", "avda")]
+    assert "1 further column is ignored; source is columns 1 and 3, target column 2" in told[0]
+
+
+def test_several_keys_make_one_source(write: Write) -> None:
+    columns = (("lemma", "features"), "form")
+    path = write("x.jsonl", '{"lemma": "av", "features": "N", "form": "avda"}\n')
+    assert texts(path, columns=columns) == [("av\tN", "avda")]
+    # as `penstock data split` writes held-out pairs
+    path = write(
+        "y.jsonl", '{"source": "av\\tN", "targets": ["avda"]}\n{"source": "a", "target": "b"}'
+    )
+    with pytest.raises(
+        DataError, match=r"line 2: expected a source of 2 columns, .* found 1; name"
+    ):
+        texts(path, columns=((1, 2), 3))
+    assert texts(path, columns=((1, 2), 3), max_pairs=1) == [("av\tN", "avda")]
+
+
+def test_a_tab_inside_one_of_several_columns_is_an_error(write: Write) -> None:
+    path = write("x.csv", '"a\tb",c,d\n')
+    with pytest.raises(DataError, match=r"x\.csv, line 1: a tab inside a column of the source"):
+        texts(path, columns=((1, 2), 3))
+    assert texts(path, columns=(1, 3)) == [("a\tb", "d")]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("1,2", (1, 2)), ("en,fr", ("en", "fr")), ("1,3:2", ((1, 3), 2)), ("a : b", ("a", "b"))],
+)
+def test_columns_as_they_are_typed(text: str, columns: Columns) -> None:
+    assert parse_columns(text) == columns
+
+
+@pytest.mark.parametrize("text", ["1", "1,2,3", "1:2:3", "1:2,3"])
+def test_columns_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(UsageError, match="write two, as in 1,2 or en,fr; with several columns of"):
+        parse_columns(text)
 
 
 @pytest.mark.parametrize("row", ["No\tNon", "it\tit", "source\tla source", "text\tgood"])

@@ -376,7 +376,7 @@ SURROGATE = {token: index for index, token in enumerate([*RESERVED, "\ud800"])}
         ("[" * 100_000, "recursion"),
         ("[1, 2]", "not a penstock tokenizer: its JSON lacks 'penstock' and 'tokenizer'"),
         ('{"version": "1.0", "model": {}}', "not a penstock tokenizer: its JSON lacks"),
-        (edited("bpe", penstock__format=2), r"format 2 is newer than .* \(1\): upgrade penstock"),
+        (edited("bpe", penstock__format=3), r"format 3 is newer than .* \(2\): upgrade penstock"),
         (edited("bpe", penstock__format="1"), "tokenizer format '1' is not a format number"),
         (
             edited("bpe", penstock__kind="morse"),

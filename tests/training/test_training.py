@@ -38,7 +38,6 @@ from penstock.training import progress
 from penstock.training.automatic import keep_choices
 from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train
-from penstock.training.processes import Processes
 from penstock.training.progress import read_log
 from penstock.training.run_directory import lock_run
 from penstock.training.schedule import learning_rate
@@ -526,10 +525,10 @@ def falling_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every evaluation is worse than the one before."""
     evaluate, calls = Evaluator.evaluate, 0
 
-    def worse(self: Evaluator, processes: Processes) -> HeldOutScores:
+    def worse(self: Evaluator) -> HeldOutScores:
         nonlocal calls
         calls += 1
-        scores = evaluate(self, processes)
+        scores = evaluate(self)
         metrics = {**scores.metrics, "bleu": 50.0 - calls}
         return replace(scores, loss=float(calls), metrics=metrics)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli.column_flags import Columns, HeaderRow
 from penstock.cli.console import as_row, write_json, write_line
-from penstock.cli.evaluate import AsJson, Columns, OnError, metric_names, reject_flags
+from penstock.cli.evaluate import AsJson, OnError, metric_names, reject_flags
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import SearchFlags, with_search_flags
@@ -44,6 +45,7 @@ def compare(
         int | None, typer.Option(min=1, max=10**12, help="Use only the first N pairs.")
     ] = None,
     columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "stop",
     device: Device = "auto",
     engine: Engine = "auto",
@@ -72,7 +74,9 @@ def compare(
     found = compare_models(
         (use.model(bundle, device=device, engine=engine) for _, bundle in models),
         config,
-        DataSelection(data, columns, on_error, first, model=models[0][0]),
+        DataSelection(
+            data, columns, header, on_error, first, model=models[0][0], trained=config.data
+        ),
         metrics=metric_names(metrics),
         differences=differences,
         **options,

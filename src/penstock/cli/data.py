@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from penstock.cli import console
+from penstock.cli.column_flags import Columns, HeaderRow
 from penstock.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from penstock.data.check import CorpusReport, Finding
+    from penstock.data.formats.column_choice import Header
     from penstock.data.formats.readers import ReadOptions
     from penstock.data.split import SplitReport
     from penstock.data.stats import CorpusStats, SideStats
@@ -26,15 +28,6 @@ Data = Annotated[
         metavar="DATA",
         help="One file of pairs (.tsv, .csv or .jsonl, optionally .gz, .xz or .zst; - reads TSV "
         "from standard input), or two line-parallel files of sources and targets.",
-    ),
-]
-ColumnNames = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        metavar="A,B",
-        help="Source and target columns, by number (from 1) or by name in the header; in JSONL, "
-        "the keys. Default: the first two.",
     ),
 ]
 OnError = Annotated[
@@ -51,7 +44,8 @@ def check(
     held_out: Annotated[
         list[str] | None, typer.Option(metavar="FILE", help=HELD_OUT_HELP + " Repeatable.")
     ] = None,
-    columns: ColumnNames = None,
+    columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "skip",
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +59,7 @@ def check(
 
     require_no_input("-", (*data, *(held_out or ())))
     files = [_file_or_two(file) for file in held_out or ()]
-    options = read_options(columns, on_error)
+    options = read_options(columns, on_error, header)
     report = check_corpus(source_of(data), held_out=files, options=options)
     if as_json:
         console.write_json(report.to_dict())
@@ -106,7 +100,8 @@ def split(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the files of an earlier split.")
     ] = False,
-    columns: ColumnNames = None,
+    columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "stop",
     as_json: AsJson = False,
 ) -> None:
@@ -125,7 +120,7 @@ def split(
         seed=seed,
         keep_shared_targets=keep_shared_targets,
         overwrite=overwrite,
-        options=read_options(columns, on_error),
+        options=read_options(columns, on_error, header),
     )
     if as_json:
         console.write_json(report.to_dict())
@@ -181,7 +176,8 @@ def stats(
             help="Draw a histogram of lengths (.svg, .png or .pdf).",
         ),
     ] = None,
-    columns: ColumnNames = None,
+    columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "stop",
     as_json: AsJson = False,
 ) -> None:
@@ -200,7 +196,7 @@ def stats(
     measured = corpus_stats(
         source_of(data),
         held_out=None if held_out is None else _file_or_two(held_out),
-        options=read_options(columns, on_error),
+        options=read_options(columns, on_error, header),
     )
     if figure is not None:
         draw_lengths(measured, figure)
@@ -211,18 +207,15 @@ def stats(
         _print_stats(measured)
 
 
-def read_options(columns: str | None, on_error: Literal["stop", "skip"]) -> ReadOptions:
+def read_options(
+    columns: str | None, on_error: Literal["stop", "skip"], header: Header = "auto"
+) -> ReadOptions:
     """Convert the command line's options to the reader's."""
+    from penstock.data.formats.column_choice import parse_columns
     from penstock.data.formats.readers import ReadOptions
-    from penstock.data.formats.records import Columns
 
-    picked = None
-    if columns is not None:
-        names = [name.strip() for name in columns.split(",")]
-        if len(names) != 2:
-            raise UsageError(f"--columns {columns!r}: write two, as in 1,2 or en,fr")
-        picked = cast(Columns, tuple(int(n) if n.isdecimal() else n for n in names))
-    return ReadOptions(columns=picked, on_error=on_error, report=console.note)
+    chosen = None if columns is None else parse_columns(columns)
+    return ReadOptions(columns=chosen, header=header, on_error=on_error, report=console.note)
 
 
 def source_of(data: list[str]) -> str | list[str]:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.cli.column_flags import Columns
 from penstock.cli.console import note, path
-from penstock.cli.evaluate import Columns, OnError
+from penstock.cli.evaluate import OnError
 from penstock.cli.line_output import Device, Engine, Threads
 from penstock.cli.option_flags import with_options
 from penstock.cli.search_flags import Weights, parse_weights

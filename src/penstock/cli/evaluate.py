@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from penstock.cli.column_flags import Columns, HeaderRow
 from penstock.cli.console import as_row, note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
@@ -34,9 +35,6 @@ Data = Annotated[
     typer.Argument(
         help="File of pairs or labelled texts, two line-parallel files, or a text file."
     ),
-]
-Columns = Annotated[
-    str | None, typer.Option(help="Source and target columns, by number (1,2) or name.")
 ]
 OnError = Annotated[Literal["stop", "skip"], typer.Option(help="What to do with unusable lines.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -67,6 +65,7 @@ def evaluate(
         ),
     ] = 0,
     columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "stop",
     out: Annotated[
         Path | None,
@@ -106,7 +105,16 @@ def evaluate(
     bundle = load_bundle(model[0])
     task = TASKS[bundle.config.task]
     use = task.use()
-    selection = DataSelection(data, columns, on_error, first, after, str(model[0]))
+    selection = DataSelection(
+        data,
+        columns,
+        header,
+        on_error,
+        first,
+        after,
+        model=str(model[0]),
+        trained=bundle.config.data,
+    )
     options: dict[str, Any] = {}
     if use.searches:
         options = {
@@ -181,6 +189,7 @@ def score(
     data: Data,
     model: Models,
     columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "stop",
     weights: Weights = None,
     device: Device = "auto",
@@ -206,8 +215,9 @@ def score(
         reason = f"{model[0]} is a model for {task}"
         reject_flags(reason, weights=weights, model=model[1:] or None)
     ready = _model(bundle, model, weights, device, engine)
+    selection = DataSelection(data, columns, header, on_error, trained=bundle.config.data)
     total, tokens = 0.0, 0
-    for text in use.score(ready, DataSelection(data, columns, on_error)):
+    for text in use.score(ready, selection):
         total += text.log_probability
         tokens += text.tokens
         if as_json:

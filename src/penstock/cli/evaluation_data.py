@@ -11,6 +11,8 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from penstock.config import DataConfig
+    from penstock.data.formats.column_choice import Header
     from penstock.data.pair import Pair
 
 
@@ -21,18 +23,22 @@ class DataSelection:
     Attributes:
         data: a file, or two line-parallel files.
         columns: source and target columns as the user wrote them.
+        header: whether the first row is a header.
         on_error: what to do with unusable lines.
         first: number of examples to use; None for all.
         after: number of examples to skip, together with later ones that share their sources.
         model: path of the evaluated model.
+        trained: data section of its configuration; of a source with several columns it says which.
     """
 
     data: list[str]
     columns: str | None = None
+    header: Header = "auto"
     on_error: Literal["stop", "skip"] = "stop"
     first: int | None = None
     after: int = 0
     model: str | None = None
+    trained: DataConfig | None = None
 
     @property
     def path(self) -> str:
@@ -45,7 +51,10 @@ class DataSelection:
         from penstock.data.formats.readers import read_pairs
         from penstock.data.source_keys import fold
 
-        pairs = read_pairs(source_of(self.data), read_options(self.columns, self.on_error))
+        options = read_options(self.columns, self.on_error, self.header)
+        if self.trained is not None and len(self.data) == 1:
+            options = options.as_trained(self.trained)
+        pairs = read_pairs(source_of(self.data), options)
         before = {fold(pair.source) for pair in islice(pairs, self.after)}
         rest = (pair for pair in pairs if fold(pair.source) not in before)
         return islice(rest, self.first)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.column_flags import Columns, HeaderRow
 from penstock.cli.console import as_row, note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Model
@@ -35,9 +36,8 @@ def export(
         _Files,
         typer.Option(help="Data to compare all engines on; twice for line-parallel files."),
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Source and target columns, by number (1,2) or name.")
-    ] = None,
+    columns: Columns = None,
+    header: HeaderRow = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export a model to ONNX with int8 weights: smaller, faster on a CPU, and free of torch."""
@@ -57,13 +57,17 @@ def export(
         raise UsageError(f"--out {out}: give another directory than the model's")
     require_no_input(out / "README.md", (*(calibrate or ()), *(verify or ())))
     pairs = None
+
+    def selected(files: list[str]) -> DataSelection:
+        return DataSelection(files, columns, header, trained=bundle.config.data)
+
     if calibrate:
-        pairs = list(examples_of(bundle.config, DataSelection(calibrate, columns)))
+        pairs = list(examples_of(bundle.config, selected(calibrate)))
     elif precision == "int8" or verify:
         pairs = held_out_pairs(bundle.config)
     exported = export_bundle(bundle, precision=precision, pairs=pairs)
     save_bundle(exported, out)
-    found = verify_export(bundle, DataSelection(verify, columns), pairs) if verify else []
+    found = verify_export(bundle, selected(verify), pairs) if verify else []
     write_model_card(exported, out, found)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     note(f"{out}: {size:.1f} MB, {precision}; use it as -m {out}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from penstock.cli.column_flags import Columns
 from penstock.cli.console import note, path, write_line
 from penstock.errors import PenstockError, UsageError
 from penstock.tasks import TASKS
@@ -19,7 +20,6 @@ HELD_OUT = "held-out.jsonl"
 
 
 def train(
-    context: typer.Context,
     data: Annotated[
         list[str] | None,
         typer.Argument(
@@ -34,9 +34,10 @@ def train(
     out: Annotated[
         Path | None, typer.Option(parser=path, help="Run directory. Default: runs/NAME.")
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Source and target columns, by number (1,2) or by name in the header."),
+    columns: Columns = None,
+    header: Annotated[
+        Literal["auto", "yes", "no"] | None,
+        typer.Option(help="Whether the first row of a table is a header. Default: auto."),
     ] = None,
     on_error: Annotated[
         Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
@@ -65,33 +66,21 @@ def train(
         typer.Option("--extend-vocabulary", help="With --from: add the data's new symbols."),
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
-    processes: Annotated[
-        int, typer.Option(min=1, max=1024, help="Processes on this machine that train together.")
-    ] = 1,
 ) -> None:
     """Train a model from a configuration, or directly from a file of pairs.
 
     What you do not set is chosen from the data.
     """
-    import os
-
-    # torch's own account of a lost connection, with addresses of its code
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from penstock.files import require_no_input
     from penstock.training.loop import train as run_training
-    from penstock.training.process_group import restarted, training_processes
 
-    flags = data_flags(valid, columns, on_error, minutes)
+    flags = data_flags(valid, columns, on_error, minutes, header)
     flags |= _start_flags(start, replay, extend_vocabulary)
     config, name = run_config(data or [], flags, overrides or [], out if resume else None)
     run = out or Path("runs") / name
-    resume = resume or restarted()
     if not resume:
         require_no_input(run / "config.toml", data or ())
-    with training_processes(processes, context.find_root().obj) as group:
-        result = run_training(config, run, resume=resume, processes=group)
-    if not group.is_first:
-        raise typer.Exit(130 if result.interrupted else 0)
+    result = run_training(config, run, resume=resume)
     if result.interrupted:
         note(f"to resume: penstock train --resume --out {run}")
         raise typer.Exit(130)
@@ -113,14 +102,19 @@ def _complete(config: RunConfig, run: Path) -> None:
 
 
 def data_flags(
-    valid: str | None, columns: str | None, on_error: str | None, minutes: float | None = None
+    valid: str | None,
+    columns: str | None,
+    on_error: str | None,
+    minutes: float | None = None,
+    header: str | None = None,
 ) -> dict[str, Any]:
     """The flags' values by configuration key."""
-    from penstock.cli.data import read_options
+    from penstock.data.formats.column_choice import parse_columns
 
     values = {
         "data.valid": None if valid is None else one_or_two(valid),
-        "data.columns": None if columns is None else read_options(columns, "stop").columns,
+        "data.columns": None if columns is None else parse_columns(columns),
+        "data.header": header,
         "data.on_error": on_error,
         "training.max_minutes": minutes,
     }

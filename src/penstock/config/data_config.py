@@ -38,9 +38,14 @@ class DataConfig(Section):
     Time Machine."""
     join_lines: bool = False
     """Read running text: line ends become spaces."""
-    columns: list[int | str] | None = Field(default=None, min_length=2, max_length=2)
+    columns: list[int | str | list[int | str]] | None = Field(
+        default=None, min_length=2, max_length=2
+    )
     """The source and target column, as numbers from 1 or as names in the header row or JSON keys;
-    default: the first two, or `source` and `target`."""
+    several columns of the source as a list, `[[1, 3], 2]`; default: the first two, or `source` and
+    `target`."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first row of a table is a header; `auto` recognises one, and says so."""
     on_error: Literal["stop", "skip"] = "stop"
     """At an unusable line: `stop`, or `skip` it and report how many were skipped."""
     max_pairs: int | None = Field(default=None, ge=1, le=10**12)
@@ -56,3 +61,11 @@ class DataConfig(Section):
     """Language code of the target, for the service."""
     cache: str | None = None
     """Folder for tokenized data, to share between runs; default: `data/` in the run directory."""
+
+    @property
+    def source_columns(self) -> list[str]:
+        """Names of the source's columns, where it has several."""
+        inputs = self.columns[0] if self.columns else None
+        if not isinstance(inputs, list) or len(inputs) < 2:
+            return []
+        return [name if isinstance(name, str) else f"column {name}" for name in inputs]

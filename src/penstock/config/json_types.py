@@ -13,3 +13,8 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 def is_array(value: object) -> TypeGuard[list[Any]]:
     """Whether a parsed value is an array."""
     return isinstance(value, list)
+
+
+def are_texts(value: object) -> TypeGuard[list[str]]:
+    """Whether a parsed value is an array of strings, none of them empty."""
+    return is_array(value) and all(isinstance(text, str) and text for text in value)

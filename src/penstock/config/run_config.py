@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -104,8 +105,21 @@ class RunConfig(Section):
             raise ValueError(
                 "text.shared = true: the source has the transformer's own vocabulary; leave it out"
             )
+        self._check_columns()
         self._reject_unused()
         return self
+
+    def _check_columns(self) -> None:
+        """Check features against the source's columns."""
+        features, columns = self.text.source.features, self.data.source_columns
+        if isinstance(features, list) and max(features) > len(columns):
+            raise ValueError(
+                f"text.source.features = {features}: data.columns gives the source "
+                f"{len(columns) or 1} column{'s'[: len(columns) > 1]}; list several, as in "
+                "[[1, 3], 2]"
+            )
+        if columns and self.model.transformer is not None:
+            raise ValueError("data.columns: model.transformer reads one column; name one")
 
     def _reject_unused(self) -> None:
         """Reject keys that the task does not use, rather than ignoring them silently."""
@@ -119,7 +133,7 @@ class RunConfig(Section):
         }
         for path, reason in unused.items():
             section, _, key = path.partition(".")
-            value = getattr(getattr(self, section), key)
-            if value != getattr(defaults[section], key):
+            value = attrgetter(key)(getattr(self, section))
+            if value != attrgetter(key)(defaults[section]):
                 shown = "" if isinstance(value, BaseModel) else f" = {value!r}"
                 raise ValueError(f"{path}{shown}: {reason}; leave it out")

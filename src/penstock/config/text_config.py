@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
 
 from penstock.config.section import Auto, Section
 from penstock.config.tokenizer_table import tokenizer_entry
@@ -21,6 +23,9 @@ class TokenizerConfig(Section):
     """Leave out symbols that occur fewer times in the training data; not used by `unigram`."""
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""
+    unicode: Literal["none", "NFC", "NFD", "NFKC"] = "none"
+    """The Unicode form that the model reads or writes; outputs get the training text's form again.
+    `NFKC` also replaces ligatures and full-width letters, which is not undone."""
     file: str | None = None
     """A saved tokenizer of that kind (a bundle's `source_tokenizer-….json`) to take instead of
     training one."""
@@ -30,6 +35,15 @@ class TokenizerConfig(Section):
     def _known_kind(cls, name: str) -> str:
         tokenizer_entry(name)
         return name
+
+    @model_validator(mode="after")
+    def _composes(self) -> Self:
+        if self.kind == "word" and self.unicode != "none":
+            raise ValueError(
+                f"unicode = {self.unicode!r}: kind 'word' composes its text (NFC) itself; leave "
+                "it out, or take another kind"
+            )
+        return self
 
     @property
     def makes_pieces(self) -> bool:
@@ -42,15 +56,37 @@ class TokenizerConfig(Section):
         return self.separator if tokenizer_entry(self.kind).joiner is None else None
 
 
+class SourceTokenizerConfig(TokenizerConfig):
+    """How the source's text and columns become tokens."""
+
+    features: Literal["auto", "none"] | list[int] = "auto"
+    """Which columns of a source with several hold features, such as `V;PST`, each of them a symbol:
+    their positions among `data.columns`, from 1; `auto` recognises them."""
+    feature_delimiter: str = Field(default=";", min_length=1)
+    """What divides the features of a column; not used by `auto`, which finds it."""
+
+    @field_validator("features")
+    @classmethod
+    def _positions(cls, value: str | list[int]) -> str | list[int]:
+        if not isinstance(value, str) and (not value or min(value) < 1):
+            raise ValueError("give positions from 1, auto or none")
+        return value
+
+
 class TextConfig(Section):
     """The tokenizers of both sides."""
 
-    source: TokenizerConfig = TokenizerConfig()
+    source: SourceTokenizerConfig = SourceTokenizerConfig()
     """Tokenizer of the source, or of the only text."""
     target: TokenizerConfig = TokenizerConfig()
     """Tokenizer of the target."""
     shared: Auto[bool] = False
     """Train one tokenizer on both sides, as `text.source` describes it."""
+
+    case: Literal["keep", "lower", "auto"] = "auto"
+    """What to do with sources in other case than the training text: `keep` reads them as they are
+    written, `auto` in the training text's case; `lower` trains and reads in lower case. The output
+    of a line in capitals is put in capitals."""
 
     @property
     def target_side(self) -> TokenizerConfig:

@@ -147,7 +147,7 @@ def _blocks(pairs: Iterable[Pair]) -> Iterator[list[tuple[str, str]]]:
 def _encode(
     tokenizer: Tokenizer, texts: Sequence[str], limit: int, totals: dict[str, int], side: str
 ) -> list[list[int]]:
-    rows = tokenizer.encode_batch(texts)
+    rows = tokenizer.encode_sources(texts) if side == "source" else tokenizer.encode_batch(texts)
     for i, row in enumerate(rows):
         if len(row) >= limit:
             row = row[: limit - 1]

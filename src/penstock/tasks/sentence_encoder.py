@@ -48,8 +48,9 @@ class Sentences:
         self._limit = bundle.config.data.max_source_tokens
 
     def normalized(self, line: str) -> str:
-        """Normalize a line like the training text."""
-        return letters_only(line) if self._letters else line
+        """Normalize a line like the training text, its case too."""
+        line = letters_only(line) if self._letters else line
+        return self._tokenizer.form.read(line).text
 
     def encode(self, lines: Sequence[str]) -> list[Sentence]:
         """Encode each line, EOS last, truncated to the model's limit."""
@@ -59,7 +60,12 @@ class Sentences:
         ]
 
     def encode_whole(self, lines: Sequence[str]) -> list[list[int]]:
-        """Encode each line, EOS last, without truncation."""
+        """Encode each line, EOS last, without truncation.
+
+        Raises:
+            DataError: a line, by its number, lacks columns that the model reads.
+        """
+        self._tokenizer.form.check(lines)
         rows = self._tokenizer.encode_batch([self.normalized(line) for line in lines])
         return [[*ids, EOS_ID] for ids in rows]
 

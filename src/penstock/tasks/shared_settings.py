@@ -24,6 +24,11 @@ TRANSLATION_ONLY = {
 }
 ONE_TEXT = {
     "data.columns": "a text has no columns, its lines are read whole",
+    "data.header": "a text has no columns, its lines are read whole",
+    "text.source.unicode": "a text is read as it is written; convert the file",
+    "text.source.features": "a text has no columns, its lines are read whole",
+    "text.source.feature_delimiter": "a text has no columns, its lines are read whole",
+    "text.case": "a text is read as it is written; data.normalize = 'letters' makes it lower case",
     "data.on_error": "a text is read whole; mend the lines that are unusable",
     "data.max_target_tokens": "there is one text, whose lines have data.max_source_tokens",
     "text.target": "there is one text, and text.source is its tokenizer",

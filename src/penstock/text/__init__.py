@@ -2,6 +2,7 @@
 
 from penstock.special_tokens import BOS_ID, EOS_ID, PAD_ID, RESERVED, UNK_ID
 from penstock.text.normalize import letters_only, preprocess, rejoin
+from penstock.text.text_form import TextForm
 from penstock.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "PAD_ID",
     "RESERVED",
     "UNK_ID",
+    "TextForm",
     "Tokenizer",
     "letters_only",
     "preprocess",

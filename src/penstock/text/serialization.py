@@ -2,6 +2,8 @@
 
     {"penstock": {"format": 1, "kind": "bpe", "separator": " "}, "tokenizer": {...}}
 
+Format 2 adds a `form`, the Unicode form, columns and letter case of text (`text_form.py`).
+
 Files are untrusted, and the library may abort the whole process on an unexpected model. So only the
 vocabulary and the merges are read from a file and validated; all else is fixed by kind and format.
 Kind `pretrained` keeps a foreign tokenizer whole, which `pretrained_tokenizer.py` validates; its
@@ -20,9 +22,10 @@ from penstock.config import tokenizer_entry
 from penstock.config.json_types import is_object
 from penstock.errors import BundleError
 from penstock.text.pretrained_tokenizer import PretrainedTokens
+from penstock.text.text_form import TextForm
 from penstock.text.tokenizer_types import tokenizer_type
 
-FORMAT = 1
+FORMAT = 2
 _FOREIGN = ("added_tokens", "normalizer", "post_processor", "truncation", "padding")
 
 
@@ -33,13 +36,17 @@ class TokenizerParts(NamedTuple):
     kind: str
     separator: str
     pretrained: PretrainedTokens | None = None
+    form: TextForm = TextForm()
 
 
 def write_json(stored: TokenizerParts) -> str:
     """Serialize to one line of JSON that `read_json` reads."""
+    form = stored.form.to_plain()
     about: dict[str, Any] = {
-        "format": FORMAT, "kind": stored.kind, "separator": stored.separator
+        "format": FORMAT if form else 1, "kind": stored.kind, "separator": stored.separator
     }  # fmt: skip
+    if form:
+        about["form"] = form
     if stored.pretrained is not None:
         about["own"] = asdict(stored.pretrained.special_tokens)
     content = {"penstock": about, "tokenizer": json.loads(stored.library.to_str())}
@@ -55,13 +62,14 @@ def read_json(text: str, place: str) -> TokenizerParts:
     try:
         about, content = _parts(json.loads(text))
         kind, separator = _description(about)
+        form = TextForm.from_plain(about.get("form", {}))
         if kind == "pretrained":
             tokens = PretrainedTokens.from_parts(content, about.get("own"))
-            return TokenizerParts(tokens.library, kind, separator, tokens)
+            return TokenizerParts(tokens.library, kind, separator, tokens, form)
         foreign = [part for part in _FOREIGN if content.get(part)]
         if foreign:
             raise ValueError(f"the tokenizer has a foreign part {foreign[0]!r}")
-        return TokenizerParts(build(content.get("model"), kind), kind, separator)
+        return TokenizerParts(build(content.get("model"), kind), kind, separator, None, form)
     except (ValueError, RecursionError) as error:
         raise BundleError(
             f"{place}: {error}; restore the file from its source or train again"

@@ -10,7 +10,8 @@
 | `pretrained` | a token of a Transformer encoder | as exact as that tokenizer |
 
 Text never encodes to a reserved id other than `<unk>`: a user who types `<eos>` gets ordinary
-tokens. All kinds but `pretrained` are in `penstock.config.TOKENIZERS`.
+tokens. All kinds but `pretrained` are in `penstock.config.TOKENIZERS`. `form` says what happens to
+text first: its Unicode form, undone by `decode`, and the columns of a source that has several.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from penstock.special_tokens import RESERVED, UNK_ID
 from penstock.text.pieces import byte_alphabet, require_characters
 from penstock.text.pretrained_tokenizer import PretrainedTokens
 from penstock.text.serialization import TokenizerParts, build, read_json, write_json
+from penstock.text.text_form import TextForm
 from penstock.text.tokenizer_types import SYMBOL_END, tokenizer_type
+from penstock.text.unicode_form import UnicodeForm
 
 
 @final
@@ -45,6 +48,7 @@ class Tokenizer:
         keeps_spaces: whether the spaces of a text are symbols, or part of them.
         vocab_size: number of ids, the reserved ones (0 to 3) included.
         special_tokens: of a `pretrained` encoder; None for other kinds.
+        form: Unicode form, columns and letter case of the text.
     """
 
     def __init__(
@@ -53,8 +57,10 @@ class Tokenizer:
         kind: str,
         separator: str,
         pretrained: PretrainedTokens | None = None,
+        form: TextForm | None = None,
     ) -> None:
         self._library = library
+        self.form = form or TextForm()
         self._pretrained = pretrained
         self.kind = kind
         self.separator = separator
@@ -68,23 +74,34 @@ class Tokenizer:
             self._contents = _contents(library, byte_level=self.is_byte_level)
         else:
             self._contents = [symbol.encode() for symbol in pretrained.symbols()]
+        self._text_size = len(self._contents)  # ids of text come first, then those of columns
+        if self.form.columns is not None:
+            self._contents += [symbol.encode() for symbol in self.form.columns.shown()]
         self.vocab_size = len(self._contents)
         self.special_tokens = None if pretrained is None else pretrained.special_tokens
 
     @classmethod
-    def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+    def train(
+        cls, texts: Iterable[str], config: TokenizerConfig, form: TextForm | None = None
+    ) -> Tokenizer:
         """Train on a stream of texts (never on held-out ones).
 
         Deterministic: the same texts in the same order give the same `to_json()`.
+
+        Args:
+            texts: as a user writes them.
+            config: kind and size.
+            form: Unicode form, columns and letter case; default: plain text.
 
         Raises:
             ConfigError: `vocab_size` below 260 for `bpe` or `unigram`.
             DataError: no text, or no token as frequent as `min_frequency`.
         """
         chosen, separator = tokenizer_type(config.kind), config.separator
-        prepared = (chosen.prepare(require_characters(text), separator) for text in texts)
-        model = chosen.train(prepared, config)
-        return cls(build(model, config.kind), config.kind, config.separator)
+        form = form or TextForm()
+        cells = (cell for text in texts for cell in form.cells(require_characters(text)))
+        model = chosen.train((chosen.prepare(cell, separator) for cell in cells), config)
+        return cls(build(model, config.kind), config.kind, config.separator, None, form)
 
     @classmethod
     def pretrained(cls, directory: str | Path) -> Tokenizer:
@@ -100,17 +117,28 @@ class Tokenizer:
         """Encode one text, without `<bos>` and `<eos>`; an empty text has no ids.
 
         Raises:
-            DataError: the text has a lone surrogate.
+            DataError: the text has a lone surrogate, or not the columns that the model reads.
         """
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts on all cores; see `encode`."""
-        valid = map(require_characters, texts)
+        columns = self.form.columns
+        if columns is None:
+            return self._encode([self.form.unicode.apply(require_characters(t)) for t in texts])
+        cells = [cell for text in texts for cell in self.form.cells(require_characters(text))]
+        encoded = iter(self._encode(cells))
+        return [columns.weave(text, lambda _: next(encoded), self._symbol_id) for text in texts]
+
+    def encode_sources(self, texts: Iterable[str]) -> list[list[int]]:
+        """Encode sources in the case in which a model reads them; see `LetterCase`."""
+        return self.encode_batch([self.form.read(text).text for text in texts])
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
         if self._pretrained is not None:
-            return self._pretrained.encode_batch(list(valid))
+            return self._pretrained.encode_batch(texts)
         assert self._type is not None
-        inputs = [self._type.prepare(text, self.separator) for text in valid]
+        inputs = [self._type.prepare(text, self.separator) for text in texts]
         encodings = self._library.encode_batch_fast(
             inputs,  # pyright: ignore[reportArgumentType]
             is_pretokenized=not self.is_byte_level,
@@ -119,15 +147,17 @@ class Tokenizer:
         return [encoding.ids for encoding in encodings]
 
     def normalized(self, text: str) -> str:
-        """The text as its tokens read it: symbols as they are split, all else unchanged."""
+        """The text as its tokens read it: in the model's case and Unicode form, symbols split."""
+        text = self.form.unicode.apply(self.form.read(text).text)
         if self._type is None or self._type.split is None:
             return text
         return self.joiner.join(self._type.split(text, self.separator))
 
     def decode(self, ids: Sequence[int], *, skip_unknown: bool = False) -> str:
-        """Decode ids to text without reserved tokens other than `<unk>`.
+        """Decode ids to text without reserved tokens other than `<unk>` and symbols of columns.
 
-        Bytes that form no character, which a model may generate, become U+FFFD.
+        The text is written as the training text is (`UnicodeForm.undo`). Bytes that form no
+        character, which a model may generate, become U+FFFD.
 
         Args:
             ids: token ids below `vocab_size`.
@@ -138,7 +168,7 @@ class Tokenizer:
         kept = [
             self._contents[index]
             for index in ids
-            if index >= len(RESERVED) or (index == UNK_ID and not skip_unknown)
+            if self._is_text(index) or (index == UNK_ID and not skip_unknown)
         ]
         return self._text(kept)
 
@@ -148,16 +178,22 @@ class Tokenizer:
         kept = [
             next(replacements).encode() if index == UNK_ID else self._contents[index]
             for index in ids
-            if index >= len(RESERVED) or index == UNK_ID
+            if self._is_text(index) or index == UNK_ID
         ]
         return self._text(kept)
 
     def surfaces(self, text: str) -> list[str]:
         """The surface form of each id of `encode(text)`, also where the id is `<unk>`."""
+        if self.form.columns is not None:
+            return self.form.columns.weave(text, self._cell_surfaces, str)
+        return self._cell_surfaces(text)
+
+    def _cell_surfaces(self, text: str) -> list[str]:
+        text = self.form.unicode.apply(text)
         if self._type is None:
             return text.split(self.separator) if text else []
         if self._type.split is None:
-            return self.tokens(self.encode(text))
+            return self.tokens(self._encode([text])[0])
         return self._type.split(text, self.separator)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
@@ -183,9 +219,11 @@ class Tokenizer:
         """
         if self._pretrained is not None:
             return [None] * self.vocab_size
-        return [None] * len(RESERVED) + [
-            _word(content, byte_level=self.is_byte_level)
-            for content in self._contents[len(RESERVED) :]
+        return [
+            _word(content, self.form.unicode, byte_level=self.is_byte_level)
+            if self._is_text(index)
+            else None
+            for index, content in enumerate(self._contents)
         ]
 
     def missing(self, texts: Iterable[str]) -> Counter[str]:
@@ -198,7 +236,8 @@ class Tokenizer:
         if self._type is None:
             return counts
         for text in texts:
-            counts.update(self._type.split(text, self.separator) if self._type.split else text)
+            for cell in self.form.cells(text):
+                counts.update(self._type.split(cell, self.separator) if self._type.split else cell)
         known = set(self._contents[len(RESERVED) :])
         return Counter({s: n for s, n in counts.items() if s.encode() not in known})
 
@@ -211,20 +250,25 @@ class Tokenizer:
             symbols: keys of `missing`.
 
         Raises:
-            ConfigError: the tokenizer is a pretrained encoder's.
+            ConfigError: the tokenizer is a pretrained encoder's, or has ids of columns.
         """
         if self._type is None:
             raise ConfigError(
                 "start.extend_vocabulary = true: the vocabulary is a pretrained encoder's, which "
                 "takes no further tokens; leave it out"
             )
+        if self.form.columns is not None:
+            raise ConfigError(
+                "start.extend_vocabulary = true: the vocabulary ends with the symbols of columns, "
+                "and takes no further tokens; leave it out"
+            )
         model = self._type.extend(json.loads(self._library.to_str())["model"], symbols)
-        return Tokenizer(build(model, self.kind), self.kind, self.separator)
+        return Tokenizer(build(model, self.kind), self.kind, self.separator, None, self.form)
 
     def to_json(self) -> str:
         """Serialize to JSON: our description and the library's own JSON."""
         return write_json(
-            TokenizerParts(self._library, self.kind, self.separator, self._pretrained)
+            TokenizerParts(self._library, self.kind, self.separator, self._pretrained, self.form)
         )
 
     @classmethod
@@ -263,12 +307,19 @@ class Tokenizer:
 
     def _text(self, contents: Sequence[bytes]) -> str:
         text = self.joiner.encode().join(contents).decode("utf-8", "replace")
-        return text if self._type is None else self._type.tidy(text)
+        return self.form.unicode.undo(text if self._type is None else self._type.tidy(text))
+
+    def _is_text(self, index: int) -> bool:
+        return len(RESERVED) <= index < self._text_size
+
+    def _symbol_id(self, symbol: str) -> int:
+        assert self.form.columns is not None
+        return self.form.columns.id_of(symbol, self._text_size)
 
 
-def _word(content: bytes, *, byte_level: bool) -> str | None:
+def _word(content: bytes, form: UnicodeForm, *, byte_level: bool) -> str | None:
     try:
-        text = content.decode("utf-8")
+        text = form.undo(content.decode("utf-8"))
     except UnicodeDecodeError:
         return None  # part of a character
     word = text.strip()

@@ -16,9 +16,10 @@ from penstock.files import atomic_write, content_key
 from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS
-from penstock.text import Tokenizer
+from penstock.text import TextForm, Tokenizer
 from penstock.training.examples import Examples, Report, file_names
 from penstock.training.start_model import read_start, start_tokenizer
+from penstock.training.text_forms import source_form, target_form
 
 # Tokenizers are trained on at most about this many pairs, evenly spread: more makes no measurable
 # difference, and the trainer's memory would grow with the corpus.
@@ -60,42 +61,59 @@ def train_tokenizers(
     def sample() -> Iterator[Pair]:
         return (pair for number, pair in enumerate(examples.training()) if number % stride == 0)
 
-    def sources() -> Iterator[str]:
-        return (pair.source for pair in sample())
+    def sources(form: TextForm) -> Iterator[str]:
+        return (form.read(pair.source).text for pair in sample())
 
-    def targets() -> Iterator[str]:
+    def targets(_: TextForm) -> Iterator[str]:
         return (target for pair in sample() for target in pair.targets)
 
-    def labels() -> Iterator[str]:
+    def labels(_: TextForm) -> Iterator[str]:
         return (label for pair in examples.training() for label in pair.targets)
 
-    def both() -> Iterator[str]:
-        return (t for pair in sample() for t in (pair.source, *pair.targets))
+    def both(form: TextForm) -> Iterator[str]:
+        return (t for pair in sample() for t in (form.read(pair.source).text, *pair.targets))
 
-    def train(texts: Callable[[], Iterator[str]], side: str, config: TokenizerConfig) -> Tokenizer:
+    def train(
+        texts: Callable[[TextForm], Iterator[str]],
+        side: str,
+        config: TokenizerConfig,
+        learn: Callable[[], TextForm],
+    ) -> Tokenizer:
         if config.file is not None:
             return _saved_tokenizer(config.file, side, config)
-        settings = config.model_dump(exclude={"file"})
+        settings = [config.model_dump(exclude={"file"}), *([] if side == "target" else reading)]
         key = content_key(examples.fingerprint, side, json.dumps(settings))
         path = folder / f"tokenizer-{key}.json"
-        return cached_tokenizer(path, report, lambda: Tokenizer.train(texts(), config))
+
+        def trained() -> Tokenizer:
+            form = learn()
+            return Tokenizer.train(texts(form), config, form)
+
+        return cached_tokenizer(path, report, trained)
+
+    def of_source() -> TextForm:
+        return source_form(config, sample)
+
+    def of_target() -> TextForm:
+        return TextForm() if target == "label" else target_form(config, sample)
 
     start = read_start(config)
     if start is not None:
         return _start_tokenizers(config, start.bundle, examples, report)
     text, target = config.text, TASKS[config.task].target
+    reading = [text.case, config.data.source_columns, config.data.source_language]
     if target == "none":
-        only = train(sources, "source", text.source)
+        only = train(sources, "source", text.source, of_source)
         return only, only
     if text.shared:
-        shared = train(both, "both", text.source)
+        shared = train(both, "both", text.source, of_source)
         return shared, shared
     if target == "label":
         room = {"vocab_size": examples.count + len(RESERVED)}
-        opposite = train(labels, "target", text.target.model_copy(update=room))
+        opposite = train(labels, "target", text.target.model_copy(update=room), of_target)
     else:
-        opposite = train(targets, "target", text.target)
-    return source or train(sources, "source", text.source), opposite
+        opposite = train(targets, "target", text.target, of_target)
+    return source or train(sources, "source", text.source, of_source), opposite
 
 
 def _start_tokenizers(
@@ -113,6 +131,13 @@ def _start_tokenizers(
         return chain(sources(), targets())
 
     source, target = start.source_tokenizer, start.target_tokenizer
+    columns = source.form.columns
+    needed, found = len(columns.names) if columns else 1, len(config.data.source_columns) or 1
+    if found != needed:
+        raise ConfigError(
+            f"data.columns: {found} for the source, and the model to go on from reads {needed}; "
+            "give as many"
+        )
     if source is target:
         texts = sources if task.has_one_text else both
         only = start_tokenizer(config, source, texts, "text", text.source, report)
@@ -133,8 +158,12 @@ def _start_tokenizers(
 def _saved_tokenizer(file: str, side: str, config: TokenizerConfig) -> Tokenizer:
     tokenizer = Tokenizer.load(file)
     key = "text.target" if side == "target" else "text.source"
-    for name in ("kind", "separator"):
-        found, wanted = getattr(tokenizer, name), getattr(config, name)
+    for name, found in (
+        ("kind", tokenizer.kind),
+        ("separator", tokenizer.separator),
+        ("unicode", tokenizer.form.unicode.model),
+    ):
+        wanted = getattr(config, name)
         if found != wanted:
             raise ConfigError(
                 f"{key}.file: {file} has {name} {found!r}, and {key}.{name} is {wanted!r}; set it "

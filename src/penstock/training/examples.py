@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from penstock.config import RunConfig
+from penstock.data.formats.column_choice import as_columns
 from penstock.data.formats.input_lines import read_lines, text_path
 from penstock.data.formats.readers import ReadOptions, ignore, read_pairs
 from penstock.data.grammar import Split, builtin_split
@@ -139,9 +140,12 @@ def open_reader(config: RunConfig, report: Report) -> Reader:
         if has_one_text:
             pairs = islice(_lines_as_pairs(name), max_pairs)
         else:
-            columns = None if data.columns is None else (data.columns[0], data.columns[1])
             options = ReadOptions(
-                columns=columns, on_error=data.on_error, max_pairs=max_pairs, report=once
+                columns=None if data.columns is None else as_columns(data.columns),
+                header=data.header,
+                on_error=data.on_error,
+                max_pairs=max_pairs,
+                report=once,
             )
             pairs = read_pairs(name, options)
         return pairs if data.normalize == "none" else _letters_only(pairs, file_names(name), once)

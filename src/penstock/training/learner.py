@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from penstock.bundle import Bundle
 from penstock.nn import State
-from penstock.training.processes import WHOLE, Processes, Share
 
 
 @dataclass(frozen=True)
@@ -118,16 +117,10 @@ class Learner(Differentiable[B], Protocol[B]):
     fingerprint: str
     summary: str
 
-    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[B]:
-        """The batches of an epoch, without the first `skip`; the same at every call.
-
-        Of several processes each gets its share; `skip` counts the batches of all.
-        """
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[B]:
+        """The batches of an epoch, without the first `skip`; the same at every call."""
         ...
 
-    def evaluate(self, processes: Processes) -> HeldOutScores:
-        """Score the current network without consuming the loop's random numbers.
-
-        All processes call it and get the same scores; `processes.map` divides the work.
-        """
+    def evaluate(self) -> HeldOutScores:
+        """Score the current network without consuming the loop's random numbers."""
         ...

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from penstock.data.formats.column_choice import ColumnChoice
 from penstock.data.formats.input_lines import COMPRESSIONS
 from penstock.data.formats.records import (
-    Columns,
     Record,
     Report,
     read_csv,
@@ -15,8 +15,8 @@ from penstock.data.formats.records import (
     read_tsv,
 )
 
-# path, the columns that the user chose, and where to report what is ignored
-Reader = Callable[[str | Path, Columns | None, Report], Iterator[Record]]
+# path, the columns to read, and where to report what is ignored
+Reader = Callable[[str | Path, ColumnChoice, Report], Iterator[Record]]
 
 FORMATS: dict[str, Reader] = {
     ".tsv": read_tsv,

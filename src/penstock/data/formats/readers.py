@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
+from penstock.config import DataConfig
+from penstock.data.formats.column_choice import ColumnChoice, Columns, Header, as_columns
 from penstock.data.formats.format_table import reader_of
 from penstock.data.formats.input_lines import STDIN, BadLineError, Line, scan_lines
-from penstock.data.formats.records import Columns, Record, check_columns, make_pair, read_tsv
+from penstock.data.formats.records import Record, make_pair, read_tsv
 from penstock.data.pair import Pair
 from penstock.errors import DataError, UsageError
 from penstock.text.lines import is_blank
@@ -34,14 +36,17 @@ class ReadOptions:
     """How to read pairs.
 
     Args:
-        columns: source and target column, each a 1-based number or a name. A name makes the first
-            row a header; in JSONL it is the key. Default: the first two, `source` and `target`.
+        columns: source and target column, each a 1-based number or a name; several columns of the
+            source as a tuple, joined by tabs: `((1, 3), 2)`. A name makes the first row a header;
+            in JSONL it is the key. Default: the first two, `source` and `target`.
+        header: whether the first row of a table is a header; `auto` recognises one.
         on_error: `stop` at the first unusable line, or `skip` such lines and report them.
         max_pairs: read exactly this many pairs, if there are as many.
         report: called with a message about what was ignored or skipped.
     """
 
     columns: Columns | None = None
+    header: Header = "auto"
     on_error: Literal["stop", "skip"] = "stop"
     max_pairs: int | None = None
     report: Callable[[str], None] = ignore
@@ -51,8 +56,28 @@ class ReadOptions:
             raise UsageError(f"max_pairs {self.max_pairs}: must be at least 1")
         if self.on_error not in ("stop", "skip"):
             raise UsageError(f"on_error {self.on_error!r}: choose stop or skip")
-        if self.columns is not None:
-            check_columns(self.columns)
+        ColumnChoice(self.columns, self.header)
+
+    @property
+    def choice(self) -> ColumnChoice:
+        """The columns to read."""
+        return ColumnChoice(self.columns, self.header)
+
+    def as_trained(self, data: DataConfig) -> ReadOptions:
+        """These options for a trained model: its columns, if its source has several.
+
+        Raises:
+            UsageError: the columns are more or fewer than the model reads.
+        """
+        if self.columns is None and data.source_columns and data.columns:
+            return replace(self, columns=as_columns(data.columns))
+        needed, found = len(data.source_columns) or 1, len(self.choice.flat) - 1
+        if found != needed:
+            raise UsageError(
+                f"columns: {found} for the source, and the model reads {needed}; give as many, "
+                "or leave them out"
+            )
+        return self
 
 
 def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[Pair]:
@@ -139,7 +164,7 @@ def read_records(source: Source, options: ReadOptions) -> Iterator[Record]:
     """Like `read_pairs`, but yield unusable lines as error values, and ignore `max_pairs`."""
     if not isinstance(source, str | Path):
         return _parallel(source, options)
-    return reader_of(source)(source, options.columns, options.report)
+    return reader_of(source)(source, options.choice, options.report)
 
 
 def _parallel(paths: Sequence[str | Path], options: ReadOptions) -> Iterator[Record]:
@@ -149,6 +174,8 @@ def _parallel(paths: Sequence[str | Path], options: ReadOptions) -> Iterator[Rec
         raise UsageError("standard input cannot be both sides of line-parallel data")
     if options.columns is not None:
         raise UsageError("line-parallel files have no columns; leave the columns out")
+    if options.header == "yes":
+        raise UsageError("line-parallel files have no header; remove their first lines")
     return _parallel_pairs(paths[0], paths[1])
 
 

@@ -9,29 +9,27 @@ from __future__ import annotations
 import csv
 import difflib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from penstock.config.json_types import is_array, is_object
+from penstock.data.formats.column_choice import (
+    Column,
+    ColumnChoice,
+    check_columns,
+    is_header,
+    join_cells,
+)
 from penstock.data.formats.input_lines import BadLineError, Line, scan_lines
 from penstock.data.pair import Pair
 from penstock.errors import DataError, UsageError
-from penstock.text.language_names import is_language
+from penstock.text.input_columns import COLUMN_SEPARATOR
 
-Column = int | str
-Columns = tuple[Column, Column]
 Record = Pair | BadLineError
 Report = Callable[[str], None]
 
 _LISTED = 10
-# common column names of data sets, besides names of languages
-# fmt: off
-_HEADER_WORDS = {
-    "source", "target", "src", "tgt", "input", "output", "text", "label", "sentence",
-    "translation", "word", "phones", "phonemes", "pronunciation",
-}
-# fmt: on
 
 
 class EmptySideError(BadLineError):
@@ -68,19 +66,6 @@ def _has_surrogate(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def check_columns(columns: Columns) -> None:
-    """Raise a UsageError for columns that no file can have."""
-    if len(columns) != 2:
-        raise UsageError(f"columns {columns}: two are needed, source and target")
-    if columns[0] == columns[1]:
-        raise UsageError(f"columns {columns}: source and target must differ")
-    for column in columns:
-        if isinstance(column, int) and column < 1:
-            raise UsageError(f"column {column}: columns are counted from 1")
-        if column == "":
-            raise UsageError("an empty column name; give a name or a number")
 
 
 # --- tables: TSV and CSV ------------------------------------------------------------------------
@@ -133,13 +118,13 @@ def csv_rows(path: str | Path) -> Iterator[Row | BadLineError]:
             yield BadLineError(what, path=path, line=start)
 
 
-def read_tsv(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
-    """Two columns of each line, separated by tabs."""
+def read_tsv(path: str | Path, chosen: ColumnChoice, report: Report) -> Iterator[Record]:
+    """Columns of each line, separated by tabs."""
     return read_table(path, tsv_rows(path), "tab", chosen, report)
 
 
-def read_csv(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
-    """Two columns of each record."""
+def read_csv(path: str | Path, chosen: ColumnChoice, report: Report) -> Iterator[Record]:
+    """Columns of each record."""
     return read_table(path, csv_rows(path), "comma", chosen, report)
 
 
@@ -147,18 +132,18 @@ def read_table(
     path: str | Path,
     rows: Iterator[Row | BadLineError],
     separator: str,
-    chosen: Columns | None,
+    chosen: ColumnChoice,
     report: Report,
 ) -> Iterator[Record]:
-    """Take two columns of each row; unless columns were given, no row may be wider than the first.
+    """Take columns of each row; unless columns were given, no row may be wider than the first.
 
     Raises:
         DataError: a column is named and the header lacks it.
     """
-    columns = chosen or (1, 2)
-    if any(isinstance(column, str) for column in columns):
-        columns = _from_header(path, rows, columns)
-    picked = tuple(int(column) for column in columns)
+    columns, may_be_header = chosen.flat, chosen.header == "auto"
+    if chosen.names or chosen.header == "yes":
+        columns, may_be_header = _from_header(path, rows, columns), False
+    picked = [int(column) for column in columns]
     needed, width = max(picked), 0
     for row in rows:
         if isinstance(row, BadLineError):
@@ -166,25 +151,38 @@ def read_table(
             continue
         line, cells = row
         if len(cells) < needed:
-            yield BadLineError(_too_few(cells, needed, separator), path=path, line=line)
+            what = _too_few(cells, needed, separator, len(picked))
+            yield BadLineError(what, path=path, line=line)
             continue
+        *sources, target = [cells[number - 1] for number in picked]
         if not width:
             width = len(cells)
             _report_ignored(path, cells, picked, report)
-            if columns == picked:  # no header was asked for
-                _report_header(path, [cells[number - 1] for number in picked], report)
-        elif len(cells) > width and chosen is None:
+            if may_be_header and is_header([*sources, target]):
+                shown = ", ".join([*sources, target])
+                report(
+                    f"{path}: the first row is a header and is left out: {shown} (--header no "
+                    "reads it as a pair)"
+                )
+                continue
+        elif len(cells) > width and chosen.columns is None:
             what = (
                 f"expected {width} columns, found {len(cells)}; remove the stray {separator}, or "
                 "choose the columns"
             )
             yield BadLineError(what, path=path, line=line)
             continue
-        source, target = cells[picked[0] - 1], cells[picked[1] - 1]
+        try:
+            source = join_cells(sources)
+        except ValueError as error:
+            yield BadLineError(str(error), path=path, line=line)
+            continue
         yield make_pair(source, (target,), path, line)
 
 
-def _from_header(path: str | Path, rows: Iterator[Row | BadLineError], columns: Columns) -> Columns:
+def _from_header(
+    path: str | Path, rows: Iterator[Row | BadLineError], columns: Sequence[Column]
+) -> tuple[Column, ...]:
     header = next(rows, None)
     if isinstance(header, BadLineError):
         raise header
@@ -198,8 +196,8 @@ def _from_header(path: str | Path, rows: Iterator[Row | BadLineError], columns: 
                 raise DataError(_no_name(column, names), path=path, line=line)
             column = names.index(column) + 1
         numbers.append(column)
-    check_columns((numbers[0], numbers[1]))
-    return numbers[0], numbers[1]
+    check_columns((tuple(numbers[:-1]), numbers[-1]))
+    return tuple(numbers)
 
 
 def _no_name(column: str, names: list[str]) -> str:
@@ -211,47 +209,44 @@ def _no_name(column: str, names: list[str]) -> str:
     return f"no column {column!r} in the header, which has {shown}{remedy}"
 
 
-def _too_few(cells: list[str], needed: int, separator: str) -> str:
+def _too_few(cells: list[str], needed: int, separator: str, chosen: int) -> str:
     if not cells:
         return f"expected {needed} columns, found a blank line; remove it"
     what = f"expected {needed} columns, found {len(cells)}"
-    return f"{what}; separate source and target by a {separator}"
+    sides = "source and target" if chosen == 2 else "columns"
+    return f"{what}; separate {sides} by a {separator}"
 
 
 def _report_ignored(
-    path: str | Path, cells: list[str], picked: tuple[int, ...], report: Report
+    path: str | Path, cells: list[str], picked: Sequence[int], report: Report
 ) -> None:
     ignored = len(cells) - len(picked)
     if ignored:
         what = "1 further column is" if ignored == 1 else f"{ignored} further columns are"
+        *sources, target = map(str, picked)
+        source = f"columns {' and '.join(sources)}" if len(sources) > 1 else f"column {sources[0]}"
         report(
-            f"{path}: {what} ignored; source is column {picked[0]}, target column {picked[1]} "
-            f"of {len(cells)}"
-        )
-
-
-def _report_header(path: str | Path, cells: list[str], report: Report) -> None:
-    names = [cell.strip().lower() for cell in cells]
-    if names[0] != names[1] and all(name in _HEADER_WORDS or is_language(name) for name in names):
-        report(
-            f"{path}: the first row looks like a header and is read as a pair; to read it as a "
-            f"header, name the columns: --columns {cells[0]},{cells[1]}"
+            f"{path}: {what} ignored; source is {source}, target column {target} of {len(cells)}"
         )
 
 
 # --- JSONL --------------------------------------------------------------------------------------
 
 
-def read_jsonl(path: str | Path, chosen: Columns | None, report: Report) -> Iterator[Record]:
+def read_jsonl(path: str | Path, chosen: ColumnChoice, report: Report) -> Iterator[Record]:
     """One object per line, with `source` and `target` (a string) or `targets` (a list of strings).
 
-    A key chosen by the user may hold either.
+    A key chosen by the user may hold either. For several numbered columns of the source, `source`
+    holds them all, separated by tabs, as `penstock data split` writes them.
     """
-    keys = chosen or ("source", "target")
+    joined = chosen.is_several and not chosen.names  # one source holds all columns
+    keys = ("source", "target") if joined or not chosen.columns else chosen.flat
     if not all(isinstance(key, str) for key in keys):
-        raise UsageError(f"{path}: JSONL has keys, not numbered columns; name two keys, not {keys}")
-    source_key, target_key = str(keys[0]), str(keys[1])
-    wanted = (target_key,) if chosen else ("target", "targets")
+        raise UsageError(f"{path}: JSONL has keys, not numbered columns; name the keys, not {keys}")
+    if chosen.header == "yes":
+        raise UsageError(f"{path}: JSONL has keys and no header; leave --header out")
+    *source_keys, target_key = map(str, keys)
+    wanted = ("target", "targets") if joined or not chosen.columns else (target_key,)
     reported = False
     for line in scan_lines(path):
         if isinstance(line, BadLineError):
@@ -259,12 +254,18 @@ def read_jsonl(path: str | Path, chosen: Columns | None, report: Report) -> Iter
             continue
         try:
             record = _parse_object(line)
-            source = _text_of(record, source_key)
+            source = join_cells([_text_of(record, key) for key in source_keys])
+            found, needed = len(source.split(COLUMN_SEPARATOR)), len(chosen.flat) - 1
+            if joined and found != needed:
+                raise ValueError(
+                    f"expected a source of {needed} columns, separated by tabs, found {found}; "
+                    "name the keys of all columns"
+                )
             targets = _targets_of(record, wanted)
         except ValueError as error:
             yield BadLineError(str(error), path=path, line=line.number)
             continue
-        others = [key for key in record if key != source_key and key not in wanted]
+        others = [key for key in record if key not in source_keys and key not in wanted]
         if others and not reported:
             reported = True
             report(f"{path}: further keys are ignored: {', '.join(others[:_LISTED])}")

@@ -43,7 +43,7 @@ class Joiner:
         """The translation of a line.
 
         Args:
-            line: as given; white space around it is kept.
+            line: as given; white space around it is kept, unless it has columns.
             segments: of the line; none for a blank one.
             found: hypotheses for each segment, best first.
             seconds: share of the time that the searches took.
@@ -51,7 +51,8 @@ class Joiner:
         """
         best = [hypotheses[0] for hypotheses in found]
         pairs = list(zip(best, segments, strict=True))
-        before, behind = outer_space(line) if segments else ("", "")
+        is_plain = bool(segments) and self._source.form.columns is None
+        before, behind = outer_space(line) if is_plain else ("", "")
         texts = [self._output.decode(hypothesis, segment, options) for hypothesis, segment in pairs]
         ids = [token for segment in segments for token in segment.ids[0]]
         status: Status = status_of(segments, best, self._source, self._target)
@@ -74,6 +75,9 @@ class Joiner:
             seconds=seconds if segments else 0.0,
             confidence=confidence,
             expected_chrf=expected_chrf,
+            read_as=" ".join(segment.text for segment in segments)
+            if any(segment.was_recased for segment in segments)
+            else None,
         )
 
     def _sureness(

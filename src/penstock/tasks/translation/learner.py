@@ -27,7 +27,6 @@ from penstock.training.initial_network import configured_transformer, initial_ne
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
-from penstock.training.processes import WHOLE, Processes, Share
 
 
 class TranslationLearner:
@@ -60,9 +59,9 @@ class TranslationLearner:
         self._old = evaluator(corpus.old_valid) if corpus.old_valid else None
         self._sampler = corpus.sampler(config)
 
-    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""
-        return self._sampler.epoch(epoch, skip=skip, share=share)
+        return self._sampler.epoch(epoch, skip=skip)
 
     def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
         """Cross-entropy over the real target tokens."""
@@ -80,10 +79,10 @@ class TranslationLearner:
         """The real target tokens."""
         return int(batch.tgt_lengths.sum())
 
-    def evaluate(self, processes: Processes) -> HeldOutScores:
+    def evaluate(self) -> HeldOutScores:
         """Loss, and BLEU, chrF and exact matches of greedy translations."""
-        scores = self._evaluator.evaluate(processes)
-        return scores if self._old is None else replace(scores, old=self._old.evaluate(processes))
+        scores = self._evaluator.evaluate()
+        return scores if self._old is None else replace(scores, old=self._old.evaluate())
 
 
 class Evaluator:
@@ -100,7 +99,7 @@ class Evaluator:
         self.precision: Precision = precision
         self.batches = _batches(translator, pairs, batch_tokens)
 
-    def evaluate(self, processes: Processes) -> HeldOutScores:
+    def evaluate(self) -> HeldOutScores:
         """Score the model as it is now; draws no random numbers."""
         (engine,) = self.translator.engines
         assert isinstance(engine, TorchTranslation)
@@ -108,16 +107,13 @@ class Evaluator:
         device = next(model.parameters()).device
         model.eval()
         with mixed(self.precision, device):
-            losses = processes.map(lambda batches: _losses(model, batches, device), self.batches)
-        loss = sum(total for total, _ in losses) / sum(tokens for _, tokens in losses)
+            loss = _mean_loss(model, self.batches, device)
         if not math.isfinite(loss):  # it ends the run
             return HeldOutScores(loss=loss)
         # the translator has a precision of its own
-        texts = processes.map(
-            lambda lines: [t.text for t in self.translator.translate(lines, search="greedy")],
-            [pair.source for pair in self.pairs],
-        )
+        results = self.translator.translate([p.source for p in self.pairs], search="greedy")
         model.train()
+        texts = [result.text for result in results]
         side = self.translator.bundle.config.text.target_side
         selected_by = self.translator.bundle.config.training.metric
         metrics = [*metrics_for(side.kind)]
@@ -167,14 +163,14 @@ def prepare_learner(
 
 
 @torch.no_grad()
-def _losses(
-    model: Seq2Seq, batches: list[Batch], device: torch.device
-) -> Iterator[tuple[float, int]]:
-    """The summed loss of each batch, and its number of tokens."""
+def _mean_loss(model: Seq2Seq, batches: list[Batch], device: torch.device) -> float:
+    total, tokens = 0.0, 0
     for batch in batches:
         b = batch.to(device)
         loss, count = model.loss(b.src, b.src_lengths, b.tgt_in, b.tgt_out, b.tgt_lengths)
-        yield float(loss), count
+        total += float(loss)
+        tokens += count
+    return total / tokens
 
 
 def _batches(translator: Translator, pairs: list[Pair], batch_tokens: int) -> list[Batch]:
@@ -182,7 +178,7 @@ def _batches(translator: Translator, pairs: list[Pair], batch_tokens: int) -> li
     data = bundle.config.data
     sources = [
         [*ids[: data.max_source_tokens - 1], EOS_ID]
-        for ids in bundle.source_tokenizer.encode_batch([p.source for p in pairs])
+        for ids in bundle.source_tokenizer.encode_sources(p.source for p in pairs)
     ]
     targets = [
         [*ids[: data.max_target_tokens - 1], EOS_ID]

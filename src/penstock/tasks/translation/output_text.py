@@ -27,6 +27,8 @@ class OutputText:
     def decode(self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions) -> str:
         """Decode to one line of text; line breaks become spaces, to keep the line count.
 
+        The output of a line in capitals gets them, if it was read in other case.
+
         Raises:
             UsageError: unknown words are to be copied, and the model has no attention.
         """
@@ -35,7 +37,9 @@ class OutputText:
             text = self._target.decode_with(hypothesis.tokens, copied)
         else:
             text = self._target.decode(hypothesis.tokens)
-        return text.replace("\r", " ").replace("\n", " ")
+        text = text.replace("\r", " ").replace("\n", " ")
+        case = self._source.form.case
+        return case.capitals(text, segment.verbatim) if case and segment.capitals else text
 
     def alternative(
         self, hypothesis: Hypothesis, segment: Segment, options: SearchOptions

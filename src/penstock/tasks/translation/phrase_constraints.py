@@ -12,21 +12,18 @@ from penstock.text import Tokenizer
 from penstock.text.pattern import match_spans
 
 
-def constraints_of(
-    phrases: Phrases, placeholders: Iterable[str], source: str, tokenizer: Tokenizer
-) -> Constraints:
+def constraints_of(phrases: Phrases, matches: Sequence[str], tokenizer: Tokenizer) -> Constraints:
     """The phrases of a line, and what its placeholders match, as ids of the target.
 
     Args:
         phrases: as text.
-        placeholders: patterns; what they match in `source` becomes a required phrase.
-        source: the line.
+        matches: what the placeholders match in the line; each becomes a required phrase.
         tokenizer: of the target.
 
     Raises:
         UsageError: a phrase that the target vocabulary cannot write.
     """
-    required = [*phrases.required, *_matches(placeholders, source)]
+    required = [*phrases.required, *matches]
     return Constraints(
         prefix=_ids(phrases.prefix, tokenizer) if phrases.prefix else (),
         required=tuple(dict.fromkeys(_ids(text, tokenizer) for text in required)),
@@ -34,8 +31,8 @@ def constraints_of(
     )
 
 
-def _matches(placeholders: Iterable[str], source: str) -> Sequence[str]:
-    """What the patterns match, the longest first and nothing inside another."""
+def placeholder_matches(placeholders: Iterable[str], source: str) -> list[str]:
+    """What the patterns match in a line, in order; nothing inside another match."""
     found = [span for pattern in placeholders for span in match_spans(pattern, source)]
     kept: list[tuple[int, int]] = []
     for start, end in sorted(set(found), key=lambda span: (span[0] - span[1], span)):

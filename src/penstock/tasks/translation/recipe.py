@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.bundle import find_bundle
+from penstock.data.formats.column_choice import as_columns
 from penstock.data.formats.input_lines import STDIN
 from penstock.data.formats.readers import ReadOptions
 from penstock.errors import DataError
@@ -17,7 +18,7 @@ from penstock.runtime.engine_choice import EngineName
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.data.formats.records import Columns
+    from penstock.data.formats.column_choice import Columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Recipe:
         """The recipe of `to_plain`, which may stand among further keys."""
         values: dict[str, Any] = {field.name: plain[field.name] for field in fields(cls)}
         if values["columns"] is not None:
-            values["columns"] = tuple(values["columns"])
+            values["columns"] = as_columns(values["columns"])
         return cls(**values)
 
 

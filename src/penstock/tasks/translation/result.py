@@ -61,6 +61,7 @@ class Translation:
             the model has none (too few held-out lines, or an older model), the output was sampled
             or of several models, or the source is blank, unfamiliar or unknown.
         expected_chrf: the chrF (0 to 100) that such an output has on average; None likewise.
+        read_as: the line in the case in which it was translated; None: as it is written.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Translation:
     seconds: float
     confidence: float | None = None
     expected_chrf: float | None = None
+    read_as: str | None = None
 
 
 def of_parts(
@@ -142,6 +144,8 @@ def as_json_object(result: Translation) -> dict[str, Any]:
         "alternatives": [_plain(asdict(a)) for a in result.alternatives[1:]],
         "seconds": result.seconds,
     }
+    if result.read_as is not None:
+        value["read_as"] = result.read_as
     if best is not None and best.certified is not None:
         value |= {"certified": best.certified, "bound": best.bound, "extended": best.extended}
     return value

@@ -9,10 +9,11 @@ from penstock.bundle import Bundle
 from penstock.errors import UsageError
 from penstock.search import Constraints
 from penstock.search.limits import NO_CONSTRAINTS
-from penstock.tasks.translation.phrase_constraints import constraints_of
+from penstock.tasks.translation.phrase_constraints import constraints_of, placeholder_matches
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.source_encoder import SourceEncoder, SourceIds
 from penstock.text.familiarity import Likeness
+from penstock.text.letter_case import Reading
 from penstock.text.lines import cut_to_fit, is_blank
 
 
@@ -21,11 +22,13 @@ class Segment:
     """A line, or as much of it as a model reads at once.
 
     Attributes:
-        text: what it says.
+        text: what it says, in the case in which it was read.
         ids: for each model its tokens, EOS last.
         constraints: what its output must and must not contain.
         was_cut: tokens of it were left out.
         likeness: whether the line is like the training text.
+        was_recased: it was read in other case than it is written.
+        capitals: its output is to be in capitals, but for the phrases in `verbatim`.
     """
 
     text: str
@@ -33,6 +36,9 @@ class Segment:
     constraints: Constraints = NO_CONSTRAINTS
     was_cut: bool = False
     likeness: Likeness = "ok"
+    was_recased: bool = False
+    capitals: bool = False
+    verbatim: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -45,12 +51,13 @@ class Segmenter:
 
     Args:
         encoder: of the sources.
-        bundle: its target tokenizer is for the phrases that outputs must contain.
+        bundle: its source tokenizer has the columns and the case of the training text, its target
+            tokenizer is for the phrases that outputs must contain.
     """
 
     def __init__(self, encoder: SourceEncoder, bundle: Bundle) -> None:
         self._encoder, self._target = encoder, bundle.target_tokenizer
-        self._judge = bundle.likeness
+        self._form, self._judge = bundle.source_tokenizer.form, bundle.likeness
 
     def split(
         self, texts: Sequence[str], phrases: Sequence[Phrases], options: SearchOptions
@@ -63,13 +70,21 @@ class Segmenter:
             options: with its placeholders, and whether long lines are split or cut short.
 
         Raises:
+            DataError: a text lacks columns.
             UsageError: phrases of a text that is split, or that no output can contain.
         """
-        read = zip(texts, self._encoder.encode(texts), phrases, strict=True)
-        lines = [self._split(*each, options) for each in read]
+        self._form.check(texts)
+        readings = [self._read(text, options) for text in texts]
+        read = [reading.text for reading in readings]
+        lines = [
+            self._split(*each, options)
+            for each in zip(read, self._encoder.encode(read), phrases, strict=True)
+        ]
         return [
-            [segment if like == "ok" else replace(segment, likeness=like) for segment in line]
-            for line, like in zip(lines, self._judge(texts), strict=True)
+            [_as_read(segment, text, reading, like) for segment in line]
+            for line, text, reading, like in zip(
+                lines, texts, readings, self._judge(read), strict=True
+            )
         ]
 
     def whole(self, text: str, options: SearchOptions) -> Segment:
@@ -78,25 +93,28 @@ class Segmenter:
         Raises:
             UsageError: the text is blank, or too long to be read at once.
         """
-        text = text.strip()
+        text = self._form.trimmed(text)
         if is_blank(text):
             raise UsageError("the text is blank; give a sentence")
-        (ids,) = self._encoder.encode([text])
+        self._form.check([text])
+        reading = self._read(text, options)
+        (ids,) = self._encoder.encode([reading.text])
         for own, limit in zip(ids, self._encoder.limits, strict=True):
             if len(own) > limit:
                 raise UsageError(
                     f"the text has {len(own):,} source pieces, and the model reads {limit:,} at "
                     "once; give one sentence of it"
                 )
-        (likeness,) = self._judge([text])
-        return replace(self._segment(text, ids, options.phrases, options), likeness=likeness)
+        (likeness,) = self._judge([reading.text])
+        segment = self._segment(reading.text, ids, options.phrases, options)
+        return _as_read(segment, text, reading, likeness)
 
     def _split(
         self, text: str, ids: SourceIds, phrases: Phrases, options: SearchOptions
     ) -> list[Segment]:
         if is_blank(text):
             return []
-        if self._encoder.fits(ids):
+        if self._encoder.fits(ids) or self._form.columns is not None:  # columns cannot be split
             return [self._segment(text, ids, phrases, options)]
         pieces = list(cut_to_fit(text, lambda piece: self._encoder.fits(self._ids(piece))))
         if options.long_lines == "truncate":
@@ -116,5 +134,19 @@ class Segmenter:
         self, text: str, ids: SourceIds, phrases: Phrases, options: SearchOptions
     ) -> Segment:
         fitting = self._encoder.cut(ids)  # a character alone may be too long
-        constraints = constraints_of(phrases, options.placeholders, text, self._target)
-        return Segment(text, fitting, constraints, was_cut=fitting != ids)
+        matches = placeholder_matches(options.placeholders, text)
+        verbatim = (phrases.prefix, *phrases.required, *matches)
+        constraints = constraints_of(phrases, matches, self._target)
+        return Segment(text, fitting, constraints, was_cut=fitting != ids, verbatim=verbatim)
+
+    def _read(self, text: str, options: SearchOptions) -> Reading:
+        keep = placeholder_matches(options.placeholders, text) if options.placeholders else ()
+        return self._form.read(text, keep)
+
+
+def _as_read(segment: Segment, text: str, reading: Reading, likeness: Likeness) -> Segment:
+    """A segment with what is known of its line."""
+    if reading.text == text and likeness == "ok":
+        return segment
+    recased = reading.text != text
+    return replace(segment, was_recased=recased, capitals=reading.capitals, likeness=likeness)

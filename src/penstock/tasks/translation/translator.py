@@ -75,6 +75,7 @@ class Translator:
         ]
         self.bundle = bundle
         self._encoder = SourceEncoder(bundles)
+        self._form = bundle.source_tokenizer.form
         self._segmenter = Segmenter(self._encoder, bundle)
         # an ensemble's probabilities are not those that the first model's confidence was fitted to
         self.confidence = None if others else bundle.confidence
@@ -139,6 +140,7 @@ class Translator:
             should_stop: asked before every step; cancels the search when it returns True.
 
         Raises:
+            DataError: a line lacks columns that the model reads.
             UsageError: an impossible option, phrases that no translation can have, or a
                 `min_confidence` where outputs have no confidence.
             SearchStoppedError: cancelled by `should_stop`.
@@ -160,7 +162,9 @@ class Translator:
             require_confidence(self.confidence if options.seeks_the_likeliest else None)
         common = options.phrases
         wanted = [common] * len(lines) if phrases is None else [p.beside(common) for p in phrases]
-        segments = self._segmenter.split([line.strip() for line in lines], wanted, options)
+        segments = self._segmenter.split(
+            [self._form.trimmed(line) for line in lines], wanted, options
+        )
         results = LineResults(lines, segments, self._joiner, options, on_result)
         self._search(results.segments, options, results.add, should_stop=should_stop)
         return results.in_order()
@@ -191,9 +195,12 @@ class Translator:
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[PairScore]:
         """Log-probability of each target given its source, in order.
 
-        Equals the `log_probability` that a search reports for the same tokens.
+        Equals the `log_probability` that a search reports for the same tokens. Sources are read in
+        the case in which `translate` reads them, targets as they are written.
         """
-        sources = self._encoder.encode([source.strip() for source, _ in pairs])
+        lines = [self._form.trimmed(source) for source, _ in pairs]
+        self._form.check(lines)
+        sources = self._encoder.encode([self._form.read(line).text for line in lines])
         targets = self.bundle.target_tokenizer.encode_batch([target for _, target in pairs])
         ended = [[*ids, EOS_ID] for ids in targets]
         return score_pairs(self.engines, self._weights, sources, ended)

@@ -1,0 +1,21 @@
+"""The flags that say which columns of a file hold source and target."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B",
+        help="Source and target columns, by number (from 1) or by name in the header; in JSONL, "
+        "the keys. Several columns of the source: 1,3:2. Default: the first two.",
+    ),
+]
+HeaderRow = Annotated[
+    Literal["auto", "yes", "no"],
+    typer.Option("--header", help="Whether the first row of a table is a header."),
+]
