@@ -98,6 +98,8 @@ def translation(body: dict[str, Any]) -> dict[str, Any]:
         "parts": 1,
         "score": -0.31,
         "log_probability": -2.1,
+        "confidence": 0.874 if known else None,
+        "expected_chrf": 91.2 if known else None,
         "tokens": OWN[:-1],
         "token_log_probabilities": [-0.25] * len(OWN),
         "source_tokens": SOURCE,

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from penstock.tasks.translation.translator import Translator
     from penstock.text import Tokenizer
     from penstock.training.sweep_results import Sweep, SweepRow, SweepRun
+    from penstock.training.sweep_settings import Range
 
 # Low-precision products on a CPU are compiled for each shape and cached; the library's own limit
 # of 1024 is less than a training run meets. It reads this when torch is first used.
@@ -87,6 +88,7 @@ __all__ = [
     "PairScore",
     "PenstockError",
     "Phrases",
+    "Range",
     "Ranking",
     "ReadOptions",
     "Run",
@@ -155,6 +157,7 @@ _MODULES = {
     "penstock.tasks.translation.search_options": "Phrases SearchOptions",
     "penstock.tasks.translation.translator": "Translator",
     "penstock.training.sweep_results": "Sweep SweepRow SweepRun",
+    "penstock.training.sweep_settings": "Range",
     "penstock.text": "Tokenizer",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

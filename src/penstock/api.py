@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from penstock.tasks.evaluation import Evaluation
     from penstock.training.loop import TrainingResult
     from penstock.training.sweep_results import Sweep
+    from penstock.training.sweep_settings import Range
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,12 @@ def train(
 
 def sweep(
     data: RunConfig | Mapping[str, Any] | str | Path | Sequence[str | Path],
-    settings: Mapping[str, Sequence[Any]],
+    settings: Mapping[str, Sequence[Any] | Range],
     out: str | Path,
     *,
     seeds: int = 1,
     jobs: int = 1,
+    trials: int | None = None,
     verbose: bool = False,
 ) -> Sweep:
     """Train with each combination of settings and several seeds, as `penstock sweep` does.
@@ -108,6 +110,8 @@ def sweep(
         out: the folder of the runs; what is finished there is not trained again.
         seeds: runs of each combination, with the configuration's seed and those that follow it.
         jobs: runs at a time.
+        trials: try this many combinations, which a search proposes; `settings` may then have a
+            `Range`. Requires the extra `sweep`.
         verbose: print a line per run to standard error.
 
     Returns:
@@ -118,17 +122,18 @@ def sweep(
         UsageError: `out` holds runs with other settings, or the runs cannot be compared.
     """
     from penstock.training.sweep import sweep as run_sweep
-    from penstock.training.sweep_settings import combinations
+    from penstock.training.sweep_settings import Range
 
     for key, values in settings.items():
-        if not isinstance(values, list | tuple) or not values:
+        if not isinstance(values, list | tuple | Range) or not values:
             raise UsageError(f"settings: {key} needs a list of values, found {values!r}")
     return run_sweep(
         lambda values: configuration(data, values)[0],
-        combinations(settings),
+        settings,
         Path(out),
         seeds=seeds,
         jobs=jobs,
+        trials=trials,
         report=(lambda text: print(text, file=sys.stderr)) if verbose else (lambda _: None),
     )
 

@@ -79,6 +79,10 @@ class TrainingError(PenstockError):
     """Training cannot go on (loss not finite, nothing to train on)."""
 
 
+class PeerError(PenstockError):
+    """This process ends because of another, which shows why; the command line is silent."""
+
+
 class MissingExtraError(PenstockError):
     """An optional package is absent; the message names the extra that brings it.
 

@@ -51,6 +51,7 @@ def test_one_types_and_reads_the_translation(visit: Visit, service: FakeService)
     page.get_by_label("Text to translate").fill("Ein Mann putzt ein Fenster.")
     expect(page.locator("#output")).to_have_text(OUTPUT)
     expect(page.locator("#told")).to_contain_text("Translated whole.")
+    expect(page.locator("#told")).to_contain_text("Exactly right with a probability of 87 %.")
     alternatives = page.locator("#alternatives li")
     expect(alternatives).to_have_count(4)
     expect(alternatives.nth(1)).to_contain_text("−0.40")
@@ -78,6 +79,7 @@ def test_a_text_that_the_model_does_not_know_is_marked(visit: Visit) -> None:
     page.get_by_label("Text to translate").fill("Xyzzy")
     expect(page.locator("#told .badge.warn")).to_have_text("many unknown words")
     expect(page.locator("#told")).to_contain_text("Do not trust")
+    expect(page.locator("#told")).not_to_contain_text("probability")
 
 
 @in_browser

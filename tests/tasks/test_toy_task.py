@@ -55,11 +55,14 @@ class CountLearner:
         self._lines, (self._a,) = [pair.source for pair in corpus.valid], text.encode("a")
         self.batches = corpus.sampler(config, budget="source").epoch
 
-    def loss(self, batch: Any, *, label_smoothing: float) -> tuple[Tensor, int]:
+    def loss(self, batch: Any, *, label_smoothing: float) -> Tensor:
         wrong = self.network(batch.src, batch.src_lengths) - (batch.src == self._a).sum(1)
-        return wrong.square().sum(), len(wrong)
+        return wrong.square().sum()
 
-    def evaluate(self) -> HeldOutScores:
+    def count(self, batch: Any) -> int:
+        return batch.rows
+
+    def evaluate(self, processes: Any) -> HeldOutScores:
         counter = Counter(self.bundle, engine=NetworkEngine(self.network))
         return HeldOutScores(error(counter, self._lines), unit="sentence")
 

@@ -17,7 +17,7 @@ from penstock.cli.app import run as run_command
 from penstock.config import dump_toml
 from penstock.data.grammar import generate_pairs
 from penstock.errors import ConfigError, UsageError
-from penstock.training import sweep as sweep_module
+from penstock.training import sweep_runs
 from penstock.training.sweep_settings import (
     Range,
     combinations,
@@ -58,6 +58,7 @@ SETTINGS: dict[str, Any] = {
         ("data.train=my pairs.tsv", ["my pairs.tsv"]),
         ("model.dropout=0.1..0.5", Range(0.1, 0.5)),
         ("model.hidden_size=64..512", Range(64, 512)),
+        ("model.hidden_size=64..512:64", Range(64, 512, step=64)),
         ("training.learning_rate=1e-4..1e-2:log", Range(1e-4, 1e-2, log=True)),
     ],
 )
@@ -74,6 +75,7 @@ def test_how_values_are_written(text: str, values: Any) -> None:
         ("model.cell=gru,gru", "a value is empty, or there twice"),
         ("model.dropout=0.5..0.1", r"range 0.5..0.1: needs LOW < HIGH"),
         ("model.dropout=0..1:log", r"needs 0 < LOW < HIGH"),
+        ("model.hidden_size=64..128:0", r"a step of 0 needs 0 < STEP"),
     ],
 )
 def test_what_cannot_be_read_is_rejected(text: str, message: str) -> None:
@@ -127,8 +129,8 @@ class InProcess:
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What the processes were asked, which run here."""
     InProcess.commands = []
-    monkeypatch.setattr(sweep_module.subprocess, "Popen", InProcess)
-    monkeypatch.setattr(sweep_module, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(sweep_runs.subprocess, "Popen", InProcess)
+    monkeypatch.setattr(sweep_runs, "_POLL_SECONDS", 0.0)
     return InProcess.commands
 
 
@@ -232,7 +234,36 @@ def test_an_interrupt_ends_the_runs_gently(
             told.append("terminate")
             self.returncode = 130
 
-    monkeypatch.setattr(sweep_module.subprocess, "Popen", Endless)
+    monkeypatch.setattr(sweep_runs.subprocess, "Popen", Endless)
     with pytest.raises(KeyboardInterrupt):
         ps.sweep(settings_of(data), {"model.cell": ["gru", "lstm"]}, tmp_path / "out")
     assert told == ["terminate"]
+
+
+def test_a_search_proposes_and_goes_on_as_if_never_interrupted(
+    data: Path, tmp_path: Path, commands: list[list[str]]
+) -> None:
+    space = {
+        "model.dropout": Range(0.1, 0.5),
+        "model.hidden_size": Range(2, 8, step=2),
+        "training.learning_rate": Range(1e-4, 1e-2, log=True),
+        "model.cell": ["gru", "none such"],
+    }
+    whole = ps.sweep(settings_of(data), space, tmp_path / "whole", trials=4)
+    assert len(whole.rows) == 4
+    for row in whole.rows:
+        assert 0.1 <= row.settings["model.dropout"] <= 0.5
+        assert row.settings["model.hidden_size"] in range(2, 9, 2)
+        assert 1e-4 <= row.settings["training.learning_rate"] <= 1e-2
+        assert bool(row.values) == (row.settings["model.cell"] == "gru")
+    means = [row.mean for row in whole.rows if row.mean is not None]
+    assert means == sorted(means)
+    ps.sweep(settings_of(data), space, tmp_path / "parts", trials=2)
+    before = len(commands)
+    parts = ps.sweep(settings_of(data), space, tmp_path / "parts", trials=4)
+    assert len(commands) - before <= 2
+    assert [row.settings for row in parts.rows] == [row.settings for row in whole.rows]
+    with pytest.raises(UsageError, match="a search over other keys"):
+        ps.sweep(settings_of(data), {"model.dropout": Range(0, 1)}, tmp_path / "parts", trials=3)
+    with pytest.raises(UsageError, match="nothing to search"):
+        ps.sweep(settings_of(data), {"model.cell": ["gru"]}, tmp_path / "none", trials=3)

@@ -38,6 +38,7 @@ from penstock.training import progress
 from penstock.training.automatic import keep_choices
 from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train
+from penstock.training.processes import Processes
 from penstock.training.progress import read_log
 from penstock.training.run_directory import lock_run
 from penstock.training.schedule import learning_rate
@@ -525,10 +526,10 @@ def falling_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every evaluation is worse than the one before."""
     evaluate, calls = Evaluator.evaluate, 0
 
-    def worse(self: Evaluator) -> HeldOutScores:
+    def worse(self: Evaluator, processes: Processes) -> HeldOutScores:
         nonlocal calls
         calls += 1
-        scores = evaluate(self)
+        scores = evaluate(self, processes)
         metrics = {**scores.metrics, "bleu": 50.0 - calls}
         return replace(scores, loss=float(calls), metrics=metrics)
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from penstock.cli.console import note
-from penstock.errors import PenstockError, is_out_of_memory, train_extra
+from penstock.errors import PeerError, PenstockError, is_out_of_memory, train_extra
 from penstock.version import __version__
 
 # where in this folder each verb is, and what it does
@@ -154,7 +154,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
         with train_extra("this command"):
-            result = app(arguments, prog_name="penstock", standalone_mode=False)
+            result = app(arguments, prog_name="penstock", standalone_mode=False, obj=arguments)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except typer.Exit as stop:
@@ -164,6 +164,8 @@ def run(arguments: list[str]) -> int:
         cast(Any, error).show(shown)
         note(shown.getvalue().rstrip("\n"))
         return 2
+    except PeerError as error:
+        return error.exit_code
     except PenstockError as error:
         note(f"penstock: {error}")
         return error.exit_code

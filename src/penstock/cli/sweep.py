@@ -41,6 +41,15 @@ def sweep(
         int, typer.Option(min=1, max=1000, help="Runs of each combination, seed after seed.")
     ] = 1,
     jobs: Annotated[int, typer.Option(min=1, max=1000, help="Runs at a time.")] = 1,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10**6,
+            help="Search: try this many combinations; a key may then have a range: "
+            "--set model.dropout=0.1..0.5",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="Folder of the runs. Default: runs/NAME-sweep."),
@@ -55,11 +64,12 @@ def sweep(
 ) -> None:
     """Train a model for each combination of settings and each seed, and compare their scores.
 
-    The same command again goes on with what is missing.
+    The same command again goes on with what is missing. With --trials a search proposes the
+    combinations (extra 'sweep').
     """
     from penstock.training.run_settings import run_name
     from penstock.training.sweep import sweep as run_sweep
-    from penstock.training.sweep_settings import combinations, parse_settings
+    from penstock.training.sweep_settings import parse_settings
 
     settings = parse_settings(overrides or ())
     flags = data_flags(valid, columns, None if on_error == "stop" else on_error)
@@ -71,14 +81,8 @@ def sweep(
         return run_config(data, {**values, **flags}, [], None)[0]
 
     name = Path(data[0]).stem if data[0].endswith(".toml") else run_name(data[0])
-    found = run_sweep(
-        make,
-        combinations(settings),
-        out or Path("runs") / f"{name}-sweep",
-        seeds=seeds,
-        jobs=jobs,
-        report=note,
-    )
+    folder = out or Path("runs") / f"{name}-sweep"
+    found = run_sweep(make, settings, folder, seeds=seeds, jobs=jobs, trials=trials, report=note)
     if as_json:
         write_json(_as_json(found))
     else:

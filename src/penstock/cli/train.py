@@ -20,6 +20,7 @@ HELD_OUT = "held-out.jsonl"
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         list[str] | None,
         typer.Argument(
@@ -66,21 +67,33 @@ def train(
         typer.Option("--extend-vocabulary", help="With --from: add the data's new symbols."),
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, max=1024, help="Processes on this machine that train together.")
+    ] = 1,
 ) -> None:
     """Train a model from a configuration, or directly from a file of pairs.
 
     What you do not set is chosen from the data.
     """
+    import os
+
+    # torch's own account of a lost connection, with addresses of its code
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from penstock.files import require_no_input
     from penstock.training.loop import train as run_training
+    from penstock.training.process_group import restarted, training_processes
 
     flags = data_flags(valid, columns, on_error, minutes, header)
     flags |= _start_flags(start, replay, extend_vocabulary)
     config, name = run_config(data or [], flags, overrides or [], out if resume else None)
     run = out or Path("runs") / name
+    resume = resume or restarted()
     if not resume:
         require_no_input(run / "config.toml", data or ())
-    result = run_training(config, run, resume=resume)
+    with training_processes(processes, context.find_root().obj) as group:
+        result = run_training(config, run, resume=resume, processes=group)
+    if not group.is_first:
+        raise typer.Exit(130 if result.interrupted else 0)
     if result.interrupted:
         note(f"to resume: penstock train --resume --out {run}")
         raise typer.Exit(130)

@@ -136,7 +136,7 @@ class _Beams:
         self._kept = [
             make(steps, count, width, dtype=d) for d in (torch.int32, torch.int32, single)
         ]
-        self._ended = make(count)
+        self._ended, self._margins = make(count), make(count, dtype=double)
         self._scores = make(count, beam_size + 1, dtype=double)
         columns = (double, single, torch.int32, torch.int32, torch.bool)
         self._finished = [make(count, beam_size + 1, dtype=d) for d in columns]
@@ -163,6 +163,7 @@ class _Beams:
         self._totals.fill_(-torch.inf)
         self._totals[:, 0] = 0
         self._ended.zero_()
+        self._margins.fill_(torch.nan)
         self._scores.fill_(-torch.inf)
 
     def advance(self) -> None:
@@ -177,6 +178,9 @@ class _Beams:
     def results(self) -> list[list[Hypothesis]]:
         """The best hypotheses of each sentence, best first, no output twice."""
         require_numbers(np.where(self._is_sound.cpu().numpy(), 0.0, np.nan))
+        # of what was decided by its end only, against the other finished ones
+        self._decide(torch.full_like(self._margins, -1e300), self._margins.new_tensor(-torch.inf))
+        margins: list[float] = self._margins.tolist()
         scores: Any = self._scores[:, : self._size].cpu().numpy()
         totals, log_probs, lengths, rows, chosen = (
             x[:, : self._size].cpu().numpy() for x in self._finished
@@ -212,6 +216,7 @@ class _Beams:
                             *steps[b, rank, :n].tolist(), float(log_probs[b, column])
                         ],
                         finished=bool(chosen[b, column]),
+                        margin=margins[b] if not different and self._size > 1 else None,
                     )  # fmt: skip
             found.append(list(different.values()))
         return found
@@ -243,7 +248,9 @@ class _Beams:
         going = chosen & ~ending
         worst = self._scores[:, :size].topk(self._n_best).values[:, -1:]
         bounds = (totals / self._last_divisors).masked_fill(~going, -torch.inf)
-        going &= worst < bounds.amax(1, keepdim=True)
+        best = bounds.amax(1, keepdim=True)
+        self._decide(best[:, 0], totals.masked_fill(~going, -torch.inf).amax(1))
+        going &= worst < best
         self._go_on(going, totals, parents, tokens, added, layers)
         self._length += 1
 
@@ -268,6 +275,16 @@ class _Beams:
         number = ending.sum(1)
         self._ended += number
         self._slots -= number
+
+    def _decide(self, reachable: Tensor, next_total: Tensor) -> None:
+        """Note the margin of the best where no partial hypothesis can reach it any more."""
+        scores = self._scores[:, : self._size]
+        top = scores.max(1, keepdim=True)
+        finished = self._finished[0][:, : self._size].masked_fill(scores == -torch.inf, -torch.inf)
+        others = finished.scatter(1, top.indices, -torch.inf).amax(1)
+        margins = finished.gather(1, top.indices)[:, 0] - torch.maximum(next_total, others)
+        decided = (top.values[:, 0] >= reachable) & (reachable > -torch.inf)
+        self._margins.copy_(torch.where(decided & self._margins.isnan(), margins, self._margins))
 
     def _go_on(
         self,

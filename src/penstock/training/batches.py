@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn.functional import pad as pad_tensor
 from penstock.data.padding import Rows, cut_by_tokens, padded_ids
 from penstock.data.store import PairStore, Ragged
 from penstock.text import BOS_ID, PAD_ID
+from penstock.training.processes import WHOLE, Share
 
 WINDOW_BLOCKS = 32  # pairs shuffled together: 32 x 8192; a smaller corpus is shuffled whole
 
@@ -113,6 +115,9 @@ def pad(rows: Rows) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
+_Planned = tuple[Ragged, Ragged, np.ndarray]  # sources, targets, and the rows of a batch
+
+
 class EpochSampler:
     """The batches of an epoch; the order depends on seed and epoch alone, so runs can resume.
 
@@ -143,17 +148,19 @@ class EpochSampler:
         self.batch_sentences = batch_sentences
         self.seed = seed
 
-    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `number` (from 0), without the first `skip`."""
+    def epoch(self, number: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
+        """The batches of epoch `number` (from 0) without the first `skip`; of them, a share."""
+        planned = islice(self._planned(number), skip, None)
+        for sources, targets, rows in share.select(planned, _cost):
+            yield collate([sources.row(i) for i in rows], [targets.row(i) for i in rows])
+
+    def _planned(self, number: int) -> Iterator[_Planned]:
         random = np.random.default_rng([self.seed, number])
         blocks = random.permutation(self.store.num_blocks)
         for start in range(0, len(blocks), WINDOW_BLOCKS):
             sources, targets = self.store.read(blocks[start : start + WINDOW_BLOCKS].tolist())
             for rows in self._cut(sources.lengths, targets.lengths, random):
-                if skip > 0:
-                    skip -= 1
-                    continue
-                yield _batch(sources, targets, rows)
+                yield sources, targets, rows
 
     def _cut(
         self, src_lengths: np.ndarray, tgt_lengths: np.ndarray, random: np.random.Generator
@@ -169,5 +176,7 @@ class EpochSampler:
         return [batches[i] for i in random.permutation(len(batches))]
 
 
-def _batch(sources: Ragged, targets: Ragged, rows: np.ndarray) -> Batch:
-    return collate([sources.row(i) for i in rows], [targets.row(i) for i in rows])
+def _cost(batch: _Planned) -> int:
+    """The positions of a batch, padding included."""
+    sources, targets, rows = batch
+    return len(rows) * int(sources.lengths[rows].max() + targets.lengths[rows].max())

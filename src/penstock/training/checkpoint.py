@@ -17,6 +17,7 @@ from penstock.config import RunConfig
 from penstock.errors import BundleError, ConfigError
 from penstock.files import atomic_write, checksum_holds, remove, with_checksum
 from penstock.nn import State
+from penstock.training.processes import ALONE, Processes
 
 INDEX = "checkpoint.json"
 
@@ -44,6 +45,7 @@ class Progress:
         parts: batches are computed in so many parts, because memory ran out.
         data: fingerprint of the training data.
         transformer: fingerprint of the frozen encoder, which is not in checkpoints; may be empty.
+        processes: number of processes that train together.
     """
 
     update: int = 0
@@ -65,6 +67,7 @@ class Progress:
     parts: int = 1
     data: str = ""
     transformer: str = ""
+    processes: int = 1
 
 
 def save_checkpoint(
@@ -74,24 +77,29 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: list[Tensor] | None,
     carried: State | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Write a checkpoint; the previous one stays intact until this one is complete.
 
-    `carried` is the recurrent state that the next batch continues from.
+    The first process writes it, with the random numbers and the carried state of each.
+
+    Args:
+        carried: the recurrent state that the next batch continues from.
     """
-    tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    own = processes.gather(save_tensors(_own_tensors(model, carried)))
+    if not processes.is_first:
+        return
+    tensors: dict[str, Tensor] = {
+        name if rank == 0 else f"process.{rank}.{name}": tensor
+        for rank, content in enumerate(own)
+        for name, tensor in load_tensors(content).items()
+    }
     for i, (name, parameter) in enumerate(model.named_parameters()):
         tensors[f"model.{name}"] = parameter.detach()
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
         if average is not None:
             tensors[f"average.{name}"] = average[i]
-    if carried is not None:
-        tensors["carried.h"] = carried.h
-        if carried.c is not None:
-            tensors["carried.c"] = carried.c
-    for device in range(torch.cuda.device_count()):
-        tensors[f"random.cuda.{device}"] = torch.cuda.get_rng_state(device)
     content = save_tensors({name: t.contiguous() for name, t in tensors.items()})
     digest = hashlib.sha256(content).hexdigest()
     name = f"state-{digest[:12]}.safetensors"
@@ -106,6 +114,19 @@ def save_checkpoint(
     for path in folder.glob("state-*.safetensors"):
         if path.name != name:
             remove(path)
+
+
+def _own_tensors(model: nn.Module, carried: State | None) -> dict[str, Tensor]:
+    """What differs between the processes: random numbers and the carried state."""
+    tensors = {"random": torch.get_rng_state()}
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    if carried is not None:
+        tensors["carried.h"] = carried.h.contiguous()
+        if carried.c is not None:
+            tensors["carried.c"] = carried.c.contiguous()
+    return tensors
 
 
 def _index_text(folder: Path) -> str:
@@ -137,25 +158,34 @@ def load_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: list[Tensor] | None,
+    processes: Processes = ALONE,
 ) -> tuple[Progress, State | None] | None:
     """Restore a checkpoint; return the progress and the carried state, None if there is none.
+
+    The first process reads it for all.
 
     Raises:
         BundleError: the checkpoint is damaged or of another model.
     """
-    if not checkpoint_exists(folder):
-        return None
     remedy = "delete the checkpoints folder to start again from the beginning"
+    counters, content = "", b""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if not checksum_holds(index):
-            raise BundleError(f"{folder / INDEX}: altered; {remedy}")
-        content = (folder / index["file"]).read_bytes()
-        if hashlib.sha256(content).hexdigest() != index["sha256"]:
-            raise BundleError(f"{folder / index['file']}: altered or truncated; {remedy}")
-        tensors = load_tensors(content)
-        progress = Progress(**index["progress"])
-        torch.set_rng_state(tensors["random"])
+        if processes.is_first and checkpoint_exists(folder):
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            if not checksum_holds(index):
+                raise BundleError(f"{folder / INDEX}: altered; {remedy}")
+            content = (folder / index["file"]).read_bytes()
+            if hashlib.sha256(content).hexdigest() != index["sha256"]:
+                raise BundleError(f"{folder / index['file']}: altered or truncated; {remedy}")
+            counters = json.dumps(index["progress"])
+        counters = processes.broadcast(counters.encode()).decode()
+        if not counters:
+            return None
+        tensors = load_tensors(processes.broadcast(content))
+        progress = Progress(**json.loads(counters))
+        same = progress.processes == processes.count
+        own = f"process.{processes.rank}." if same and processes.rank else ""
+        torch.set_rng_state(tensors[f"{own}random"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BundleError(f"{folder}: damaged checkpoint ({error}); {remedy}") from None
     with torch.no_grad():
@@ -173,11 +203,11 @@ def load_checkpoint(
             }
             if state:
                 optimizer.state[parameter] = state
-    for device in range(torch.cuda.device_count()):
-        if f"random.cuda.{device}" in tensors:
-            torch.cuda.set_rng_state(tensors[f"random.cuda.{device}"], device)
     device = next(model.parameters()).device
-    carried = (
-        State(tensors["carried.h"], tensors.get("carried.c")) if "carried.h" in tensors else None
-    )
-    return progress, None if carried is None else carried.to(device)
+    if device.type == "cuda" and f"{own}random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors[f"{own}random.cuda"], device)
+    if not same:  # rows of the text go to other processes
+        processes.seed(progress.update)
+        return progress, None
+    h, c = tensors.get(f"{own}carried.h"), tensors.get(f"{own}carried.c")
+    return progress, None if h is None else State(h, c).to(device)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from penstock.bundle import Bundle
 from penstock.nn import State
+from penstock.training.processes import WHOLE, Processes, Share
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,16 @@ class Learner(Differentiable[B], Protocol[B]):
     fingerprint: str
     summary: str
 
-    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[B]:
-        """The batches of an epoch, without the first `skip`; the same at every call."""
+    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[B]:
+        """The batches of an epoch, without the first `skip`; the same at every call.
+
+        Of several processes each gets its share; `skip` counts the batches of all.
+        """
         ...
 
-    def evaluate(self) -> HeldOutScores:
-        """Score the current network without consuming the loop's random numbers."""
+    def evaluate(self, processes: Processes) -> HeldOutScores:
+        """Score the current network without consuming the loop's random numbers.
+
+        All processes call it and get the same scores; `processes.map` divides the work.
+        """
         ...

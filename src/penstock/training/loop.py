@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Generator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 # first, so that a message about the missing extra names it
@@ -35,9 +31,11 @@ from penstock.training.checkpoint import (
 from penstock.training.gradient_sum import GradientSum
 from penstock.training.initial_network import require_memory
 from penstock.training.learner import HeldOutScores, Learner
+from penstock.training.processes import ALONE, Processes, Signals
 from penstock.training.progress import Display, RunLog, old_scores, start_summary
 from penstock.training.run_directory import (
     CONFIG,
+    comparable,
     config_is_whole,
     lock_run,
     prepare_run,
@@ -53,6 +51,7 @@ from penstock.training.stop_criteria import (
     time_elapsed,
     update_best,
 )
+from penstock.training.stop_signal import stop_signal
 from penstock.training.update import Update
 from penstock.training.weight_average import WeightAverage
 
@@ -75,21 +74,27 @@ class TrainingResult:
 
 
 def train(
-    config: RunConfig, run: str | Path, *, resume: bool = False, console: Console | None = None
+    config: RunConfig,
+    run: str | Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train a model into a run directory.
 
     The directory gets `config.toml` (as resolved), `log.jsonl`, TensorBoard events, `data/`
     (tokenizers and token store), `checkpoints/` (for resuming) and `model/` (the best bundle).
     A run that is interrupted at any moment and resumed gives the same model, bit for bit, as an
-    uninterrupted one, on the same machine with the same number of threads; only a run with a limit
-    in minutes depends on the clock, in its end and its schedule.
+    uninterrupted one, on the same machine with the same number of threads and of processes; only
+    a run with a limit in minutes depends on the clock, in its end and its schedule.
 
     Args:
         config: the run's configuration.
         run: its directory.
         resume: continue from the last checkpoint, if there is one.
-        console: for progress; stderr by default.
+        console: for progress; stderr by default. Only the first process reports.
+        processes: those that train together; by default this one alone.
 
     Raises:
         UsageError: the directory holds another run and `resume` is off, or another process is
@@ -98,51 +103,62 @@ def train(
         TrainingError: the loss became NaN or infinite.
     """
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    if not processes.is_first:
+        return _train(config, Path(run), resume, Console(quiet=True), processes)
     with lock_run(Path(run)):
-        return _train(config, Path(run), resume=resume, console=console)
+        return _train(config, Path(run), resume, console, processes)
 
 
-def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> TrainingResult:
+def _train(
+    config: RunConfig, run: Path, resume: bool, console: Console, processes: Processes
+) -> TrainingResult:
 
     def report(text: str) -> None:
         console.print(visible(text), markup=False)
 
     begun = time.monotonic()
-    config, device = prepare_run(config, run, report, resume=resume)
-    config = keep_start(config, run, resume=resume, report=report)
+    with processes.first_process_first():
+        config, device = prepare_run(config, run, report, processes, resume=resume)
+        copied = resume or not processes.is_first
+        config = keep_start(config, run, resume=copied, report=report)
+    processes.require_same(comparable(config))
     learning = TASKS[config.task].learning()
     require_memory(learning.network, config, device)
     if resume and not config_is_whole(run):
         report(f"{run / CONFIG}: edited since the run wrote it; it counts as it stands")
-    if not resume:
+    if not resume and processes.is_first:
         write_config(config, run)  # now, so that an early interruption can be resumed
     keep_freed_memory()
     settings = config.training
     folder = Path(config.data.cache or run / "data")
     checkpoints = run / "checkpoints"
-    learner = learning.learner(
-        config,
-        folder,
-        device,
-        report,
-        from_scratch=not (resume and checkpoint_exists(checkpoints)),
-    )
+    with processes.first_process_first():
+        learner = learning.learner(
+            config,
+            folder,
+            device,
+            report,
+            from_scratch=not (resume and checkpoint_exists(checkpoints)),
+        )
+    processes.require_same({"the fingerprint of the training data": learner.fingerprint})
+    processes.seed(config.seed)
     model = learner.network
     repeat = repeater_of(device, report)
     update = Update(model, settings, repeat=repeat)
     optimizer = update.optimizer
     average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
     averaged = average.values if average else None
-    done = load_checkpoint(checkpoints, model, optimizer, averaged) if resume else None
+    done = load_checkpoint(checkpoints, model, optimizer, averaged, processes) if resume else None
     progress = Progress(data=learner.fingerprint, transformer=fingerprint(model))
     if done:
         require_same_transformer(done[0], progress, config)
         progress, learner.carried = done
-        if progress.best is not None:
+        if progress.best is not None and processes.is_first:
             load_bundle(run / "model")  # nothing goes on beside a model that is damaged
-    if resume:
+    if resume and processes.is_first:
         write_config(config, run)  # only now: the settings fit the checkpoint
-    log = RunLog(run, until_update=progress.update if done else None, report=report)
+    kept = progress.update if done else None
+    log = RunLog(run, until_update=kept, report=report, enabled=processes.is_first)
     display = Display(console)
     parameters = sum(p.numel() for p in model.parameters())
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
@@ -150,12 +166,14 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
         f"{learner.summary}, {parameters / 1e6:.1f} M parameters"
         + (f" ({frozen / 1e6:.1f} M frozen)" if frozen else "")
         + f", {settings.precision} on {device}"
+        + processes.summary(progress.processes if done else processes.count)
         + (f"; going on from update {progress.update:,}" if done else "")
         + ("; no checkpoint to go on from: starting at update 0" if resume and not done else "")
     )
     if progress.data != learner.fingerprint:
         display.print("warning: the training data is not what it was when the run was interrupted")
         progress.data = learner.fingerprint
+    progress.processes = processes.count
     started = time.monotonic() - progress.seconds if done else begun
     last_checkpoint, has_checkpoint = time.monotonic(), done is not None
 
@@ -170,9 +188,9 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
     gradients = GradientSum(
         learner, settings, update, progress, device, repeat=repeat, on_split=on_split
     )
-    job = _Job(learner, settings, average, run, log, display, started)
+    job = _Job(learner, settings, average, run, log, display, started, processes)
     model.train()
-    with closing(display), closing(log), _stop_signal() as stop:
+    with closing(display), closing(log), stop_signal() as stop:
         reason = ""
         if done:  # the run may have ended, or been interrupted just before an evaluation
             owes = progress.owes_evaluation
@@ -180,7 +198,8 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             reason = limit_reached(settings, progress) or given_up
         elif config.start.model is not None:
             _evaluate(job, progress)  # what the model can do before it learns more
-        batches = learner.batches(progress.epoch, skip=progress.batch)
+        share = processes.share(settings.accumulate)
+        batches = learner.batches(progress.epoch, skip=progress.batch, share=share)
         while not reason:
             tokens, epoch_ended = 0, False
             for _ in range(settings.accumulate):
@@ -188,10 +207,16 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 if batch is None:
                     epoch_ended = True
                     break
-                progress.batch += 1
+                progress.batch += processes.count
                 tokens += gradients.add(batch)
             gradients.finish()
+            now = time.monotonic()
+            due = now - last_checkpoint > 60 * settings.checkpoint_minutes
+            tokens, epoch_ended, stopped, progress.seconds, due = processes.agree(
+                Signals(tokens, epoch_ended, stop.is_set(), now - started, due)
+            )
             if tokens:
+                processes.sum_gradients(update.parameters, update.loss)
                 rate = _rate(settings, progress)
                 update.step(tokens, rate)
                 progress.update += 1
@@ -201,12 +226,11 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
                 progress.loss_tokens += tokens
             if epoch_ended:
                 progress.epoch, progress.batch = progress.epoch + 1, 0
-                batches = learner.batches(progress.epoch)
-            progress.seconds = time.monotonic() - started
+                batches = learner.batches(progress.epoch, share=share)
             reason = limit_reached(settings, progress)
             must_evaluate = evaluation_is_due(settings, progress, epoch_ended, reason)
-            due = time.monotonic() - last_checkpoint > 60 * settings.checkpoint_minutes
-            stopped = stop.is_set()
+            # alone: also if the signal came during the update
+            stopped = stopped or (processes.count == 1 and stop.is_set())
             if update.must_read or must_evaluate or reason or due or stopped:
                 _read_losses(update, progress, run)
                 display.advance(
@@ -222,7 +246,9 @@ def _train(config: RunConfig, run: Path, *, resume: bool, console: Console) -> T
             # a saved model always has a checkpoint, so that a killed run can resume
             if reason or due or (must_evaluate and not has_checkpoint):
                 progress.seconds = time.monotonic() - started
-                save_checkpoint(checkpoints, progress, model, optimizer, averaged, learner.carried)
+                save_checkpoint(
+                    checkpoints, progress, model, optimizer, averaged, learner.carried, processes
+                )
                 last_checkpoint, has_checkpoint = time.monotonic(), True
         log.write("stop", progress.update, reason=reason, seconds=progress.seconds)
     interrupted = reason == "interrupted"
@@ -274,21 +300,23 @@ class _Job:
     log: RunLog
     display: Display
     started: float
+    processes: Processes
 
 
 def _evaluate(job: _Job, progress: Progress) -> str:
     """Score, save the model if it is the best, report; return a reason to stop, if any."""
     model, settings = job.learner.network, job.settings
-    begun = time.monotonic() - job.started
+    begun = progress.seconds
     with job.average.in_place(model) if job.average else nullcontext():
         model.eval()
-        scores = job.learner.evaluate()
+        scores = job.learner.evaluate(job.processes)
         model.train()
         _require_finite("held-out loss", scores.loss, progress.update, progress, job.run)
         better = update_best(settings, progress, scores)
-        if better or settings.keep == "last":
+        if (better or settings.keep == "last") and job.processes.is_first:
             _save_model(job, progress, scores)
-    progress.seconds = progress.evaluated_at = time.monotonic() - job.started
+    progress.seconds = job.processes.clock(time.monotonic() - job.started)
+    progress.evaluated_at = progress.seconds
     progress.evaluation_seconds, progress.evaluated = progress.seconds - begun, progress.update
     train_loss = progress.loss_sum / progress.loss_tokens if progress.loss_tokens else None
     job.log.write(
@@ -319,24 +347,3 @@ def _save_model(job: _Job, progress: Progress, scores: HeldOutScores) -> None:
     }
     files = network_files(job.learner.network)
     save_bundle(replace(job.learner.bundle, record=record, files=files), job.run / "model")
-
-
-@contextmanager
-def _stop_signal() -> Generator[threading.Event]:
-    """An event set by Ctrl-C and SIGTERM; a second Ctrl-C interrupts immediately."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # only the main thread may handle signals
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

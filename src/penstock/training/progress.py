@@ -26,13 +26,29 @@ _LABELS = {"accuracy": "accuracy %", "f1": "F1 %"}
 
 
 class RunLog:
-    """`log.jsonl`, one line per event, and TensorBoard events if the extra is installed."""
+    """`log.jsonl`, one line per event, and TensorBoard events if the extra is installed.
+
+    Args:
+        run: the run directory.
+        until_update: the events up to it are kept; None: begin anew.
+        report: is called with what is wrong with an older log.
+        enabled: whether anything is written; of several processes, only the first one's.
+    """
 
     def __init__(
-        self, run: Path, *, until_update: int | None = None, report: Report = ignore
+        self,
+        run: Path,
+        *,
+        until_update: int | None = None,
+        report: Report = ignore,
+        enabled: bool = True,
     ) -> None:
         self.path = run / LOG
         self._report = report
+        self._enabled = enabled
+        self._board = None
+        if not enabled:
+            return
         if until_update is None:
             self.path.write_text("", encoding="utf-8")
         else:
@@ -41,6 +57,8 @@ class RunLog:
 
     def write(self, event: str, update: int, **values: Any) -> None:
         """Append one event and flush it, so that a killed run keeps it."""
+        if not self._enabled:
+            return
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             record = with_checksum({"event": event, "update": update, **values})
             file.write(json.dumps(record, ensure_ascii=False) + "\n")

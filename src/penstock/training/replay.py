@@ -13,17 +13,19 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from penstock.training.learner import TrainingBatch
+from penstock.training.processes import WHOLE, Share
 from penstock.training.windows import Window, WindowSampler
 
-B = TypeVar("B", covariant=True)
+B = TypeVar("B", bound=TrainingBatch, covariant=True)
 _FURTHER = 2**20  # passes over the old data within an epoch are numbered from its multiples
 
 
 class Sampler(Protocol[B]):
     """Batches of an epoch."""
 
-    def epoch(self, number: int, *, skip: int = 0) -> Iterator[B]:
-        """The batches of epoch `number` (from 0), without the first `skip`."""
+    def epoch(self, number: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[B]:
+        """The batches of epoch `number` (from 0) without the first `skip`; of them, a share."""
         ...
 
 
@@ -41,8 +43,11 @@ class ReplaySampler(Sampler[B]):
     old: Sampler[B]
     share: float
 
-    def epoch(self, number: int, *, skip: int = 0) -> Iterator[B]:
-        """The batches of epoch `number` (from 0), without the first `skip`."""
+    def epoch(self, number: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[B]:
+        """The batches of epoch `number` (from 0) without the first `skip`; of them, a share."""
+        return share.select(self._all(number, skip), _positions)
+
+    def _all(self, number: int, skip: int) -> Iterator[B]:
         replayed = int(self.share * skip)  # see below: of the first n batches
         new = self.new.epoch(number, skip=skip - replayed)
         old = _endless(self.old, number, skip=replayed)
@@ -66,12 +71,14 @@ class ReplayWindows(Sampler[Window]):
     new: WindowSampler
     old: WindowSampler
 
-    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Window]:
-        """The windows of epoch `number` (from 0), without the first `skip`."""
-        rows, width = self.old.rows, self.old.window
-        whole = (w for w in _endless(self.old, number) if w.inputs.shape == (rows, width))
-        old = islice(whole, skip, None)
-        for window, replayed in zip(self.new.epoch(number, skip=skip), old, strict=False):
+    def epoch(self, number: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Window]:
+        """The windows of epoch `number` (from 0) without the first `skip`; of them, a share."""
+        rows, width = self.old.own_rows(share), self.old.window
+        windows = _endless(self.old, number, share=share)
+        whole = (w for w in windows if w.inputs.shape == (rows, width))
+        old = islice(whole, skip // share.count, None)
+        new = self.new.epoch(number, skip=skip, share=share)
+        for window, replayed in zip(new, old, strict=False):
             width = window.inputs.shape[1]  # the last window of an epoch may be shorter
             yield Window(
                 torch.cat([window.inputs, replayed.inputs[:, :width]]),
@@ -80,7 +87,13 @@ class ReplayWindows(Sampler[Window]):
             )
 
 
-def _endless(sampler: Sampler[B], number: int, *, skip: int = 0) -> Iterator[B]:
+def _positions(batch: TrainingBatch) -> int:
+    return sum(tensor.numel() for tensor in batch.tensors())
+
+
+def _endless(
+    sampler: Sampler[B], number: int, *, skip: int = 0, share: Share = WHOLE
+) -> Iterator[B]:
     """Batches for epoch `number` of another sampler, in as many passes as it takes."""
-    passes = (sampler.epoch(_FURTHER * number + further) for further in count())
+    passes = (sampler.epoch(_FURTHER * number + further, share=share) for further in count())
     return islice(chain.from_iterable(passes), skip, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,9 @@ from penstock.runtime.device import choose_device
 from penstock.training.automatic import choose_settings, keep_choices
 from penstock.training.examples import BUILTIN, REST, Report
 from penstock.training.precision import choose_precision
+from penstock.training.processes import Processes
 from penstock.training.progress import LOG
+from penstock.version import __version__
 
 CONFIG = "config.toml"
 _CHECKSUM = "# checksum of what follows: "
@@ -47,12 +49,14 @@ def lock_run(run: Path) -> Generator[None]:
 
 
 def prepare_run(
-    config: RunConfig, run: Path, report: Report, *, resume: bool
+    config: RunConfig, run: Path, report: Report, processes: Processes, *, resume: bool
 ) -> tuple[RunConfig, torch.device]:
     """Check that the directory is free for this run, and resolve the settings left open.
 
     Those are what depends on the machine and what is chosen from the data. An earlier attempt's
     choices are kept when it is resumed.
+
+    The first process keeps standard input for all.
 
     Raises:
         UsageError: the directory holds a run already and `resume` is off, or no such device.
@@ -74,13 +78,28 @@ def prepare_run(
         config = keep_choices(config, earlier)
     require_no_pipe(named_files(config.data.train, config.data.valid))
     if config.data.train == STDIN:
-        kept = keep_standard_input(run, resume=resume)
+        kept = keep_standard_input(run, resume=resume or not processes.is_first)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    device = choose_device(config.device)
+    device = processes.own_device(choose_device(config.device))
     precision = choose_precision(config.training.precision, device)
     return _with_precision(choose_settings(config, report), precision), device
+
+
+def comparable(config: RunConfig) -> dict[str, Any]:
+    """The settings, by key, and the versions that all processes of a run must have in common."""
+    own = ("threads", "device", "data.train", "data.valid", "data.cache", "start.model")
+    settings = {k: v for k, v in _flat(config.model_dump(mode="json")) if k not in own}
+    return {"penstock's version": __version__, "torch's version": torch.__version__, **settings}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(cast(dict[str, Any], value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def require_no_pipe(names: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from penstock.config import selection_metrics
 
@@ -74,6 +74,14 @@ class Sweep:
     rows: list[SweepRow]
     metric: str
 
+    @classmethod
+    def of(cls, path: Path, rows: list[SweepRow]) -> Self:
+        """The result of some rows, which are ranked."""
+        metric = next((row.metric for row in rows if row.values), rows[0].metric)
+        sign = -1 if selection_metrics()[metric] else 1
+        ranked = sorted(rows, key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))
+        return cls(path, ranked, metric)
+
     @property
     def best(self) -> SweepRow:
         """The combination with the best mean."""
@@ -83,9 +91,3 @@ class Sweep:
     def failures(self) -> list[SweepRun]:
         """The runs that failed."""
         return [run for row in self.rows for run in row.runs if run.failure]
-
-
-def ranked(rows: list[SweepRow], metric: str) -> list[SweepRow]:
-    """Rows with the best mean first, failed ones last."""
-    sign = -1 if selection_metrics()[metric] else 1
-    return sorted(rows, key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))

@@ -1,7 +1,8 @@
 """The settings of a sweep: which values each key takes, and how they are written.
 
 `key=A,B` gives a key several values, separated by commas that stand outside of quotes and brackets;
-what is one TOML value as a whole is one value. `key=LOW..HIGH` is a range for a search.
+what is one TOML value as a whole is one value. `key=LOW..HIGH` is a range for a search; `:log` or
+`:STEP` may follow.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from penstock.errors import UsageError
 from penstock.files import content_key
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(:log)?")
+_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::(log|{_NUMBER}))?")
 _LONGEST = 40  # characters of a value in a run's name
 
 
@@ -30,16 +31,23 @@ class Range:
     Attributes:
         low, high: the bounds.
         log: whether to search by ratios instead of differences.
+        step: only numbers that are multiples of it above `low`.
     """
 
     low: float
     high: float
     log: bool = False
+    step: float | None = None
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
             least = "0 < LOW < HIGH" if self.log else "LOW < HIGH"
             raise UsageError(f"range {self.low}..{self.high}: needs {least}")
+        if self.step is not None and (self.log or not 0 < self.step <= self.high - self.low):
+            raise UsageError(
+                f"range {self.low}..{self.high}: a step of {self.step} needs "
+                "0 < STEP <= HIGH - LOW, and no log"
+            )
 
 
 Values = Sequence[Any] | Range
@@ -67,7 +75,8 @@ def _values(override: str, key: str, text: str) -> Values:
     found = _RANGE.fullmatch(text)
     if found:
         low, high = (_number(bound) for bound in found.groups()[:2])
-        return Range(low, high, log=found[3] is not None)
+        step = None if found[3] in (None, "log") else _number(found[3])
+        return Range(low, high, log=found[3] == "log", step=step)
     if is_toml_value(text):
         return [parse_value(text)]
     parts = list(_split(text))
@@ -120,6 +129,11 @@ def takes_list(key: str) -> bool:
     field = model.model_fields.get(last)
     types = () if field is None else (field.annotation, *get_args(field.annotation))
     return any(get_origin(kind) is list for kind in types)
+
+
+def varied_keys(settings: Settings) -> list[str]:
+    """The keys that do not have one value for all runs."""
+    return [k for k, values in settings.items() if isinstance(values, Range) or len(values) > 1]
 
 
 def combinations(settings: Settings) -> list[dict[str, Any]]:

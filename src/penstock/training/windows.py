@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from penstock.errors import DataError
+from penstock.training.processes import WHOLE, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +102,34 @@ class WindowSampler:
         self.ids = ids
         self.window = window
         self.rows = min(rows, possible)
+        self.possible = possible
         self.sampling = sampling
         self.seed = seed
 
-    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Window]:
-        """The windows of epoch `number` (from 0), without the first `skip`."""
+    def own_rows(self, share: Share) -> int:
+        """Rows of one process; fewer if the stream is too short for those of all."""
+        return min(self.rows, max(self.possible // share.count, 1))
+
+    def epoch(self, number: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Window]:
+        """The windows of epoch `number` (from 0) without the first `skip`; of them, a share.
+
+        Several processes divide the rows of `sequential` windows, so that each carries its own.
+        """
         random = np.random.default_rng([self.seed, number])
         pairs = len(self.ids) - 1  # of a token and the one that follows
-        offset = int(random.integers(min(self.window, pairs - self.window * self.rows + 1)))
+        rows = self.own_rows(share)
+        all_rows = rows * share.count
+        offset = int(random.integers(max(min(self.window, pairs - self.window * all_rows + 1), 1)))
         if self.sampling == "random":
             starts = np.arange(offset, pairs - self.window + 1, self.window)
             random.shuffle(starts)
-            for first in range(skip * self.rows, len(starts), self.rows):
-                yield self._window(
-                    starts[first : first + self.rows], self.window, resets_state=True
-                )
+            firsts = range(skip * rows, len(starts), rows)
+            for own in share.select((starts[i : i + rows] for i in firsts), len):
+                yield self._window(own, self.window, resets_state=True)
             return
-        length = (pairs - offset) // self.rows
-        starts = offset + length * np.arange(self.rows)
-        for first in range(skip * self.window, length, self.window):
+        length = (pairs - offset) // all_rows
+        starts = offset + length * np.arange(share.rank * rows, (share.rank + 1) * rows)
+        for first in range(skip // share.count * self.window, length, self.window):
             width = min(self.window, length - first)
             yield self._window(starts + first, width, resets_state=first == 0)
 

@@ -28,6 +28,7 @@ from penstock.training.initial_network import configured_transformer, initial_ne
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
+from penstock.training.processes import WHOLE, Processes, Share
 
 
 class ClassificationLearner:
@@ -52,9 +53,9 @@ class ClassificationLearner:
         self._classifier = TextClassifier(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = corpus.sampler(config, budget="source")
 
-    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""
-        return self._sampler.epoch(epoch, skip=skip)
+        return self._sampler.epoch(epoch, skip=skip, share=share)
 
     def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
         """Cross-entropy over the sentences."""
@@ -66,23 +67,18 @@ class ClassificationLearner:
         """The sentences."""
         return batch.rows
 
-    def evaluate(self) -> HeldOutScores:
+    def evaluate(self, processes: Processes) -> HeldOutScores:
         """Loss, accuracy and macro F1."""
-        scores = self._score(self._valid)
-        return replace(scores, old=self._score(self._old)) if self._old else scores
+        scores = self._score(self._valid, processes)
+        return replace(scores, old=self._score(self._old, processes)) if self._old else scores
 
-    def _score(self, pairs: list[Pair]) -> HeldOutScores:
+    def _score(self, pairs: list[Pair], processes: Processes) -> HeldOutScores:
         with mixed(self._precision, self._device):
-            results = self._classifier.classify([pair.source for pair in pairs])
-        floor = torch.finfo(torch.float32).tiny
-        losses = [
-            -math.log(max(result.probabilities.get(pair.target, 0.0), floor))
-            for pair, result in zip(pairs, results, strict=True)
-        ]
-        found = [result.label for result in results]
+            results = processes.map(self._labelled, pairs)
+        found, losses = [label for label, _, _ in results], [loss for _, _, loss in results]
         scores = score_labels(found, [pair.targets for pair in pairs], self.bundle.labels)
         samples = [
-            f"{pairs[i].source}\n= {pairs[i].target}\n> {found[i]} ({results[i].probability:.2f})"
+            f"{pairs[i].source}\n= {pairs[i].target}\n> {found[i]} ({results[i][1]:.2f})"
             for i in {len(found) * i // 3: None for i in range(3)}
         ]
         return HeldOutScores(
@@ -91,6 +87,15 @@ class ClassificationLearner:
             samples=samples,
             unit="sentence",
         )
+
+    def _labelled(self, pairs: list[Pair]) -> list[tuple[str, float, float]]:
+        """The label found for each text, its probability, and the loss."""
+        floor = torch.finfo(torch.float32).tiny
+        results = self._classifier.classify([pair.source for pair in pairs])
+        return [
+            (r.label, r.probability, -math.log(max(r.probabilities.get(p.target, 0.0), floor)))
+            for p, r in zip(pairs, results, strict=True)
+        ]
 
 
 def prepare_learner(

@@ -22,6 +22,7 @@ from penstock.training.initial_network import initial_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
+from penstock.training.processes import WHOLE, Processes, Share
 
 _NO_TEXT = "\0"  # a mark that no line has: the reader refuses it
 
@@ -47,9 +48,9 @@ class ClozeLearner:
         self._filler = BlankFiller(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = corpus.sampler(config, budget="source")
 
-    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""
-        return self._sampler.epoch(epoch, skip=skip)
+        return self._sampler.epoch(epoch, skip=skip, share=share)
 
     def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
         """Cross-entropy over all tokens."""
@@ -60,19 +61,22 @@ class ClozeLearner:
         """All tokens but EOS."""
         return int(batch.src_lengths.sum()) - batch.rows
 
-    def evaluate(self) -> HeldOutScores:
+    def evaluate(self, processes: Processes) -> HeldOutScores:
         """Loss, and how many blanks are filled right when each token is one in its turn."""
-        old = self._score(self._old) if self._old else None
-        return replace(self._score(self._valid), samples=self._samples(), old=old)
+        old = self._score(self._old, processes) if self._old else None
+        return replace(self._score(self._valid, processes), samples=self._samples(), old=old)
 
-    def _score(self, lines: list[str]) -> HeldOutScores:
+    def _score(self, lines: list[str], processes: Processes) -> HeldOutScores:
         with mixed(self._precision, self._device):
-            scores = self._filler.score(lines)
-        tokens = sum(score.tokens for score in scores)
+            scores = processes.map(self._scores, lines)
+        tokens = sum(count for _, count, _ in scores)
         return HeldOutScores(
-            loss=-sum(score.log_probability for score in scores) / tokens,
-            metrics={"accuracy": 100 * sum(score.right for score in scores) / tokens},
+            loss=-sum(log_probability for log_probability, _, _ in scores) / tokens,
+            metrics={"accuracy": 100 * sum(right for _, _, right in scores) / tokens},
         )
+
+    def _scores(self, lines: list[str]) -> list[tuple[float, int, int]]:
+        return [(s.log_probability, s.tokens, s.right) for s in self._filler.score(lines)]
 
     def _samples(self) -> list[str]:
         """Three lines with the token in the middle left out."""

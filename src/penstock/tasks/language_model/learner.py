@@ -27,6 +27,7 @@ from penstock.training.initial_network import initial_network
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
+from penstock.training.processes import WHOLE, Processes, Share
 from penstock.training.replay import ReplayWindows, Sampler
 from penstock.training.windows import Window, WindowSampler
 
@@ -104,9 +105,9 @@ class LanguageModelLearner:
         self._generator = TextGenerator(self.bundle, engine=NetworkEngine(model, device))
         self._sampler = _sampler(config, text)
 
-    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Window]:
+    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Window]:
         """The windows of an epoch."""
-        return self._sampler.epoch(epoch, skip=skip)
+        return self._sampler.epoch(epoch, skip=skip, share=share)
 
     def loss(self, batch: Window, *, label_smoothing: float) -> Tensor:
         """Cross-entropy of a window; the state is carried to the next, detached.
@@ -128,7 +129,7 @@ class LanguageModelLearner:
         """All tokens."""
         return batch.targets.numel()
 
-    def evaluate(self) -> HeldOutScores:
+    def evaluate(self, processes: Processes) -> HeldOutScores:
         """Loss and accuracy on the held-out text, beside n-grams on the same; a text to look at."""
         old = self._score(self._old) if self._old else None
         scores = self._score(self._valid)

@@ -27,6 +27,7 @@ from penstock.training.initial_network import configured_transformer, initial_ne
 from penstock.training.learner import HeldOutScores
 from penstock.training.precision import mixed
 from penstock.training.pretrained_vectors import prepare_embeddings
+from penstock.training.processes import WHOLE, Processes, Share
 
 
 class TranslationLearner:
@@ -59,9 +60,9 @@ class TranslationLearner:
         self._old = evaluator(corpus.old_valid) if corpus.old_valid else None
         self._sampler = corpus.sampler(config)
 
-    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, skip: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
         """The shuffled batches of an epoch."""
-        return self._sampler.epoch(epoch, skip=skip)
+        return self._sampler.epoch(epoch, skip=skip, share=share)
 
     def loss(self, batch: Batch, *, label_smoothing: float) -> Tensor:
         """Cross-entropy over the real target tokens."""
@@ -79,10 +80,10 @@ class TranslationLearner:
         """The real target tokens."""
         return int(batch.tgt_lengths.sum())
 
-    def evaluate(self) -> HeldOutScores:
+    def evaluate(self, processes: Processes) -> HeldOutScores:
         """Loss, and BLEU, chrF and exact matches of greedy translations."""
-        scores = self._evaluator.evaluate()
-        return scores if self._old is None else replace(scores, old=self._old.evaluate())
+        scores = self._evaluator.evaluate(processes)
+        return scores if self._old is None else replace(scores, old=self._old.evaluate(processes))
 
 
 class Evaluator:
@@ -99,7 +100,7 @@ class Evaluator:
         self.precision: Precision = precision
         self.batches = _batches(translator, pairs, batch_tokens)
 
-    def evaluate(self) -> HeldOutScores:
+    def evaluate(self, processes: Processes) -> HeldOutScores:
         """Score the model as it is now; draws no random numbers."""
         (engine,) = self.translator.engines
         assert isinstance(engine, TorchTranslation)
@@ -107,13 +108,16 @@ class Evaluator:
         device = next(model.parameters()).device
         model.eval()
         with mixed(self.precision, device):
-            loss = _mean_loss(model, self.batches, device)
+            losses = processes.map(lambda batches: _losses(model, batches, device), self.batches)
+        loss = sum(total for total, _ in losses) / sum(tokens for _, tokens in losses)
         if not math.isfinite(loss):  # it ends the run
             return HeldOutScores(loss=loss)
         # the translator has a precision of its own
-        results = self.translator.translate([p.source for p in self.pairs], search="greedy")
+        texts = processes.map(
+            lambda lines: [t.text for t in self.translator.translate(lines, search="greedy")],
+            [pair.source for pair in self.pairs],
+        )
         model.train()
-        texts = [result.text for result in results]
         side = self.translator.bundle.config.text.target_side
         selected_by = self.translator.bundle.config.training.metric
         metrics = [*metrics_for(side.kind)]
@@ -163,14 +167,14 @@ def prepare_learner(
 
 
 @torch.no_grad()
-def _mean_loss(model: Seq2Seq, batches: list[Batch], device: torch.device) -> float:
-    total, tokens = 0.0, 0
+def _losses(
+    model: Seq2Seq, batches: list[Batch], device: torch.device
+) -> Iterator[tuple[float, int]]:
+    """The summed loss of each batch, and its number of tokens."""
     for batch in batches:
         b = batch.to(device)
         loss, count = model.loss(b.src, b.src_lengths, b.tgt_in, b.tgt_out, b.tgt_lengths)
-        total += float(loss)
-        tokens += count
-    return total / tokens
+        yield float(loss), count
 
 
 def _batches(translator: Translator, pairs: list[Pair], batch_tokens: int) -> list[Batch]:

@@ -168,6 +168,10 @@ function verdict(answer) {
     answer.status === "empty"
       ? null
       : [" ", make("span", { class: "quiet" }, say("scoreOf", { score: number(answer.score) }))],
+    typeof answer.confidence !== "number"
+      ? null
+      : [" ", make("span", { class: "quiet" },
+        say("confidenceOf", { percent: number(100 * answer.confidence, 0) }))],
   ].filter((part) => part !== null);
 }
 
