@@ -90,7 +90,7 @@
       this.longest = make("input", { type: "range", min: 1, max: 4, value: 4, oninput: () => this.show() });
       this.caption = make("span");
       this.found = make("div", { ariaLive: "polite" });
-      const labelled = (name, input) => make("div", { className: "live-row" }, make("label", {}, name, " ", input));
+      const labelled = (name, input) => make("div", { className: "live-row" }, make("label", {}, name instanceof Node ? name : make("span", {}, name), input));
       const buttons = words.examples.map(([name, ...texts]) =>
         make("button", {
           type: "button",

@@ -105,7 +105,7 @@
       );
       this.values = this.gates.map(() => make("output"));
       const rows = Object.values(words[cell]).map((name, i) =>
-        make("div", { className: "live-row" }, make("label", {}, name, " ", this.gates[i]), this.values[i]),
+        make("div", { className: "live-row" }, make("label", {}, make("span", {}, name), this.gates[i]), this.values[i]),
       );
       const buttons = examples.map(([name, values]) =>
         make("button", {
