@@ -36,7 +36,7 @@ class Visit:
         page.set_default_timeout(30_000)
 
     def _note(self, url: str) -> None:
-        if not url.startswith((self.url, "data:")):
+        if not url.startswith((self.url, "data:", "blob:")):
             self.elsewhere.append(url)
 
     def open(self, fragment: str = "") -> Page:

@@ -238,6 +238,7 @@ def demo(
         f"{scores.sentences:,} unseen sentences  {scores.signature}"
     )
     note(f"now try: echo 'She does not see them.' | penstock translate -m {out}")
+    note(f"or translate in the browser: penstock export -m {out} --web demo-page --open")
 
 
 def _remove_demo(out: Path) -> None:

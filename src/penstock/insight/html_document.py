@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.insight.inspection import Inspection, as_json
@@ -32,8 +33,7 @@ def make_document(inspection: Inspection, page: Path | None = None) -> str:
             `inspection.js` is joined with its imports.
     """
     page = page or PAGE
-    sheets: list[str] = _SHEET.findall(_read(page / "index.html"))
-    style = "\n".join(_read(page / "css" / name) for name in sheets)
+    style = join_sheets(page)
     script = join_modules(page / "js", ENTRY)
     # neither can end its element, or open a comment that hides the end
     assert not re.search(r"</style", style, re.I)
@@ -51,13 +51,20 @@ def make_document(inspection: Inspection, page: Path | None = None) -> str:
     return _PLACEHOLDER.sub(lambda match: filled[match[1]], skeleton)
 
 
-def join_modules(folder: Path, entry: str) -> str:
+def join_sheets(page: Path) -> str:
+    """The style sheets that a page's `index.html` names, in order."""
+    sheets: list[str] = _SHEET.findall(_read(page / "index.html"))
+    return "\n".join(_read(page / "css" / name) for name in sheets)
+
+
+def join_modules(folder: Path, entry: str, replaced: Mapping[str, str] | None = None) -> str:
     """Join a module and its imports into one script, in topological order.
 
     Modules use `import { a, b } from "./x.js"` without renaming, and share no top-level name.
+    `replaced` names modules that take the place of others.
     """
     ordered: dict[str, str] = {}
-    _add_module(folder, entry, ordered, ())
+    _add_module(folder, entry, ordered, (), replaced or {})
     owners: dict[str, str] = {}
     for module, text in ordered.items():
         left = re.search(r"^(import|export)\b.*", text, re.M)
@@ -68,14 +75,21 @@ def join_modules(folder: Path, entry: str) -> str:
     return "\n".join(ordered.values())
 
 
-def _add_module(folder: Path, name: str, ordered: dict[str, str], within: tuple[str, ...]) -> None:
+def _add_module(
+    folder: Path,
+    imported: str,
+    ordered: dict[str, str],
+    within: tuple[str, ...],
+    replaced: Mapping[str, str],
+) -> None:
+    name = replaced.get(imported, imported)
     assert name not in within, f"{name} imports itself by way of {within}"
     if name in ordered:
         return
     text = _read(folder / name)
     for match in _IMPORT.finditer(text):
         assert not re.search(r"\bas\b", match[0]), f"{name}: {match[0]!r} renames"
-        _add_module(folder, match[1], ordered, (*within, name))
+        _add_module(folder, match[1], ordered, (*within, name), replaced)
     ordered[name] = _EXPORT.sub("", _IMPORT.sub("", text))
 
 

@@ -1,10 +1,10 @@
-// The page of `penstock serve`: translate, and look inside.
+// The page of `penstock serve` and of `penstock export --web`: translate, and look inside.
 
 import { byId, fill } from "./dom.js";
 import { figures } from "./figures.js";
 import { inspector } from "./inspector.js";
 import { showError } from "./messages.js";
-import { ask } from "./service.js";
+import { ask, offers } from "./service.js";
 import { say } from "./strings.js";
 import { switches } from "./switches.js";
 import { tasksView } from "./tasks_view.js";
@@ -13,7 +13,7 @@ import { translateView } from "./translate_view.js";
 
 const look = inspector((state) => shown.show(state, look.again));
 const shown = figures({
-  onExact: () => look.want({ exact: true }),
+  onExact: offers.exact ? () => look.want({ exact: true }) : null,
   onUnits: () => look.want({ units: true }),
   onForce: (prefix) => look.want({ prefix }),
 });
@@ -31,7 +31,8 @@ function describeModels() {
     const attention = say(pair.attention === "none" ? "withoutAttention" : "withAttention");
     return `${pair.name} (${pair.cell.toUpperCase()}${say("comma")}${attention})`;
   });
-  fill(byId("models"), names?.length ? say("modelsServed", { list: names.join(say("comma")) }) : "");
+  const key = offers.isServer ? "modelsServed" : "modelInPage";
+  fill(byId("models"), names?.length ? say(key, { list: names.join(say("comma")) }) : "");
 }
 
 async function openModels() {
@@ -45,6 +46,10 @@ async function openModels() {
   }
   fill(byId("translate-trouble"));
   describeModels();
+  // a server may be started with a run; a page is what it is
+  for (const part of [byId("training").closest("section"), document.querySelector("[data-to=training]")]) {
+    part.hidden = !offers.isServer && !served.run;
+  }
   if (served.pairs.length > 0) translate.open(served);
   else fill(byId("translate-trouble"), say("noPairs"));
   training.open(served);

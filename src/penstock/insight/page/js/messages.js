@@ -9,7 +9,8 @@ import { hasString, say } from "./strings.js";
 function explained(error) {
   const keys = [`error_${error.code}`, `error_http_${error.status}`];
   const key = keys.find((name) => hasString(name)) ?? "error_other";
-  const own = key === "error_http_400" || key === "error_other" ? ` ${error.message}` : "";
+  const isAdded = ["error_http_400", "error_other", "error_worker"].includes(key);
+  const own = isAdded ? ` ${error.message}` : "";
   return say(key, { status: error.status || "?" }) + own;
 }
 

@@ -1,15 +1,9 @@
 // Asking the server. What goes wrong becomes a ServiceError with a code that `strings.js` explains.
 
 import { apiKey } from "./api_key.js";
+import { ServiceError } from "./service_error.js";
 
-export class ServiceError extends Error {
-  constructor(code, message, { status = 0, retryAfter = null } = {}) {
-    super(message);
-    this.code = code;
-    this.status = status;
-    this.retryAfter = retryAfter;
-  }
-}
+export const offers = { exact: true, isServer: true };
 
 const PATIENCE = 20_000; // ms until we give up on an answer
 

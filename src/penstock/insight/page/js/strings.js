@@ -9,6 +9,7 @@ const ENGLISH = {
   toDark: "Dark",
   toLight: "Light",
   modelsServed: "Models on this server: {list}.",
+  modelInPage: "Model in this page: {list}. It computes on your machine, and nothing you type leaves it. The exact optimum is left to the service, `penstock serve`.",
   withAttention: "with attention",
   withoutAttention: "without attention",
   apiLink: "HTTP API",
@@ -72,6 +73,9 @@ const ENGLISH = {
   error_http_500: "Something went wrong on the server (500).",
   error_http_413: "The text is too long for this server. Shorten it.",
   error_http_404: "This server does not offer that (404).",
+  error_damaged_model: "The model's file is damaged. Load the page again, or export it again.",
+  error_no_memory: "There is not enough memory for the model. Close other tabs and load the page again.",
+  error_worker: "The model in this page cannot do that:",
   noPairs: "This server has no translation model.",
   figureNone: "Type a sentence above to see this.",
   figureLong: "This was translated in parts. The figures show one sentence: shorten the text to see it.",
@@ -249,6 +253,7 @@ const CHINESE = {
   toDark: "深色",
   toLight: "浅色",
   modelsServed: "本服务器的模型：{list}。",
+  modelInPage: "本页中的模型：{list}。它在您的设备上计算，您输入的内容不会离开本机。精确最优解需要服务 `penstock serve`。",
   withAttention: "带注意力",
   withoutAttention: "无注意力",
   apiLink: "HTTP 接口",
@@ -312,6 +317,9 @@ const CHINESE = {
   error_http_500: "服务器出错（500）。",
   error_http_413: "文本对本服务器来说太长，请缩短。",
   error_http_404: "本服务器不提供此功能（404）。",
+  error_damaged_model: "模型文件已损坏。请重新加载本页，或重新导出。",
+  error_no_memory: "内存不足以容纳模型。请关闭其他标签页后重新加载本页。",
+  error_worker: "本页中的模型无法完成：",
   noPairs: "本服务器没有翻译模型。",
   figureNone: "在上方输入句子后即可看到。",
   figureLong: "这段文本是分段翻译的。各图只显示一个句子：请缩短文本。",
@@ -514,8 +522,8 @@ export function say(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
 
-// A sentence in a language, another than `current`; empty where we have none.
-export function sample(language, current) {
-  const list = SAMPLES[language] ?? SAMPLES.de.filter(() => language === "auto");
+// A sentence in a language, another than `current`; empty where we have none. `own` are a model's.
+export function sample(language, current, own = null) {
+  const list = own ?? SAMPLES[language] ?? SAMPLES.de.filter(() => language === "auto");
   return list[(list.indexOf(current) + 1) % Math.max(1, list.length)] ?? "";
 }

@@ -5,7 +5,8 @@ import { bar, byId, fill, make } from "./dom.js";
 import { languageFields } from "./language_fields.js";
 import { showError } from "./messages.js";
 import { number, percentOfLog } from "./pieces.js";
-import { ask, ServiceError } from "./service.js";
+import { ask } from "./service.js";
+import { ServiceError } from "./service_error.js";
 import { say, sample } from "./strings.js";
 
 // ms without a key before we ask while a request is under way, so that a quick typist does not fill
@@ -25,6 +26,7 @@ export function translateView({ onTranslated, onTyped, onFailed }) {
   const others = byId("alternatives");
   const counter = byId("counter");
   let limit = 5000;
+  let examples = null;
   let answer = null;
   let flight = null;
   let pause = 0;
@@ -124,7 +126,7 @@ export function translateView({ onTranslated, onTyped, onFailed }) {
     field.focus();
   });
   byId("example").addEventListener("click", () => {
-    field.value = sample(languages.chosen().source, field.value);
+    field.value = sample(languages.chosen().source, field.value, examples);
     begin(0);
   });
   byId("copy").addEventListener("click", (event) => copy(answer.text, event.target, "copy"));
@@ -146,10 +148,11 @@ export function translateView({ onTranslated, onTyped, onFailed }) {
     open(models) {
       limit = models.max_characters ?? limit;
       languages.offer(models.pairs);
+      examples = models.pairs[0]?.examples ?? null;
       const given = readAddress();
       if (given) return restore(given);
       // what was typed while the models were being asked for stays
-      if (field.value === "") field.value = sample(models.pairs[0]?.source, "");
+      if (field.value === "") field.value = sample(models.pairs[0]?.source, "", examples);
       begin(0);
     },
     redraw() {
