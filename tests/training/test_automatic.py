@@ -82,6 +82,17 @@ def test_few_pairs_get_a_small_network(choose: Choose) -> None:
     assert few.dropout > more.dropout
 
 
+def test_hangul_is_read_letter_by_letter(choose: Choose) -> None:
+    syllables = [chr(0xAC00 + n) for n in range(60)]
+    text = choose([(s, "a b") for s in syllables])[0].text
+    assert (text.source.unicode, text.target.unicode) == ("NFD", "none")
+    assert choose([("ab" + s, s) for s in syllables])[0].text.target.unicode == "NFD"
+    assert (
+        choose([(f"{s} 나는 책을 읽는다", s * 50) for s in syllables])[0].text.source.unicode
+        == "none"
+    )
+
+
 def test_outputs_may_be_as_long_as_targets_are(choose: Choose) -> None:
     pinyin = [(f"中国人{chr(0x4E00 + n)}", "zhong1 guo2 ren2 min2") for n in range(20)]
     assert choose(pinyin, "text.target.kind=char")[0].text.source.kind == "char"

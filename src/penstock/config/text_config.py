@@ -23,7 +23,7 @@ class TokenizerConfig(Section):
     """Leave out symbols that occur fewer times in the training data; not used by `unigram`."""
     separator: str = Field(default=" ", min_length=1)
     """What divides the tokens of kind `separator`."""
-    unicode: Literal["none", "NFC", "NFD", "NFKC"] = "none"
+    unicode: Auto[Literal["none", "NFC", "NFD", "NFKC"]] = "none"
     """The Unicode form that the model reads or writes; outputs get the training text's form again.
     `NFKC` also replaces ligatures and full-width letters, which is not undone."""
     file: str | None = None

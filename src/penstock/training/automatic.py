@@ -48,7 +48,7 @@ KINDS: tuple[Kinds, ...] = (
     Kinds(lambda d: d.source.symbols,
           "separator", "bpe", "sources are symbols between spaces"),
     Kinds(lambda d: d.target.words <= 2.2 and d.target.characters <= 40
-          and d.source.characters <= 60,
+          and d.source.characters <= 80,
           "char", "char", "texts are words rather than sentences"),
     Kinds(lambda d: d.likeness >= 0.75 and max(d.source.characters, d.target.characters) <= 100,
           "char", "char", "targets are spelt much like their sources"),
@@ -100,6 +100,12 @@ RULES: tuple[Rule, ...] = (
     # every letter counts, rare ones too
     Rule(lambda c: c.source in _LETTERS, {"text.source.min_frequency": 1}),
     Rule(lambda c: c.target in _LETTERS, {"text.target.min_frequency": 1}),
+    # a syllable of Hangul is two or three letters
+    Rule(lambda c: True, {"text.source.unicode": "none", "text.target.unicode": "none"}),
+    Rule(lambda c: c.source == "char" and c.data.source.script == "Hangul",
+         {"text.source.unicode": "NFD"}),
+    Rule(lambda c: c.target == "char" and c.data.target.script == "Hangul",
+         {"text.target.unicode": "NFD"}),
     # the more text, the more pieces are seen often enough
     Rule(lambda c: c.has(0, 3_000),
          {"text.source.vocab_size": 1_000, "text.target.vocab_size": 1_000}),
