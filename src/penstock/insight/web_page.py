@@ -117,6 +117,7 @@ def _model(bundle: Bundle, name: str, run: Mapping[str, Any] | None) -> dict[str
         "step": _base64(bundle.files[step]),
         "familiarity": familiarity and json.loads(familiarity.to_json()) | {"tables": None},
         "tables": tables,
+        "confidence": bundle.confidence and json.loads(bundle.confidence.to_json(())),
         "run": run,
     }
 

@@ -26,6 +26,7 @@ export function block(logProbs, vocabSize) {
 export async function beamSearch(engine, first, options) {
   const { beamSize, nBest, alpha, maxLength, prefix = [], trace = null, pause } = options;
   const [finished, steps] = [[], []];
+  let margin = null; // of the best above the next one, ended or not, once it is decided
   let rows = { tokens: [BOS_ID], totals: [0] };
   let state = first;
   while (rows.tokens.length) {
@@ -43,14 +44,20 @@ export async function beamSearch(engine, first, options) {
       finished.push({ ...each, length, byChoice: byChoice[each.row] });
     }
     const going = chosen.filter(({ token }) => token !== EOS_ID);
-    const alive = canImprove(going, finished, { nBest, alpha, maxLength }) ? going : [];
+    const within = (rank) => canImprove(going, finished, rank, divisorOf(alpha, maxLength + 1));
+    if (finished.length && going.length && !within(1)) {
+      margin ??= marginOf(finished, Math.max(...going.map(({ total }) => total)));
+    }
+    const alive = within(nBest) ? going : [];
     alive.forEach((each, row) => (each.became = row));
     trace?.push([...chosen, ...prunedOf(scores, size, rows.totals, chosen, beamSize)]);
     steps.push(alive);
     state = { ...output.state, parents: alive.map(({ row }) => row) };
     rows = { tokens: alive.map(({ token }) => token), totals: alive.map(({ total }) => total) };
   }
-  return bestHypotheses(finished, steps, nBest);
+  const found = bestHypotheses(finished, steps, nBest);
+  if (found.length && beamSize > 1) found[0].margin = margin ?? marginOf(finished, -Infinity);
+  return found;
 }
 
 // Leaves what may follow: a forced token, or EOS at the greatest length. For each row, whether its
@@ -84,11 +91,21 @@ function bestOf(scores, size, totals, count, slots) {
   return found.sort((a, b) => b.total - a.total).slice(0, slots);
 }
 
-// Whether a partial hypothesis can still beat the finished ones that are asked for.
-function canImprove(going, finished, { nBest, alpha, maxLength }) {
-  if (finished.length < nBest || !going.length) return true;
-  const worst = finished.map(({ score }) => score).sort((a, b) => b - a)[nBest - 1];
-  return worst < Math.max(...going.map(({ total }) => total / divisorOf(alpha, maxLength + 1)));
+// Whether a partial hypothesis can still be among the `rank` best, or fewer are finished.
+function canImprove(going, finished, rank, divisor) {
+  if (finished.length < rank || !going.length) return true;
+  const worst = byScore(finished)[rank - 1].score;
+  return worst < Math.max(...going.map(({ total }) => total / divisor));
+}
+
+function byScore(finished) {
+  return [...finished].sort((a, b) => b.score - a.score);
+}
+
+// Log-probability of the best finished hypothesis above the others, and above one that goes on.
+function marginOf(finished, next) {
+  const [best, ...others] = byScore(finished).map(({ total }) => total);
+  return best - Math.max(next, ...others);
 }
 
 // The likeliest tokens of each row that were not chosen.
@@ -101,7 +118,7 @@ function prunedOf(scores, size, totals, chosen, count) {
 
 function bestHypotheses(finished, steps, nBest) {
   const different = new Map();
-  for (const each of [...finished].sort((a, b) => b.score - a.score)) {
+  for (const each of byScore(finished)) {
     if (different.size === nBest) break;
     const hypothesis = hypothesisOf(each, steps);
     const key = hypothesis.tokens.join(" ");
@@ -119,5 +136,5 @@ function hypothesisOf(end, steps) {
     ({ row } = own);
   }
   const { score, total, byChoice } = end;
-  return { tokens, logProbabilities, score, logProbability: total, finished: byChoice };
+  return { tokens, logProbabilities, score, logProbability: total, finished: byChoice, margin: null };
 }

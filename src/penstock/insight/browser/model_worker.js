@@ -99,9 +99,10 @@ async function open({ model: text, sha256: expected }) {
   });
   const source = new Tokenizer(model.source);
   const target = model.target === model.source ? source : new Tokenizer(model.target);
-  const { config, pair, bounded } = model;
+  const { config, pair, bounded, confidence } = model;
   const familiarity = model.familiarity && new Familiarity(model.familiarity, bytesOf(model.tables));
-  const translator = new Translator({ engine, source, target, config, pair, bounded, familiarity });
+  const about = { config, pair, bounded, familiarity, confidence };
+  const translator = new Translator({ engine, source, target, ...about });
   return { model, translator };
 }
 

@@ -2,6 +2,7 @@
 
 import { EOS_ID, UNKNOWN_ID, beamSearch } from "./beam.js";
 import { cutToFit, isBlank, lettersOnly, outerSpace, stripped } from "./characters.js";
+import { surenessOf } from "./confidence.js";
 import { hasLoop } from "./repetition.js";
 
 // from least to most severe
@@ -12,9 +13,9 @@ const SEVERITY = [
 
 export class Translator {
   // `config` as in a bundle's index; `pair` is {source, target}; `bounded`: the cell's states are
-  // within -1 and 1; `familiarity` or null.
-  constructor({ engine, source, target, config, pair, bounded, familiarity }) {
-    Object.assign(this, { engine, source, target, config, pair, bounded, familiarity });
+  // within -1 and 1; `familiarity` and `confidence` or null.
+  constructor({ engine, source, target, config, pair, bounded, familiarity, confidence }) {
+    Object.assign(this, { engine, source, target, config, pair, bounded, familiarity, confidence });
     this.limit = config.data.max_source_tokens;
   }
 
@@ -65,8 +66,7 @@ export class Translator {
     }
     const seconds = (performance.now() - begun) / 1000;
     const languages = { source_language: this.pair.source, target_language: this.pair.target };
-    const unsaid = { confidence: null, expected_chrf: null }; // the page shows neither
-    return { ...joined(found), source: text, text: whole, seconds, ...unsaid, ...languages };
+    return { ...joined(found), source: text, text: whole, seconds, ...languages };
   }
 
   async translateLine(line, nBest, pause) {
@@ -76,6 +76,7 @@ export class Translator {
     const best = found.map(([first]) => first);
     const [before, behind] = outerSpace(line);
     const [first, ...others] = segments.length === 1 ? found[0].map((each) => this.alternative(each)) : [];
+    const isFamiliar = this.likenessOf(stripped(line)) === "ok";
     const texts = best.map(({ tokens }) => this.textOf(tokens));
     return {
       text: before + texts.join(this.target.symbolSeparator ?? " ") + behind,
@@ -88,6 +89,7 @@ export class Translator {
       source_tokens: this.source.tokens(segments.flatMap(({ ids }) => ids)),
       alignment: null,
       alternatives: others,
+      ...surenessOf(isFamiliar ? this.confidence : null, best),
     };
   }
 
@@ -129,6 +131,8 @@ function sum(numbers) {
 // The lines' results as one; alternatives belong to a single line.
 function joined(found) {
   if (found.length === 1) return found[0];
+  const known = (get, join) =>
+    found.length && found.every((each) => get(each) !== null) ? join(found.map(get)) : null;
   const statuses = found.length ? ["split", ...found.map(({ status }) => status)] : ["empty"];
   return {
     status: mostSevere(statuses),
@@ -140,5 +144,7 @@ function joined(found) {
     source_tokens: found.flatMap((each) => each.source_tokens),
     alignment: null,
     alternatives: [],
+    confidence: known(({ confidence }) => confidence, (all) => all.reduce((a, b) => a * b)),
+    expected_chrf: known((each) => each.expected_chrf, (all) => sum(all) / all.length),
   };
 }
