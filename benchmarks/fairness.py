@@ -3,9 +3,14 @@
     python benchmarks/fairness.py --seconds 20
 
 Starts `penstock serve` with the demo model and a cloze model that it trains for a moment. One
-client sends a sentence at a time, first alone, then beside four clients that send, each again and
+client sends a sentence at a time, alone and beside four clients in turn that send, each again and
 again, a request that would take seconds or minutes. All have the same address, so only costs tell
 them apart; with `--addresses` each has its own.
+
+A small request must not wait longer than twice its usual time plus one batch (50 such sentences).
+Besides wall time, this is measured in processor time of the service between question and answer,
+divided by its inference threads while they are busy: what the wait would be on an idle machine.
+Exit status 1 if any wait is longer.
 """
 
 from __future__ import annotations
@@ -18,13 +23,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from penstock.data.grammar import generate_pairs
-from service import Connection, served
+from service import Connection, Server, served
 
+_ROUNDS, _PARALLEL = 3, 2
 SENTENCE = "The old man sees a small dog in the garden."
 LONG = "The woman reads a book about the sea, and her brother writes a letter to a friend. "
 _CLOZE = """
@@ -57,20 +64,33 @@ def costly(texts: int = 20, characters: int = 4800) -> dict[str, tuple[str, byte
     return {name: (path, json.dumps(body).encode()) for name, (path, body) in bodies.items()}
 
 
-async def _small(port: int, until: float) -> list[float]:
-    """Seconds of each answer of a client that sends a sentence at a time."""
-    connection = Connection(port)
-    body = json.dumps({"texts": SENTENCE}).encode()
-    seconds: list[float] = []
+@dataclass(frozen=True)
+class Wait:
+    """Of one answer: wall seconds, and processor seconds of the service."""
+
+    wall: float
+    processor: float
+
+
+async def _small(server: Server, until: float, *, texts: int = 1) -> list[Wait]:
+    """The waits of a client that sends so many sentences at a time."""
+    connection = Connection(server.port)
+    body = json.dumps({"texts": [SENTENCE] * texts}).encode()
+    waits: list[Wait] = []
     while time.monotonic() < until:
-        begun = time.monotonic()
+        begun, spent = time.monotonic(), processor_seconds(server)
         status, content = await connection.post("/v1/translate", body)
         if status != 200:
             print(f"    a small request got {status}: {content.decode()}")
-        seconds.append(time.monotonic() - begun)
+        waits.append(Wait(time.monotonic() - begun, processor_seconds(server) - spent))
         await asyncio.sleep(0.02)
     connection.close()
-    return seconds
+    return waits
+
+
+def processor_seconds(server: Server) -> float:
+    """What the service has computed so far, on all of its threads."""
+    return time.clock_gettime(~server.process.pid << 3 | 2)  # as clock_getcpuclockid(3) makes it
 
 
 async def _large(
@@ -87,28 +107,46 @@ async def _large(
     connection.close()
 
 
-async def measure(port: int, seconds: float, *, clients: int, own_addresses: bool) -> None:
-    """Print the small requests' times alone and beside the large ones."""
-    await _small(port, time.monotonic() + 3)
-    alone = await _small(port, time.monotonic() + seconds)
+async def measure(server: Server, seconds: float, *, clients: int, own_addresses: bool) -> bool:
+    """Print the small requests' waits alone and beside the large ones; whether all were short."""
+    await _small(server, time.monotonic() + 3)
+    alone, beside, batches = list[Wait](), list[Wait](), list[Wait]()
     answers: dict[str, Counter[int]] = {}
-    until = time.monotonic() + seconds
-    small = asyncio.create_task(_small(port, until))
-    await asyncio.gather(
-        *(
-            _large(port, until, number, answers, own_address=own_addresses)
-            for number in range(clients)
+    for _ in range(_ROUNDS):
+        alone += await _small(server, time.monotonic() + seconds / _ROUNDS)
+        batches += await _small(server, time.monotonic() + 1, texts=50)
+        until = time.monotonic() + seconds / _ROUNDS
+        small = asyncio.create_task(_small(server, until))
+        await asyncio.gather(
+            *(
+                _large(server.port, until, number, answers, own_address=own_addresses)
+                for number in range(clients)
+            )
         )
-    )
-    beside = await small
-    for what, times in (("alone", alone), ("beside", beside)):
-        ordered = sorted(times)
-        print(
-            f"{what}: {len(times)} answers, median {1e3 * median(times):.0f} ms, 99th percentile "
-            f"{1e3 * ordered[int(0.99 * (len(times) - 1))]:.0f} ms, longest {1e3 * max(times):.0f}"
-        )
+        beside += await small
+    for what, waits in (("alone", alone), ("beside", beside)):
+        print(f"{what}: {len(waits)} answers, {_times([wait.wall for wait in waits])}")
     for name, statuses in answers.items():
         print(f"    {name}: {_listed(statuses)}")
+    usual = median(wait.processor for wait in alone)
+    batch = median(wait.processor for wait in batches)
+    spent = [wait.processor / _PARALLEL for wait in beside]
+    bound = 2 * usual + batch
+    print(
+        f"processor time: usually {1e3 * usual:.1f} ms, a batch {1e3 * batch:.1f} ms; beside, per "
+        f"inference thread: {_times(spent)}; the longest is {max(spent) / bound:.2f} of twice the "
+        f"usual time and a batch"
+    )
+    return max(spent) <= bound
+
+
+def _times(seconds: Sequence[float]) -> str:
+    ordered = [1e3 * each for each in sorted(seconds)]
+    late = ordered[int(0.99 * (len(ordered) - 1))]
+    return (
+        f"median {median(ordered):.0f} ms, 99th percentile {late:.0f} ms, longest "
+        f"{ordered[-1]:.0f} ms"
+    )
 
 
 def _listed(statuses: Mapping[int, int]) -> str:
@@ -137,13 +175,16 @@ def main() -> None:
             cwd=folder, check=True, capture_output=True,
         )  # fmt: skip
         options = ["-m", str(folder / "cloze"), "--engine", arguments.engine]
+        options += ["--parallel", str(_PARALLEL)]
         with served(arguments.model, options, folder / "log") as server:
-            asyncio.run(
+            short = asyncio.run(
                 measure(
-                    server.port, arguments.seconds, clients=arguments.clients,
+                    server, arguments.seconds, clients=arguments.clients,
                     own_addresses=arguments.addresses,
                 )
             )  # fmt: skip
+    if not short:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
     python benchmarks/service.py alone    -m runs/multi30k-de-en test.de
     python benchmarks/service.py overload -m runs/multi30k-de-en test.de
     python benchmarks/service.py hostile  -m runs/multi30k-de-en test.de --seconds 600
+    python benchmarks/service.py memory   -m demo lines.txt --seconds 20
     python benchmarks/service.py engines  -m runs/multi30k-de-en test.de --precision bf16
 
 Each starts `penstock serve` on a free port of 127.0.0.1 and ends it. The clients run in this
@@ -212,6 +213,34 @@ def compare_engines(arguments: argparse.Namespace, lines: Sequence[str]) -> None
             print(f"{clients} clients: onnx / torch {rates[1] / rates[0]:.2f}")
 
 
+def memory(server: Server, arguments: argparse.Namespace, lines: Sequence[str]) -> None:
+    """Resident memory when ready, after many clients and costly requests, and after them again."""
+    print(f"ready: {server.resident():.0f} MB")
+    long = " ".join(lines)[:4800]
+    costly = [{"texts": long, **options} for options in _COSTLY]
+    for turn in ("first", "second"):
+        asyncio.run(ask(server.port, lines, arguments.clients, arguments.seconds))
+        print(f"{turn} time {arguments.clients} clients: {server.resident():.0f} MB")
+        for body in costly:
+            answered = asyncio.run(Connection(server.port).post("/v1/translate", _json(body)))
+            assert answered[0] in (200, 429, 503), answered
+        print(f"{turn} time {', '.join(_told(each) for each in _COSTLY)}: "
+              f"{server.resident():.0f} MB")  # fmt: skip
+
+
+_COSTLY: tuple[dict[str, Any], ...] = (
+    {"beam_size": 16}, {"search": "mbr"}, {"search": "exact"},
+)  # fmt: skip
+
+
+def _told(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
 def hostile(server: Server, arguments: argparse.Namespace, lines: Sequence[str]) -> None:
     """Good, malformed, oversized, slow and cut requests together, with requests by the schema.
 
@@ -361,6 +390,7 @@ _WORKS: dict[str, tuple[Callable[[Server, argparse.Namespace, Sequence[str]], An
     "alone": (alone, 1, 20.0),
     "overload": (overload, 512, 30.0),
     "hostile": (hostile, 8, 600.0),
+    "memory": (memory, 64, 20.0),
 }
 
 
@@ -371,7 +401,7 @@ def main() -> None:
     parser.add_argument("lines", help="a file of lines to translate")
     parser.add_argument("-m", "--model", required=True, help="as for penstock serve")
     parser.add_argument("--clients", type=int, help="default: 64, of overload 512")
-    parser.add_argument("--seconds", type=float, help="default: 60; 20; 30; 600; 60")
+    parser.add_argument("--seconds", type=float, help="default: 60; 20; 30; 600; 20; 60")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--threads", help="of each batch; default: the service's")
     parser.add_argument("--parallel", help="batches at the same time; default: the service's")

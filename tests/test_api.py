@@ -257,7 +257,9 @@ def test_a_loaded_models_bundle_is_not_saved(tiny_run: Path, tmp_path: Path) -> 
     ("options", "message"),
     [
         ({"engine": "tensorrt"}, "unknown engine 'tensorrt'; known: 'auto', 'onnx', 'torch'"),
-        ({"threads": 0}, "threads 0: must be at least 1"),
+        ({"threads": 0}, "threads 0: must be a whole number from 1 to 1,024"),
+        ({"threads": 10**9}, "threads 1000000000: must be a whole number"),
+        ({"threads": 2.5}, r"threads 2\.5: must be a whole number"),
     ],
 )
 def test_engines_and_threads_that_are_none(tiny_run: Path, options: Any, message: str) -> None:

@@ -71,6 +71,10 @@ class DownloadError(PenstockError):
     """A corpus could not be fetched, verified or unpacked."""
 
 
+class BundleWarning(UserWarning):
+    """A bundle is read otherwise than it was written; a command prints it in one line."""
+
+
 class BundleError(PenstockError):
     """A model directory is incomplete, altered, too new or of the wrong kind."""
 

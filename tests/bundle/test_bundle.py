@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from safetensors.torch import save as save_tensors
 
 from penstock.bundle import INDEX, Bundle, bundle_files, find_bundle, load_bundle, save_bundle
 from penstock.bundle import bundle as bundle_module
+from penstock.cli.app import run
 from penstock.config import ModelConfig, parse_config
-from penstock.errors import BundleError, PenstockError
+from penstock.errors import BundleError, BundleWarning, PenstockError
 from penstock.files import atomic_write, with_checksum
 from penstock.nn import Seq2Seq
 from penstock.runtime.torch_network import load_network, network_files
@@ -46,6 +48,34 @@ def edit_index(directory: Path, edit: Edit) -> None:
     index = json.loads((directory / INDEX).read_text())
     edit(index)
     (directory / INDEX).write_text(json.dumps(with_checksum(index)))
+
+
+def test_a_setting_above_a_later_bound_is_lowered_with_a_word(
+    saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Bounds came after bundles; such a bundle still loads, except with sizes of no network."""
+
+    def older(index: Any) -> None:
+        index["config"]["search"]["length_penalty"] = 1000.0
+        index["config"]["training"]["max_updates"] = 10**12
+
+    edit_index(saved, older)
+    with pytest.warns(BundleWarning) as said:
+        config = load_bundle(saved).config
+    assert "search.length_penalty = 1000.0: more than is allowed now; 10.0 is used" in "".join(
+        str(each.message) for each in said
+    )
+    assert (config.search.length_penalty, config.training.max_updates) == (10, 10**9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(["info", str(saved)]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    told = "max_updates = 1000000000000: more than is allowed now; 1,000,000,000 is used"
+    assert any(line.startswith("penstock: ") and line.endswith(told) for line in lines)
+    edit_index(saved, lambda index: index["config"]["model"].update(hidden_size=10**12))
+    with pytest.raises(BundleError, match=r"damaged configuration at model\.hidden_size"):
+        load_bundle(saved)
 
 
 def test_an_index_altered_in_one_byte_is_rejected(saved: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from conftest import quiet_console, tiny_config
 from penstock.bundle import load_bundle
@@ -33,9 +34,11 @@ from penstock.errors import (
 from penstock.nn import Seq2Seq
 from penstock.runtime.device import choose_device
 from penstock.runtime.torch_network import load_network
+from penstock.tasks import TASKS
 from penstock.tasks.translation.learner import Evaluator
 from penstock.training import progress
 from penstock.training.automatic import keep_choices
+from penstock.training.initial_network import activation_bytes
 from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train
 from penstock.training.processes import Processes
@@ -998,6 +1001,36 @@ def test_a_model_larger_than_the_machine_is_told_before_it_is_made(
     with pytest.raises(ConfigError, match=r"cpu has 0\.0 GB"):
         train(config(), tmp_path / "words", console=console)
     assert (tmp_path / "words" / "data").is_dir()
+
+
+def test_a_batch_larger_than_the_machine_is_told_and_the_estimate_is_near(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = config("model.hidden_size=64", "training.batch_tokens=100000", "model.cell=lstm")
+    cpu = torch.device("cpu")
+    learner = TASKS["translation"].learning().learner(chosen, tmp_path, cpu, lambda _: None)
+    batch = next(learner.batches(0))
+    weights = {p.untyped_storage().data_ptr() for p in learner.network.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _loss = learner.loss(batch, label_smoothing=0.1)
+    measured = sum(size for place, size in kept.items() if place not in weights)
+    estimate = activation_bytes(learner.network, batch.tgt_in.numel(), 0)
+    assert 0.7 < estimate / measured < 1.6
+
+    name = "penstock.training.initial_network.machine_memory"
+    monkeypatch.setattr(name, lambda _: 3_000_000)
+    says = (
+        r"\[training\]: .* a batch of [\d,]+ tokens 0\.\d GB more.*; lower training\.batch_tokens"
+    )
+    with pytest.raises(ConfigError, match=says):
+        train(chosen, tmp_path / "run", console=quiet_console())
 
 
 def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ from penstock.bundle.bundle_files import (
     read_index,
 )
 from penstock.config import RunConfig
-from penstock.errors import BundleError
+from penstock.config.option_model import shorten
+from penstock.errors import BundleError, BundleWarning
 from penstock.files import atomic_write, remove, with_checksum
 from penstock.metrics.confidence import Confidence
 from penstock.special_tokens import RESERVED
@@ -184,14 +187,7 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
     """
     directory = find_bundle(path)
     index, contents = read_files(directory)
-    try:
-        config = RunConfig.model_validate(index["config"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(
-            f"{directory / INDEX}: damaged configuration at {where}: {first['msg']}"
-        ) from None
+    config = _configuration(index["config"], str(directory / INDEX))
     if config.task != index["task"]:
         raise BundleError(
             f"{directory / INDEX}: damaged: task is {index['task']!r}, config.task "
@@ -217,6 +213,35 @@ def load_bundle(path: str | Path, *, task: Task | None = None) -> Bundle:
     return Bundle(
         config, source, target, index["record"], contents, directory, familiarity, confidence
     )
+
+
+def _configuration(stored: Mapping[str, Any], place: str) -> RunConfig:
+    """The configuration in an index.
+
+    A number above a bound that came after the bundle becomes the bound, with a warning: of a run's
+    settings, not of the model's sizes, which its weights have.
+    """
+    try:
+        return RunConfig.model_validate(stored)
+    except ValidationError as error:
+        problems = error.errors()
+    lowered = deepcopy(stored)
+    for problem in problems:
+        place_of, bound = problem["loc"], problem.get("ctx", {}).get("le")
+        where = ".".join(map(str, place_of))
+        if bound is None or place_of[0] == "model":
+            raise BundleError(f"{place}: damaged configuration at {where}: {problem['msg']}")
+        section: Any = lowered
+        for name in place_of[:-1]:
+            section = section[name]
+        section[place_of[-1]] = bound
+        found = shorten(problem["input"])
+        warnings.warn(
+            f"{place}: {where} = {found}: more than is allowed now; {bound:,} is used",
+            BundleWarning,
+            stacklevel=3,
+        )
+    return _configuration(lowered, place)
 
 
 def _require_task(config: RunConfig, task: Task, place: str | Path) -> None:

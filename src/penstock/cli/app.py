@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -14,7 +15,13 @@ import typer
 from typer.core import TyperGroup
 
 from penstock.cli.console import note
-from penstock.errors import PeerError, PenstockError, is_out_of_memory, train_extra
+from penstock.errors import (
+    BundleWarning,
+    PeerError,
+    PenstockError,
+    is_out_of_memory,
+    train_extra,
+)
 from penstock.version import __version__
 
 # where in this folder each verb is, and what it does
@@ -152,6 +159,7 @@ def _open_closed_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    warnings.showwarning = _show_warning
     try:
         with train_extra("this command"):
             result = app(arguments, prog_name="penstock", standalone_mode=False, obj=arguments)
@@ -192,6 +200,16 @@ def run(arguments: list[str]) -> int:
             "vocabulary or the beam size"
         )
         return 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    if issubclass(category, BundleWarning):
+        note(f"penstock: {message}")
+    else:
+        _USUAL_WARNING(message, category, *place)
+
+
+_USUAL_WARNING = warnings.showwarning
 
 
 def _abandon_stdout() -> None:

@@ -25,6 +25,20 @@ MaxLengthRatio = Annotated[float, Field(gt=0, le=1000)]
 
 MOST_THREADS = 1024
 
+
+def require_threads(threads: object) -> None:
+    """Check a number of CPU threads; None is the default.
+
+    Raises:
+        UsageError: it is no whole number from 1 to `MOST_THREADS`.
+    """
+    if threads is None or (isinstance(threads, int) and 1 <= threads <= MOST_THREADS):
+        return
+    raise UsageError(
+        f"threads {shorten(threads)}: must be a whole number from 1 to {MOST_THREADS:,}"
+    )
+
+
 _SHOWN = 60  # characters of an invalid value that a message repeats
 
 

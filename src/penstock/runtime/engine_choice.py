@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from penstock.config.option_model import require_threads
 from penstock.errors import BundleError, MissingExtraError, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -28,15 +29,14 @@ def choose_engine(
 
     Raises:
         BundleError: the bundle has no files for the engine.
-        UsageError: an unknown engine, ONNX Runtime on a GPU, or no thread.
+        UsageError: an unknown engine, ONNX Runtime on a GPU, or an impossible number of threads.
         MissingExtraError: torch is needed and not installed.
     """
     from penstock.bundle import GRAPH_ROLES
 
     if engine not in get_args(EngineName):
         raise UsageError(unknown_name("engine", str(engine), get_args(EngineName)))
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads {threads}: must be at least 1")
+    require_threads(threads)
     bundle.require_files()
     has_graphs = any(role in bundle.files for role in GRAPH_ROLES)
     has_weights = "weights" in bundle.files

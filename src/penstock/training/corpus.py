@@ -58,6 +58,16 @@ class Corpus:
             return new
         return ReplaySampler(new, batches(self.replay), config.start.replay_share)
 
+    def batch_positions(
+        self, config: RunConfig, *, budget: Literal["target", "source"] = "target"
+    ) -> int:
+        """The positions of a full batch on one side, about."""
+        counts, settings = self.store.counts, config.training
+        tokens = counts.target_tokens if budget == "target" else counts.source_tokens
+        if settings.batch_sentences is None:
+            return min(settings.batch_tokens, tokens)
+        return tokens * min(settings.batch_sentences, counts.pairs) // max(counts.pairs, 1)
+
 
 def prepare_corpus(
     config: RunConfig, folder: Path, report: Report, *, source: Tokenizer | None = None

@@ -11,7 +11,9 @@ from torch import nn
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import RunConfig
 from penstock.errors import ConfigError
+from penstock.nn.cells.cell import Cell
 from penstock.nn.frozen_transformer import FrozenTransformer
+from penstock.nn.loss import CHUNK_ROWS
 from penstock.runtime.device import machine_memory
 from penstock.runtime.pretrained_encoder import fingerprint, read_transformer
 from penstock.runtime.torch_network import load_network
@@ -29,16 +31,22 @@ def initial_network(
     target: Tokenizer,
     device: torch.device,
     transformer: FrozenTransformer | None = None,
+    *,
+    positions: int = 0,
 ) -> N:
     """Build the network for these vocabularies (`build` is `Learning.network`).
 
     A run that goes on from a model has its weights.
 
+    Args:
+        build, config, source, target, device, transformer: as there.
+        positions: of a full batch, on each side.
+
     Raises:
         ConfigError: its training needs more memory than the device has.
     """
     sizes = {"source_size": source.vocab_size, "target_size": target.vocab_size}
-    require_memory(build, config, device, **sizes, transformer=transformer)
+    require_memory(build, config, device, **sizes, transformer=transformer, positions=positions)
     torch.manual_seed(config.seed)
     network = build(config, **sizes, transformer=transformer)
     if config.start.model is not None:
@@ -72,10 +80,12 @@ def require_memory(
     source_size: int = len(RESERVED) + 1,
     target_size: int = len(RESERVED) + 1,
     transformer: FrozenTransformer | None = None,
+    positions: int = 0,
 ) -> None:
-    """Check that weights, gradients and optimizer fit the device, before any is allocated.
+    """Check that weights, gradients, optimizer and a batch fit, before any is allocated.
 
-    The default sizes are those of the smallest vocabularies, for a check before data is read.
+    The default sizes are those of the smallest vocabularies, for a check before data is read. A
+    batch that exceeds a GPU's memory is computed in parts; the CPU's has no such error to act on.
 
     Raises:
         ConfigError: they do not.
@@ -100,13 +110,37 @@ def require_memory(
         "average": 0 if config.training.average_decay is None else 1,
     }
     needed = 4 * (trained * sum(copies.values()) + frozen)
+    batch = activation_bytes(network, positions, target_size) if device.type == "cpu" else 0
+    if config.training.precision != "fp32":
+        batch //= 2  # the processor may have bfloat16
+    if needed + batch <= available:
+        return
+    parts = ", ".join(name for name, number in copies.items() if number)
+    model = f"{trained + frozen:,} parameters need {needed / 1e9:,.1f} GB of memory to train"
+    has = f"{device} has {available / 1e9:,.1f} GB"
     if needed > available:
-        parts = ", ".join(name for name, number in copies.items() if number)
         raise ConfigError(
-            f"[model]: {trained + frozen:,} parameters need {needed / 1e9:,.1f} GB of memory to "
-            f"train ({parts}), and {device} has {available / 1e9:,.1f} GB; lower "
-            "model.hidden_size, model.embedding_size, the layers or text.*.vocab_size"
+            f"[model]: {model} ({parts}), and {has}; lower model.hidden_size, "
+            "model.embedding_size, the layers or text.*.vocab_size"
         )
+    raise ConfigError(
+        f"[training]: {model}, a batch of {positions:,} tokens {batch / 1e9:,.1f} GB more, and "
+        f"{has}; lower training.batch_tokens or training.batch_sentences, and raise "
+        "training.accumulate instead"
+    )
+
+
+def activation_bytes(network: nn.Module, positions: int, vocab_size: int) -> int:
+    """About what a batch keeps for its gradient in float32, attention left out.
+
+    Args:
+        network: its cells keep products, gates and states per position.
+        positions: of the batch, on each side.
+        vocab_size: of the logits, which are made and dropped chunk by chunk.
+    """
+    cells = [module for module in network.modules() if isinstance(module, Cell)]
+    kept = sum(2 * cell.products_size + 4 * cell.hidden_size + cell.input_size for cell in cells)
+    return 4 * (positions * kept + 2 * min(positions, CHUNK_ROWS) * vocab_size)
 
 
 def configured_transformer(

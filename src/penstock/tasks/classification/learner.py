@@ -119,7 +119,10 @@ def prepare_learner(
     valid = with_known_labels(examples.valid, target, config.data, report)
     examples = replace(examples, valid=valid)
     corpus = tokenize(config, examples, source, target, folder, report)
-    model = initial_network(build_network, config, source, target, device, transformer)
+    model = initial_network(
+        build_network, config, source, target, device, transformer,
+        positions=corpus.batch_positions(config, budget="source"),
+    )  # fmt: skip
     embedding = (model.encoder.embedding, source)
     prepare_embeddings(config, corpus.store, report, source=embedding, from_scratch=from_scratch)
     return ClassificationLearner(config, corpus, model, device)

@@ -110,7 +110,10 @@ def prepare_learner(
         DataError: unreadable or unusable data.
     """
     corpus = prepare_corpus(config, folder, report)
-    model = initial_network(build_network, config, corpus.source, corpus.source, device)
+    model = initial_network(
+        build_network, config, corpus.source, corpus.source, device,
+        positions=corpus.batch_positions(config, budget="source"),
+    )  # fmt: skip
     source = (model.embedding, corpus.source)
     prepare_embeddings(config, corpus.store, report, source=source, from_scratch=from_scratch)
     return ClozeLearner(config, corpus, model, device)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from penstock.baselines.ngram import baseline_perplexities
 from penstock.bundle import Bundle
-from penstock.config import Precision, RunConfig
+from penstock.config import Precision, RunConfig, TrainingConfig
 from penstock.data.token_stream import TokenStream
 from penstock.errors import ConfigError
 from penstock.nn import State
@@ -55,7 +55,7 @@ def _sampler(config: RunConfig, text: RunningText) -> Sampler[Window]:
         ConfigError: there is one row only.
     """
     settings = config.training
-    rows = settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
+    rows = _rows(settings)
 
     def windows(stream: TokenStream, rows: int) -> WindowSampler:
         return WindowSampler(
@@ -156,6 +156,11 @@ class LanguageModelLearner:
         return f"{prompt}\n> {written}"
 
 
+def _rows(settings: TrainingConfig) -> int:
+    """Windows per batch."""
+    return settings.batch_sentences or max(settings.batch_tokens // settings.window, 1)
+
+
 def prepare_learner(
     config: RunConfig,
     folder: Path,
@@ -170,7 +175,10 @@ def prepare_learner(
         DataError: unreadable or unusable data.
     """
     text = prepare_text(config, folder, report)
-    model = initial_network(build_network, config, text.tokenizer, text.tokenizer, device)
+    model = initial_network(
+        build_network, config, text.tokenizer, text.tokenizer, device,
+        positions=min(_rows(config.training) * config.training.window, len(text.train)),
+    )  # fmt: skip
     source = (model.embedding, text.tokenizer)
     prepare_embeddings(config, text.train.ids(), report, source=source, from_scratch=from_scratch)
     return LanguageModelLearner(config, text, model, device)

@@ -154,7 +154,10 @@ def prepare_learner(
     corpus = prepare_corpus(config, folder, report, source=tokenizer)
     report_held_out_truncation(corpus, config.data, report)
     source, target = corpus.source, corpus.target
-    model = initial_network(build_network, config, source, target, device, transformer)
+    model = initial_network(
+        build_network, config, source, target, device, transformer,
+        positions=corpus.batch_positions(config),
+    )  # fmt: skip
     prepare_embeddings(
         config,
         corpus.store,
