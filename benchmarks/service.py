@@ -71,14 +71,14 @@ def served(model: str, options: Sequence[str], log: Path) -> Iterator[Server]:
 
 
 def _port(process: subprocess.Popen[str], log: Path) -> int:
-    for _ in range(600):
+    for _ in range(3000):
         found = re.search(r"serving .* on http://127\.0\.0\.1:(\d+)", log.read_text("utf-8"))
         if found:
             return int(found[1])
         if process.poll() is not None:
             raise SystemExit(log.read_text("utf-8"))
         time.sleep(0.1)
-    raise SystemExit(f"the service did not start within a minute; see {log}")
+    raise SystemExit(f"the service did not start within five minutes; see {log}")
 
 
 class Connection:

@@ -7,7 +7,7 @@ starts it stops in a `finally`, which runs when its time is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -43,6 +43,15 @@ class Tally:
 
     tried: int = 0
     broke: list[Trial] = field(default_factory=list)
+
+    @classmethod
+    def sum(cls, several: Iterable[Tally]) -> Tally:
+        """All trials of several."""
+        total = cls()
+        for each in several:
+            total.tried += each.tried
+            total.broke += each.broke
+        return total
 
     def add(self, trial: Trial) -> None:
         """Count a trial."""
