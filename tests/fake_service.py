@@ -100,6 +100,7 @@ def translation(body: dict[str, Any]) -> dict[str, Any]:
         "log_probability": -2.1,
         "confidence": 0.874 if known else None,
         "expected_chrf": 91.2 if known else None,
+        "read_as": None,
         "tokens": OWN[:-1],
         "token_log_probabilities": [-0.25] * len(OWN),
         "source_tokens": SOURCE,

@@ -231,8 +231,8 @@ def test_json(penstock: Run, tiny_run: Path) -> None:
     first = values[0]
     assert first.keys() == {
         "source", "text", "status", "score", "log_probability", "confidence", "expected_chrf",
-        "tokens", "token_log_probabilities", "source_tokens", "alignment", "alternatives", "parts",
-        "seconds",
+        "read_as", "tokens", "token_log_probabilities", "source_tokens", "alignment",
+        "alternatives", "parts", "seconds",
     }  # fmt: skip
     assert len(first["alternatives"]) == 1
     assert len(first["alignment"]) == len(first["tokens"])

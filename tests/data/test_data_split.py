@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from penstock.cli.data import app
 from penstock.data import split as split_module
 from penstock.data.check import check_corpus
-from penstock.data.formats.readers import read_pairs
+from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.data.source_keys import fold, stable_hash
 from penstock.data.split import split_corpus
 from penstock.errors import DataError, UsageError
@@ -278,3 +278,14 @@ def test_real_parallel_files(tmp_path: Path) -> None:
     assert [(leak.sentences, leak.sources) for leak in leaks] == [(500, 0), (500, 0)]
     assert all(leak.train_targets.count == 0 for leak in leaks)
     assert report.train_pairs > 27_900
+
+
+def test_columns_of_the_source_stay_columns(tmp_path: Path) -> None:
+    path = tmp_path / "forms.tsv"
+    path.write_text("".join(f"lemma{n}\tform{n}\tN;PL\n" for n in range(40)), encoding="utf-8")
+    split_corpus(path, tmp_path / "out", options=ReadOptions(columns=((1, 3), 2)))
+    options = ReadOptions(columns=((1, 2), 3))
+    names = ("train.tsv", "valid.jsonl", "test.jsonl")
+    found = [pair for name in names for pair in read_pairs(tmp_path / "out" / name, options)]
+    rows = {(f"lemma{n}\tN;PL", (f"form{n}",)) for n in range(40)}
+    assert {(pair.source, pair.targets) for pair in found} == rows

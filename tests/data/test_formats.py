@@ -288,6 +288,13 @@ def test_several_columns_make_one_source(write: Write, columns: Columns) -> None
     assert "1 further column is ignored; source is columns 1 and 3, target column 2" in told[0]
 
 
+def test_a_column_that_looks_like_features_is_hinted_at(write: Write) -> None:
+    told: list[str] = []
+    path = write("x.tsv", "av\tavda\tN;LOC\n")
+    assert texts(path, report=told.append) == [("av", "avda")]
+    assert "(column 3 looks like features: --columns 1,3:2 reads it too)" in told[0]
+
+
 def test_several_keys_make_one_source(write: Write) -> None:
     columns = (("lemma", "features"), "form")
     path = write("x.jsonl", '{"lemma": "av", "features": "N", "form": "avda"}\n')

@@ -16,7 +16,7 @@ from penstock.special_tokens import UNK_ID
 from penstock.text import TextForm, Tokenizer
 from penstock.text.input_columns import InputColumns, find_features
 from penstock.text.letter_case import LetterCase, Reading
-from penstock.text.unicode_form import UnicodeForm, prefers_decomposition
+from penstock.text.unicode_form import UnicodeForm
 
 WRITTEN = {
     "Hangul": "한국어 글자",
@@ -85,14 +85,6 @@ def test_plain_tokenizers_are_saved_as_before() -> None:
 def test_words_are_composed_already() -> None:
     with pytest.raises(ConfigError, match="unicode = 'NFD': kind 'word' composes its text"):
         TokenizerConfig(kind="word", unicode="NFD")
-
-
-@pytest.mark.parametrize(
-    ("texts", "wanted"),
-    [(["한국어"], True), (["한국 corporation"], False), (["été"], False), ([], False)],
-)
-def test_hangul_prefers_decomposition(texts: list[str], wanted: bool) -> None:
-    assert prefers_decomposition(texts) is wanted
 
 
 # columns and features

@@ -85,6 +85,7 @@ def transform_lines(
     texts = (line.text for line in read_lines(source))
     buffers = in_chunks(texts, max_lines=1) if interactive else in_chunks(texts)
     statuses: Counter[str] = Counter()
+    recased = 0
     with ExitStack() as stack:
         if output == "-":
             stream: IO[bytes] = sys.stdout.buffer
@@ -101,6 +102,7 @@ def transform_lines(
                 raise DataError(message, path=source, line=line) from None
             for result in results:
                 statuses[result.status] += 1
+                recased += getattr(result, "read_as", None) is not None
                 stream.write((shown(result) + "\n").encode("utf-8", "replace"))
             stream.flush()
     odd = {status: n for status, n in statuses.items() if status not in ("ok", "empty")}
@@ -109,3 +111,6 @@ def transform_lines(
         total = statuses.total()
         lines = "1 line" if total == 1 else f"{total:,} lines"
         note(f"of {lines}: {listed} ({shown_by} shows which)")
+    if recased:
+        lines = "1 line was" if recased == 1 else f"{recased:,} lines were"
+        note(f"{lines} read in other case ({shown_by} shows which)")

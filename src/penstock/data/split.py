@@ -96,7 +96,8 @@ def split_corpus(
     quiet = replace(options, report=ignore)  # the first pass has reported everything
     held = _gather(source, quiet, chosen, seed)
     targets = {fold(target) for _, texts in held.values() for target in texts}
-    work = _TrainingFile(chosen, set() if keep_shared_targets else targets, seed)
+    kept = set[str]() if keep_shared_targets else targets
+    work = _TrainingFile(chosen, kept, seed, has_columns=options.choice.is_several)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".split-", dir=out) as folder:
@@ -186,10 +187,13 @@ def _gather(
 class _TrainingFile:
     """Writer of the pairs that are not held out, shuffled by seed."""
 
-    def __init__(self, chosen: Iterable[int], targets: set[str], seed: int) -> None:
+    def __init__(
+        self, chosen: Iterable[int], targets: set[str], seed: int, *, has_columns: bool
+    ) -> None:
         self._chosen = set(chosen)
         self._targets = targets
         self._seed = seed
+        self._has_columns = has_columns
         self.written = self.dropped = self.cleaned = 0
 
     def write(self, pairs: Iterable[Pair], path: Path, buckets: int) -> None:
@@ -224,7 +228,8 @@ class _TrainingFile:
                 if fold(target) in self._targets:
                     self.dropped += 1
                 else:
-                    yield f"{self._clean(pair.source)}\t{self._clean(target)}"
+                    source = pair.source.split("\t") if self._has_columns else [pair.source]
+                    yield "\t".join(map(self._clean, [*source, target]))
 
     def _clean(self, text: str) -> str:
         cleaned, times = _BREAKS.subn(" ", text)

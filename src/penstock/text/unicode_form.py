@@ -18,8 +18,6 @@ from penstock.config.json_types import are_texts, is_array, is_object
 
 UnicodeFormName = Literal["none", "NFC", "NFD", "NFKC"]
 
-_FIRST_SYLLABLE, _LAST_SYLLABLE = "\uac00", "\ud7a3"
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -112,18 +110,3 @@ PLAIN = UnicodeForm()
 def _may_join(character: str) -> bool:
     """Whether a character may be composed with the one before it."""
     return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"
-
-
-def prefers_decomposition(texts: Iterable[str]) -> bool:
-    """Whether a model of characters should read texts decomposed: most letters are Hangul.
-
-    Args:
-        texts: a sample of training texts.
-    """
-    hangul = letters = 0
-    for text in texts:
-        for character in text:
-            if character.isalpha():
-                letters += 1
-                hangul += _FIRST_SYLLABLE <= character <= _LAST_SYLLABLE
-    return 2 * hangul > letters

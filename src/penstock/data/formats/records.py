@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ Record = Pair | BadLineError
 Report = Callable[[str], None]
 
 _LISTED = 10
+_FEATURES = re.compile(r"[^\s;|]+([;|][^\s;|]+)+")
 
 
 class EmptySideError(BadLineError):
@@ -225,8 +227,14 @@ def _report_ignored(
         what = "1 further column is" if ignored == 1 else f"{ignored} further columns are"
         *sources, target = map(str, picked)
         source = f"columns {' and '.join(sources)}" if len(sources) > 1 else f"column {sources[0]}"
+        features = next((i for i, cell in enumerate(cells, 1) if _FEATURES.fullmatch(cell)), None)
+        hint = ""
+        if features is not None and features not in picked:
+            hint = f" (column {features} looks like features: --columns {picked[0]},{features}:"
+            hint += f"{target} reads it too)"
         report(
             f"{path}: {what} ignored; source is {source}, target column {target} of {len(cells)}"
+            f"{hint}"
         )
 
 

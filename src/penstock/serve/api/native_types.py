@@ -113,6 +113,9 @@ class TranslatedText(BaseModel):
         float | None, Field(description="Calibrated probability that the text is exactly right.")
     ]
     expected_chrf: float | None
+    read_as: Annotated[
+        str | None, Field(description="The text in the case in which it was read, if in another.")
+    ]
     tokens: list[str]
     token_log_probabilities: list[float]
     source_tokens: list[str]

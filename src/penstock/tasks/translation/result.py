@@ -104,6 +104,9 @@ def of_parts(
         seconds=sum(each.seconds for each in found),
         confidence=math.prod(confidences) if len(confidences) == len(found) else None,
         expected_chrf=sum(chrfs) / len(found) if len(chrfs) == len(found) else None,
+        read_as="\n".join(each.read_as or each.source for each in found)
+        if any(each.read_as for each in found)
+        else None,
     )
 
 
@@ -137,6 +140,7 @@ def as_json_object(result: Translation) -> dict[str, Any]:
         "log_probability": result.log_probability,
         "confidence": result.confidence,
         "expected_chrf": result.expected_chrf,
+        "read_as": result.read_as,
         "tokens": best.tokens if best else [],
         "token_log_probabilities": best.token_log_probabilities if best else [],
         "source_tokens": result.source_tokens,
@@ -144,8 +148,6 @@ def as_json_object(result: Translation) -> dict[str, Any]:
         "alternatives": [_plain(asdict(a)) for a in result.alternatives[1:]],
         "seconds": result.seconds,
     }
-    if result.read_as is not None:
-        value["read_as"] = result.read_as
     if best is not None and best.certified is not None:
         value |= {"certified": best.certified, "bound": best.bound, "extended": best.extended}
     return value
