@@ -1,6 +1,6 @@
 """What the site needs beside its theme; mkdocs calls these functions (see mkdocs.yml).
 
-- README is the site's first page.
+- README is the site's first page, and the model in the box translates on it.
 - A link to a file outside `docs/` leads to a page that shows the file, so that the site is whole
   without network.
 - Chinese pages stand in the navigation in the order of the English ones, under the theme's
@@ -24,10 +24,18 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+from penstock.bundle import load_bundle
+from penstock.insight.web_page import web_files
+
 ROOT = Path(__file__).parent.parent
 HOME = {"README.md": "index.md", "README.zh-CN.md": "index.zh.md"}  # in the repository, on the site
 CHAPTER, CHINESE = "chapter/", "chapter/zh/"
 SHOWN = "code/"  # where files from outside `docs/` are shown
+DEMO_PAGE = "demo-page/"  # the demo model as `penstock export --web` makes it
+LIVE = {  # above the first picture of a first page
+    "index.md": ("The model in the box, in your browser", "On a page of its own"),
+    "index.zh.md": ("包里的模型，在你的浏览器里翻译", "单独打开"),
+}
 
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
@@ -77,6 +85,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if (ROOT / name).exists():
             text = (ROOT / name).read_text(encoding="utf-8")
             files.append(File.generated(config, page, content=text))
+    for name, text in web_files(load_bundle("demo"), "demo").items():
+        files.append(File.generated(config, DEMO_PAGE + name, content=text))
     shown: set[str] = set()
     waiting = [file for file in files if file.is_documentation_page()]
     while waiting:
@@ -92,7 +102,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let each link lead to the page that stands for its file."""
+    """Let each link lead to the page that stands for its file; put the live model on the first."""
+    if page.file.src_uri in LIVE:
+        title, link = LIVE[page.file.src_uri]
+        index = f"{DEMO_PAGE}index.html"
+        frame = (
+            f'<div class="live-model"><iframe src="{index}" title="{title}"></iframe>'
+            f'<p><a href="{index}" target="_top">{link}</a></p></div>\n\n'
+        )
+        markdown = markdown.replace("![", f"{frame}![", 1)
     start = posixpath.dirname(page.file.src_uri) or "."
 
     def lead(link: re.Match[str]) -> str:

@@ -410,6 +410,9 @@ def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     assert '<html lang="zh"' in chinese
     assert "<math" in chinese
     assert (site / "search" / "search_index.js").exists()
+    for home in ("index.html", "index.zh.html"):
+        assert 'src="demo-page/index.html"' in (site / home).read_text(encoding="utf-8")
+    assert (site / "demo-page" / "model.js").exists()
 
 
 # --- the tree, links, paths ---------------------------------------------------------------------
