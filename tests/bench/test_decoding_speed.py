@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from penstock.bench.decoding_speed import decoding_work, measure_decoding
+from penstock.bench.device_decoding import measure_on_device
 from penstock.bundle import load_bundle, save_bundle
 from penstock.cli import app
 from penstock.errors import BundleError
@@ -32,15 +34,15 @@ def test_engines_stand_side_by_side(
     models: dict[str, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     (graphs, weights, _), network, sources = decoding_work(models["both"], LINES, None, 3)
-    onnx, torch = measure_decoding([graphs, weights], network, sources, search="greedy", rounds=1)
-    assert [(own.engine, own.precision) for own in (onnx, torch)] == [
+    onnx, own = measure_decoding([graphs, weights], network, sources, search="greedy", rounds=1)
+    assert [(each.engine, each.precision) for each in (onnx, own)] == [
         ("onnx", "fp32"),
         ("torch", "fp32"),
     ]
-    assert min(onnx.ratio_fp32, onnx.sentences_per_second, torch.ratio_bf16) > 0
+    assert min(onnx.ratio_fp32, onnx.sentences_per_second, own.ratio_bf16) > 0
     assert onnx.shares is onnx.weights_milliseconds is None
-    assert torch.shares is not None
-    assert sum(torch.shares.values()) == pytest.approx(1)
+    assert own.shares is not None
+    assert sum(own.shares.values()) == pytest.approx(1)
     assert capfd.readouterr() == ("", "")  # torch's profiler is silent
 
 
@@ -57,6 +59,21 @@ def test_the_command_prints_a_table_or_json(
     table = [line.split("\t") for line in capfd.readouterr().out.split("\n")[1:-1]]
     assert [tuple(row[:3]) for row in table[1:]] == [case[:3] for case in cases]
     assert {len(row) for row in table} == {10}
+
+
+def test_the_search_on_the_device_is_measured(models: dict[str, Path]) -> None:
+    """A CPU can run what a GPU runs."""
+    _, network, sources = decoding_work(models["weights"], LINES, None, 3, engine="torch")
+    found = measure_on_device(
+        network, sources, torch.device("cpu"), precision="fp32", batch=2, beam_size=2, rounds=1
+    )
+    assert found.sentences_per_second > 0
+    assert (found.search, found.device, found.batch, found.busy) == ("beam", "cpu", 2, None)
+
+
+def test_a_device_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["bench", "translate", "--device", "cuda:99", "--sentences", "2"]) == 2
+    assert "device 'cuda:99': not available here" in capfd.readouterr().err
 
 
 def test_an_engine_is_chosen(models: dict[str, Path]) -> None:

@@ -142,3 +142,23 @@ def test_weights_that_are_not_numbers_are_told() -> None:
         engine.search(
             engine.start(SOURCES), limits([9] * 5), beam_size=2, n_best=1, ranking=Ranking()
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("changes", [{"cell": "lstm"}, {"cell": "ssru"}, {"attention": "none"}])
+def test_a_gpu_finds_what_a_cpu_finds(changes: Any) -> None:
+    """In fp32: the first search is run, the second recorded, the third replayed."""
+    made, bounds = model(**changes), limits([9, 4, 20, 40, 0])
+    engine = TorchTranslation(made)
+    theirs = beam_search(engine.step, engine.start(SOURCES), bounds, beam_size=5, n_best=3)
+    device = TorchTranslation(model(**changes).cuda())
+    for _ in range(3):
+        ours = device.search(
+            device.start(SOURCES), bounds, beam_size=5, n_best=3, ranking=Ranking()
+        )
+        assert [[h.tokens for h in own] for own in ours] == [
+            [h.tokens for h in own] for own in theirs
+        ]
+        for one, other in zip(chain(*ours), chain(*theirs), strict=True):
+            assert one.score == pytest.approx(other.score, rel=1e-4, abs=1e-4)

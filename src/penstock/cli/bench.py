@@ -104,14 +104,21 @@ def translate(
     engine: Annotated[
         EngineName, typer.Option(help="Engine to measure; auto: every one that runs the model.")
     ] = "auto",
+    device: Device = "cpu",
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure decoding speed of each engine against the limit set by the matrix products."""
+    """Measure decoding speed of each engine against the limit set by the matrix products.
+
+    With --device cuda: of the search that runs there, and how busy its kernels are.
+    """
     from penstock.bench.decoding_speed import decoding_work, measure_decoding
     from penstock.bench.thread_count import use_threads
 
     count = use_threads(threads)
+    if device != "cpu":
+        _translate_on(device, model, data, config, sentences, batch, beam_size, rounds, as_json)
+        return
     contenders, network, sources = decoding_work(
         model, data, config, sentences, engine=engine, threads=count
     )
@@ -139,6 +146,42 @@ def translate(
             flush()
     if as_json:
         write_json({"threads": count, "rows": [asdict(row) for row in rows]})
+
+
+def _translate_on(
+    device: str,
+    model: Path | None,
+    data: str | None,
+    config: Path | None,
+    sentences: int,
+    batch: int,
+    beam_size: int,
+    rounds: int,
+    as_json: bool,
+) -> None:
+    from penstock.bench.decoding_speed import decoding_work
+    from penstock.bench.device_decoding import measure_on_device
+    from penstock.runtime.device import choose_device
+
+    place = choose_device(device)
+    _, network, sources = decoding_work(model, data, config, sentences, engine="torch")
+    searches: list[Literal["beam", "greedy"]] = ["beam", "greedy"]
+    found = [
+        measure_on_device(
+            network, sources, place, search=search, batch=batch, beam_size=beam_size, rounds=rounds
+        )
+        for search in searches
+    ]
+    if as_json:
+        write_json({"rows": [asdict(row) for row in found]})
+        return
+    write_line("search\tdevice\tprecision\tbatch\tsentences/s\tms per batch\tkernels busy %")
+    for row in found:
+        busy = "-" if row.busy is None else f"{100 * row.busy:.0f}"
+        write_line(
+            f"{row.search}\t{row.device}\t{row.precision}\t{row.batch}\t"
+            f"{row.sentences_per_second:.1f}\t{row.milliseconds:.1f}\t{busy}"
+        )
 
 
 def _as_row(speed: DecodingSpeed) -> str:
