@@ -18,11 +18,16 @@ def choose_precision(wanted: Precision, device: torch.device) -> Precision:
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return "fp32" if emulates_bf16(device) else "bf16"
     # torch 2.6 has no public name for them
     avx512_bf16 = torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
     amx = torch.cpu._is_amx_tile_supported()  # pyright: ignore[reportPrivateUsage]
     return "bf16" if device.type == "cpu" and (avx512_bf16 or amx) else "fp32"
+
+
+def emulates_bf16(device: torch.device) -> bool:
+    """Whether a GPU has no instructions for bf16: it emulates them, slower than fp32."""
+    return device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def describe_torch() -> dict[str, object]:

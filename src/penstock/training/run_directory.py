@@ -19,7 +19,7 @@ from penstock.files import atomic_write, content_key, replacing, try_lock
 from penstock.runtime.device import choose_device
 from penstock.training.automatic import choose_settings, keep_choices
 from penstock.training.examples import BUILTIN, REST, Report
-from penstock.training.precision import choose_precision
+from penstock.training.precision import choose_precision, emulates_bf16
 from penstock.training.processes import Processes
 from penstock.training.progress import LOG
 from penstock.version import __version__
@@ -84,6 +84,11 @@ def prepare_run(
         torch.set_num_threads(config.threads)
     device = processes.own_device(choose_device(config.device))
     precision = choose_precision(config.training.precision, device)
+    if precision == "bf16" and emulates_bf16(device):
+        report(
+            "training.precision = 'bf16': this GPU has no instructions for it and emulates them, "
+            "slower than 'fp32'; leave it at 'auto'"
+        )
     return _with_precision(choose_settings(config, report), precision), device
 
 

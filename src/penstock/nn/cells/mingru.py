@@ -1,7 +1,7 @@
 """The minimal gated recurrent unit: a GRU whose gate and candidate read the input alone.
 
-Feng et al. 2024, 'Were RNNs All We Needed?', section 3.1, https://arxiv.org/abs/2410.01201. Block
-order z, n (the paper's tilde h). Here z lets in the new; a GRU's z keeps the old.
+Feng et al. 2024, 'Were RNNs All We Needed?', https://arxiv.org/abs/2410.01201. Block order z, n
+(the paper's tilde h). Here z lets in the new; a GRU's z keeps the old.
 """
 
 from __future__ import annotations

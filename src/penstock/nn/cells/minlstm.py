@@ -1,7 +1,7 @@
 """The minimal LSTM: forget and input gate read the input alone, and together make a whole.
 
-Feng et al. 2024, 'Were RNNs All We Needed?', section 3.2, https://arxiv.org/abs/2410.01201. Block
-order f, i, g (the paper's tilde h).
+Feng et al. 2024, 'Were RNNs All We Needed?', https://arxiv.org/abs/2410.01201. Block order f, i, g
+(the paper's tilde h).
 """
 
 from __future__ import annotations

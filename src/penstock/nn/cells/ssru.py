@@ -1,8 +1,8 @@
 """The simpler simple recurrent unit: SRU with ReLU outputs and no reset gate.
 
 Kim et al. 2019, 'From Research to Production and Back: Ludicrously Fast Neural Machine
-Translation', section 3, https://aclanthology.org/D19-5632. The recurrence of Marian's fast
-decoders. Block order f, z.
+Translation', https://aclanthology.org/D19-5632. The recurrence of Marian's fast decoders. Block
+order f, z.
 """
 
 from __future__ import annotations
