@@ -518,6 +518,8 @@ def test_info(penstock: Run, tiny_run: Path) -> None:
     value = json.loads(penstock("info", tiny_run / "model", "--json").out)
     assert value["source_vocabulary"] == "bpe 300"
     assert value["held_out_search"] == "greedy"
+    assert (value["unfamiliar_lines"], value["confidence"]) == ("not reported", "none")
+    assert "confidence\tfitted to 700 outputs, calibration error" in penstock("info", "demo").out
 
 
 def test_doctor(penstock: Run) -> None:

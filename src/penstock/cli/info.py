@@ -45,6 +45,8 @@ def info(
             f"held_out_{name}": value
             for name, value in (held_out if is_object(held_out) else {}).items()
         },
+        "unfamiliar_lines": "not reported" if bundle.familiarity is None else "reported",
+        "confidence": "none" if bundle.confidence is None else str(bundle.confidence),
     }
     if as_json:
         write_json(values)

@@ -127,6 +127,9 @@ class Confidence:
             Reliability.of(apart.tolist(), outcomes.right.astype(bool).tolist()).error,
         )
 
+    def __str__(self) -> str:
+        return f"fitted to {self.examples:,} outputs, calibration error {self.error:.1f} %"
+
     def probability(self, features: Sequence[float]) -> float:
         """The probability that an output is exactly right; optional features may lack."""
         return _fitting(self.right, features)(features)
