@@ -35,17 +35,19 @@ def outcomes(translator: Translator, pairs: Sequence[Pair]) -> Outcomes:
     """Translate held-out pairs by the model's own search; none that is split."""
     from penstock.metrics.sacrebleu_scores import sentence_chrf
 
-    best = translator.best_hypotheses([pair.source for pair in pairs])
-    found = [(p, h) for p, h in zip(pairs, best, strict=True) if h is not None]
-    rows = [score_features(hypothesis) for _, hypothesis in found]
+    results = translator.with_hypotheses([pair.source for pair in pairs])
+    found = [
+        (result.text, pair.targets, best[0])
+        for pair, (result, best) in zip(pairs, results, strict=True)
+        if len(best) == 1
+    ]
+    texts, references = [text for text, _, _ in found], [targets for _, targets, _ in found]
+    rows = [score_features(hypothesis) for _, _, hypothesis in found]
     size = min(map(len, rows), default=0)
-    decode = translator.bundle.target_tokenizer.decode
-    texts = [decode(hypothesis.tokens) for _, hypothesis in found]
-    references = [pair.targets for pair, _ in found]
     right = [count for count, _ in exact_matches(texts, references)] if found else []
     return Outcomes(
         np.array([row[:size] for row in rows], np.float64),
         np.array(right, np.float64),
         np.array(list(map(sentence_chrf, texts, references)), np.float64),
-        optional=int(found != [] and found[0][1].margin is not None),
+        optional=int(all(hypothesis.margin is not None for _, _, hypothesis in found)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from penstock.bundle import Bundle, load_bundle
@@ -205,19 +206,24 @@ class Translator:
         ended = [[*ids, EOS_ID] for ids in targets]
         return score_pairs(self.engines, self._weights, sources, ended)
 
-    def best_hypotheses(self, lines: Sequence[str]) -> list[Hypothesis | None]:
-        """The best output of each line by the model's own search; None where a line is split."""
+    def with_hypotheses(
+        self, lines: Sequence[str]
+    ) -> list[tuple[Translation, Sequence[Hypothesis]]]:
+        """Each line translated by the model's own search, and the best output of its segments."""
         options = SearchOptions()
-        phrases = [options.phrases] * len(lines)
-        segments = self._segmenter.split([line.strip() for line in lines], phrases, options)
-        whole = [i for i, own in enumerate(segments) if len(own) == 1]
-        best: list[Hypothesis | None] = [None] * len(lines)
+        texts = [self._form.trimmed(line) for line in lines]
+        segments = self._segmenter.split(texts, [options.phrases] * len(lines), options)
+        results = LineResults(lines, segments, self._joiner, options, None)
+        best: dict[int, Hypothesis] = {}
 
         def add(number: int, hypotheses: Sequence[Hypothesis], seconds: float) -> None:
-            best[whole[number]] = hypotheses[0]
+            best[number] = hypotheses[0]
+            results.add(number, hypotheses, seconds)
 
-        self._search([segments[i][0] for i in whole], options, add)
-        return best
+        self._search(results.segments, options, add)
+        in_order = iter(best[number] for number in sorted(best))
+        found = [list(islice(in_order, len(own))) for own in segments]
+        return list(zip(results.in_order(), found, strict=True))
 
     def fits(self, text: str) -> bool:
         """Whether the models read a text at once, not in parts."""
