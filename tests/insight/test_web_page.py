@@ -35,6 +35,8 @@ from penstock.tasks.translation.result import as_json_object
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
 from penstock.text import Tokenizer
+from penstock.text.letter_case import LetterCase
+from penstock.text.text_form import TextForm
 from serving import ENGLISH, GERMAN, random_translator, small_serving
 
 UNFAMILIAR = "Quantum bureaucracy obfuscates jurisprudence."
@@ -177,6 +179,32 @@ def test_tokenizers_give_the_ids_of_python(tmp_path: Path) -> None:
         assert ids == expected, kind
         assert texts == [own.decode(each) for each in expected[:2000]], kind
         assert shown == [own.tokens(each) for each in expected[:2000]], kind
+
+
+_TRUE_CASE = LetterCase(
+    unlike=("capitals", "small"), initial=True, restores=True, forms=("Paris", "I")
+)
+_FORMS = (
+    {"unicode": {"model": "NFD", "text": "NFC", "excluded": [["\u0915\u093c", "\u0958"]]}},
+    {"case": _TRUE_CASE.to_plain()},
+    {"case": LetterCase("lower", restores=True, dotless=True).to_plain()},
+    {"case": LetterCase("upper").to_plain()},
+)  # fmt: skip
+
+
+@in_node
+def test_text_is_read_in_the_form_of_the_training_text(tmp_path: Path) -> None:
+    lines = ["ICH SEHE PARIS!", "ich sehe paris, i think", "Él está", "USA", "Iİıi ISPARTA", "क़ é"]
+    script = join_modules(BROWSER, "text_form.js") + (
+        "console.log(JSON.stringify(given.forms.map((each) => { const form = new TextForm(each);"
+        "return given.lines.map((line) => [form.apply(line), form.undo(line), form.read(line).text,"
+        "form.read(line).capitals]); })));"
+    )
+    found = run_script(tmp_path, script, {"forms": _FORMS, "lines": lines})
+    for own, plain in zip(found, _FORMS, strict=True):
+        form = TextForm.from_plain(plain)
+        for row, line in zip(own, lines, strict=True):
+            assert row == [form.unicode.apply(line), form.unicode.undo(line), *form.read(line)]
 
 
 @in_node

@@ -90,6 +90,8 @@ def _model(bundle: Bundle, name: str, run: Mapping[str, Any] | None) -> dict[str
     for tokenizer in (bundle.source_tokenizer, bundle.target_tokenizer):
         if tokenizer.kind not in KINDS:
             raise UsageError(f"tokenizer {tokenizer.kind!r} has no form for browsers")
+        if tokenizer.form.columns is not None:
+            raise UsageError("a model of several source columns has no page; use 'penstock serve'")
     encoder, step, _ = GRAPH_ROLES
     familiarity, tables = bundle.familiarity, None
     if familiarity is not None:  # browsers have no bzip2

@@ -60,8 +60,8 @@ function* halves(characters, fits) {
 
 const INVISIBLE = /[\u200b\ufeff\u2060\u00ad]/gu;
 const SPACE_SEPARATOR = /\p{Zs}/gu;
-const LETTER = "[\\p{L}\\p{No}\\p{Nl}]"; // Python's [^\W\d_]
-const WORD = "[\\p{L}\\p{N}_]";
+export const LETTER = "[\\p{L}\\p{No}\\p{Nl}]"; // Python's [^\W\d_]
+export const WORD = "[\\p{L}\\p{N}_]";
 const MARK = new RegExp(
   `(?<!${WORD})(?:${LETTER}\\.){2,}|(?<=\\p{Nd})[.,](?=\\p{Nd})|(?<=[^${SPACE}])([,.!?])`, "gu",
 );

@@ -9,8 +9,9 @@ const CHOICES = 8;
 const SIGNED = new Set(["candidate", "cell", "hidden"]); // can be negative: their mean would say little
 
 export async function inspectSentence(translator, { text: given, prefix = [], units = false }, pause) {
-  const text = stripped(given);
   const { engine, source, target, config, bounded } = translator;
+  const reading = source.form.read(stripped(given));
+  const { text } = reading;
   const ids = translator.encode(text);
   if (isBlank(text)) throw new AnswerError("bad_request", "the text is blank; give a sentence");
   if (ids.length > translator.limit) {
@@ -29,7 +30,7 @@ export async function inspectSentence(translator, { text: given, prefix = [], un
   const readTokens = [vocabulary[BOS_ID], ...targetTokens.slice(0, -1)];
   return {
     source: given,
-    text: translator.textOf(best.tokens),
+    text: translator.textOf(best.tokens, reading),
     status: translator.statusOf(text, [{ ids }], [best]),
     score: best.score,
     log_probability: best.logProbability,

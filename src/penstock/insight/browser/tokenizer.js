@@ -2,6 +2,7 @@
 
 import { mergedPieces } from "./bpe.js";
 import { preprocess, rejoin, wellFormed, wordsOf } from "./characters.js";
+import { TextForm } from "./text_form.js";
 import { likeliestPieces, unigramModel } from "./unigram.js";
 
 const RESERVED = 4;
@@ -39,6 +40,7 @@ export class Tokenizer {
     const { penstock, tokenizer: { model } } = JSON.parse(json);
     this.kind = penstock.kind;
     this.separator = penstock.separator;
+    this.form = new TextForm(penstock.form);
     this.split = SPLITS[this.kind] ?? null; // null: runs of bytes
     if (!this.split && this.kind !== "bpe" && this.kind !== "unigram") {
       throw new Error(`tokenizer kind ${this.kind} is not one that this page has`);
@@ -64,7 +66,7 @@ export class Tokenizer {
   }
 
   encode(given) {
-    const text = wellFormed(given);
+    const text = this.form.apply(wellFormed(given));
     if (this.split) {
       return this.split(text, this.separator).map((symbol) => this.ids.get(symbol + SYMBOL_END) ?? UNKNOWN);
     }
@@ -82,8 +84,9 @@ export class Tokenizer {
     return ids;
   }
 
-  // The text as its tokens read it: symbols as they are split, all else unchanged.
-  normalized(text) {
+  // The text as its tokens read it: in the model's case and Unicode form, symbols split.
+  normalized(given) {
+    const text = this.form.apply(this.form.read(given).text);
     return this.split ? this.split(text, this.separator).join(this.joiner) : text;
   }
 
@@ -93,8 +96,8 @@ export class Tokenizer {
     const joiner = ENCODER.encode(this.joiner);
     const bytes = kept.flatMap((id, i) => [...(i ? joiner : []), ...this.contents[id]]);
     const text = DECODER.decode(Uint8Array.from(bytes));
-    if (this.kind === "word") return rejoin(text);
-    return !this.split && text.startsWith(" ") ? text.slice(1) : text;
+    if (this.kind === "word") return this.form.undo(rejoin(text));
+    return this.form.undo(!this.split && text.startsWith(" ") ? text.slice(1) : text);
   }
 
   // Readable tokens, one per id: a space as `▁`, bytes of an incomplete character as `\xe2`.

@@ -23,18 +23,17 @@ export class Translator {
     return [...this.source.encode(text), EOS_ID];
   }
 
-  segmentsOf(line) {
-    const text = stripped(line);
+  // The segments of a line as it is read (see TextForm).
+  segmentsOf(text) {
     if (isBlank(text)) return [];
-    const ids = this.encode(text);
-    if (ids.length <= this.limit) return [this.segment(ids)];
     const fits = (piece) => this.encode(piece).length <= this.limit;
-    return [...cutToFit(text, fits)].map((piece) => this.segment(this.encode(piece)));
+    return (fits(text) ? [text] : [...cutToFit(text, fits)]).map((piece) => this.segment(piece));
   }
 
-  segment(ids) {
+  segment(text) {
+    const ids = this.encode(text);
     const wasCut = ids.length > this.limit; // a character alone may be too long
-    return { ids: wasCut ? [...ids.slice(0, this.limit - 1), EOS_ID] : ids, wasCut };
+    return { text, ids: wasCut ? [...ids.slice(0, this.limit - 1), EOS_ID] : ids, wasCut };
   }
 
   likenessOf(line) {
@@ -70,17 +69,21 @@ export class Translator {
   }
 
   async translateLine(line, nBest, pause) {
-    const segments = this.segmentsOf(line);
+    const reading = this.source.form.read(stripped(line));
+    const segments = this.segmentsOf(reading.text);
     const found = [];
     for (const segment of segments) found.push(await this.search(segment, { nBest, pause }));
     const best = found.map(([first]) => first);
     const [before, behind] = outerSpace(line);
-    const [first, ...others] = segments.length === 1 ? found[0].map((each) => this.alternative(each)) : [];
-    const isFamiliar = this.likenessOf(stripped(line)) === "ok";
-    const texts = best.map(({ tokens }) => this.textOf(tokens));
+    const [first, ...others] =
+      segments.length === 1 ? found[0].map((each) => this.alternative(each, reading)) : [];
+    const isFamiliar = this.likenessOf(reading.text) === "ok";
+    const texts = best.map(({ tokens }) => this.textOf(tokens, reading));
+    const isRecased = reading.text !== stripped(line);
     return {
+      source: line,
       text: before + texts.join(this.target.symbolSeparator ?? " ") + behind,
-      status: this.statusOf(stripped(line), segments, best),
+      status: this.statusOf(reading.text, segments, best),
       parts: segments.length,
       score: sum(best.map((each) => each.score)),
       log_probability: sum(best.map((each) => each.logProbability)),
@@ -89,17 +92,19 @@ export class Translator {
       source_tokens: this.source.tokens(segments.flatMap(({ ids }) => ids)),
       alignment: null,
       alternatives: others,
+      read_as: isRecased ? segments.map(({ text }) => text).join(" ") : null,
       ...surenessOf(isFamiliar ? this.confidence : null, best),
     };
   }
 
-  textOf(tokens) {
-    return this.target.decode(tokens).replace(/[\r\n]/g, " ");
+  textOf(tokens, { capitals }) {
+    const text = this.target.decode(tokens).replace(/[\r\n]/g, " ");
+    return capitals ? text.toUpperCase() : text;
   }
 
-  alternative({ tokens, score, logProbability, logProbabilities }) {
+  alternative({ tokens, score, logProbability, logProbabilities }, reading) {
     return {
-      text: this.textOf(tokens),
+      text: this.textOf(tokens, reading),
       score,
       log_probability: logProbability,
       tokens: this.target.tokens(tokens),
@@ -144,6 +149,9 @@ function joined(found) {
     source_tokens: found.flatMap((each) => each.source_tokens),
     alignment: null,
     alternatives: [],
+    read_as: found.some((each) => each.read_as)
+      ? found.map((each) => each.read_as ?? each.source).join("\n")
+      : null,
     confidence: known(({ confidence }) => confidence, (all) => all.reduce((a, b) => a * b)),
     expected_chrf: known((each) => each.expected_chrf, (all) => sum(all) / all.length),
   };
