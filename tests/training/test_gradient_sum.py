@@ -172,8 +172,7 @@ def test_replayed_updates_equal_plain_ones(cell: str) -> None:
     assert len(two.batches) == 4, "a replay asks no learner"
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_replay_draws_what_a_run_draws(accumulate: int) -> None:
+def test_a_replay_draws_what_a_run_draws() -> None:
     """When something is recorded changes nothing: a resumed run is the uninterrupted one."""
     options: Any = {"dropout": 0.3, "embedding_dropout": 0.2, "variational_dropout": False}
     one, two = (Learning(network("translation", **options).double()) for _ in range(2))
@@ -184,7 +183,7 @@ def test_a_replay_draws_what_a_run_draws(accumulate: int) -> None:
 
     recorder, outcomes = StaticRecorder(), []
     for learner, own in ((one, Never()), (two, recorder)):
-        found, *_ = trained(learner, BATCHES, Repeater(own, pytest.fail), accumulate=accumulate)
+        found, *_ = trained(learner, BATCHES, Repeater(own, pytest.fail), accumulate=2)
         outcomes.append(torch.tensor(found))
     assert recorder.replayed
     torch.testing.assert_close(*outcomes)
@@ -246,8 +245,7 @@ def test_sizes_are_rounded_to_few_and_by_little() -> None:
 # --- out of memory ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("replayed", [False, True])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("accumulate", "replayed"), [(1, False), (2, True)])
 def test_out_of_memory_the_batch_is_halved(accumulate: int, replayed: bool) -> None:
     """The update that failed is made again in parts: losses and weights are those of whole ones."""
     whole, halved = (Learning(network("translation"), fits=fits) for fits in (99, 2))

@@ -41,7 +41,7 @@ class DeviceSearch:
 
     def __init__(self, model: InferenceModel, repeat: Repeater | None = None) -> None:
         self._model, self._repeat = model, repeat
-        self._beams: dict[object, _Beams] = {}
+        self._unused: dict[object, _Beams] = {}
 
     @torch.no_grad()
     def __call__(
@@ -66,28 +66,36 @@ class DeviceSearch:
         steps = -(-(max(limits.max_lengths) + 1) // (4 * _STEPS)) * 4 * _STEPS
         key = (len(limits.max_lengths), state.memory.mask.shape[1], steps, beam_size, n_best,
                limits.blocked, limits.eos_id)  # fmt: skip
-        beams = self._beams.get(key)
+        # searches may run side by side, and `should_stop` may run another in between
+        beams = self._unused.pop(key, None)
         if beams is None:
-            if len(self._beams) == _MOST_SHAPES:
-                self._beams.clear()
-                if self._repeat is not None:
-                    self._repeat.forget()
             beams = _Beams(self._model, state, limits, steps, beam_size, n_best)
-            self._beams[key] = beams
-        beams.begin(state, limits, ranking)
-        done = 0
-        while done <= max(limits.max_lengths):
-            check_stop(should_stop)
-            if self._repeat is None:
-                beams.advance()
-            else:
-                self._repeat(key, beams.advance)
-            done += _STEPS
-            if beams.are_done():
-                break
-        found = beams.results()
+        try:
+            beams.begin(state, limits, ranking)
+            done = 0
+            while done <= max(limits.max_lengths):
+                check_stop(should_stop)
+                if self._repeat is None:
+                    beams.advance()
+                else:
+                    self._repeat(beams, beams.advance)
+                done += _STEPS
+                if beams.are_done():
+                    break
+            found = beams.results()
+        finally:
+            self._keep(key, beams)
         require_found(found, "beam")
         return found
+
+    def _keep(self, key: object, beams: _Beams) -> None:
+        """Keep buffers and graph for the next search of this shape, and drop the oldest."""
+        dropped = self._unused.pop(key, None)
+        self._unused[key] = beams
+        if len(self._unused) > _MOST_SHAPES:
+            dropped = self._unused.pop(next(iter(self._unused)))
+        if dropped is not None and self._repeat is not None:
+            self._repeat.forget(dropped)
 
 
 class _Beams:

@@ -11,6 +11,7 @@ not, so when something was recorded changes no result, and checkpoints need not 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
@@ -40,10 +41,16 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Records on a side stream; all graphs share one pool of memory, as one runs at a time."""
+    """Records on a side stream; all graphs share one pool of memory, as one runs at a time.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        device: of the tensors.
+        alone: whether no other thread computes on the device; a second check on what is recorded.
+    """
+
+    def __init__(self, device: torch.device, *, alone: bool = True) -> None:
         self._device = device
+        self._errors = "global" if alone else "thread_local"
         self._stream = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
 
@@ -63,7 +70,9 @@ class CudaGraphs:
             # the outer context restores the stream where the inner one raises on leaving
             with (
                 torch.cuda.stream(torch.cuda.current_stream(self._device)),
-                torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
+                torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode=self._errors
+                ),
             ):
                 run()
         except Exception:
@@ -89,6 +98,7 @@ class Repeater:
         self._recorder: Recorder | None = recorder
         self._report = report
         self._known: dict[Hashable, Run | None] = {}  # None: has run once
+        self._recording = threading.Lock()
 
     @property
     def is_full(self) -> bool:
@@ -111,7 +121,8 @@ class Repeater:
             return
         if replay is None:
             try:
-                replay = self._known[key] = self._recorder.record(run)
+                with self._recording:
+                    replay = self._known[key] = self._recorder.record(run)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
@@ -123,11 +134,16 @@ class Repeater:
                 return
         replay()
 
-    def forget(self) -> None:
-        """Free what was recorded."""
-        self._known.clear()
+    def forget(self, key: Hashable = None) -> None:
+        """Free what was recorded under a key; by default everything."""
+        if key is None:
+            self._known.clear()
+        else:
+            self._known.pop(key, None)
 
 
-def repeater_of(device: torch.device, report: Callable[[str], None]) -> Repeater | None:
-    """CUDA graphs, where the device has them."""
-    return Repeater(CudaGraphs(device), report) if device.type == "cuda" else None
+def repeater_of(
+    device: torch.device, report: Callable[[str], None], *, alone: bool = True
+) -> Repeater | None:
+    """CUDA graphs, where the device has them; `alone` as in `CudaGraphs`."""
+    return Repeater(CudaGraphs(device, alone=alone), report) if device.type == "cuda" else None

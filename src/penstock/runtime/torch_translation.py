@@ -102,7 +102,8 @@ class TorchTranslation:
         self._packed = InferenceModel(self.network, precision=self._precision)
         self._step = decoding_step(self._packed)
         # a graph would outlive its weights where they are packed again and again
-        repeat = repeater_of(self._packed.device, warnings.warn) if self._is_frozen else None
+        device = self._packed.device
+        repeat = repeater_of(device, warnings.warn, alone=False) if self._is_frozen else None
         self._search = DeviceSearch(self._packed, repeat)
 
 
