@@ -121,8 +121,10 @@ RULES: tuple[Rule, ...] = (
     # both sides write some words alike: one vocabulary
     Rule(lambda c: c.source == c.target == "bpe" and c.data.copied >= 0.2
          and c.data.source.script == c.data.target.script, {"text.shared": True}),
-    # letters: a small, deep network, whose inputs have unit variance
-    Rule(lambda c: c.letters,
+    # letters: a small network whose inputs have unit variance, deeper where there are many
+    Rule(lambda c: c.letters and c.has(0, 3_000),
+         {"model.encoder_layers": 1, "model.decoder_layers": 1, "model.scale_embeddings": True}),
+    Rule(lambda c: c.letters and c.has(3_000),
          {"model.encoder_layers": 2, "model.decoder_layers": 2, "model.scale_embeddings": True}),
     Rule(lambda c: c.letters and c.has(0, 1_000),
          {"model.embedding_size": 64, "model.hidden_size": 128, "model.dropout": 0.4}),
