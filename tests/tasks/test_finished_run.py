@@ -182,6 +182,16 @@ def test_a_confidence_does_not_depend_on_what_else_is_asked(translation: Path) -
     assert {each.status for each in sure} <= {"unsure", "length-capped", "repeated"}
 
 
+def test_what_it_is_fitted_to_is_what_translate_gives(translation: Path) -> None:
+    translator = Translator.load(translation)
+    lines = ["Do you see them?", "", "She is not here. " * 40]
+    found = translator.with_hypotheses(lines)
+    texts = [result.text for result in translator.translate(lines)]
+    assert [result.text for result, _ in found] == texts
+    assert [len(best) for _, best in found] == [result.parts for result, _ in found]
+    assert found[0][1][0].log_probability == pytest.approx(found[0][0].log_probability)
+
+
 def test_a_line_in_segments_is_right_where_all_are(translation: Path) -> None:
     bundle = load_bundle(translation)
     sentences = ["Do you see them?", "She is not here."]
