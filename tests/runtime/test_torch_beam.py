@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from penstock.bundle import load_bundle
 from penstock.config import ModelConfig
 from penstock.errors import BundleError
 from penstock.nn import Seq2Seq
 from penstock.runtime.torch_beam import DeviceSearch
 from penstock.runtime.torch_cuda_graphs import Repeater
 from penstock.runtime.torch_engine import InferenceModel
+from penstock.runtime.torch_network import load_network
 from penstock.runtime.torch_translation import TorchTranslation
 from penstock.search import (
     Hypothesis,
@@ -24,8 +27,11 @@ from penstock.search import (
     beam_search,
     greedy_search,
 )
+from penstock.tasks.translation.search_options import SearchOptions
+from penstock.tasks.translation.translator import Translator
 from training.static_recorder import StaticRecorder
 
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "format-1" / "translation"
 V = 90  # more than one block of `top_tokens`
 SOURCES = [[5, 9, 2], [7, 2], [4, 8, 15, 16, 23, 42, 2], [50, 11, 11, 60, 2], [88, 2]]
 
@@ -151,6 +157,38 @@ def test_it_can_be_cancelled() -> None:
             engine.start(SOURCES), limits([9] * 5), beam_size=2, n_best=1, ranking=Ranking(),
             should_stop=lambda: True,
         )  # fmt: skip
+
+
+def test_a_translator_uses_it_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = load_bundle(FIXTURE)
+    engine = TorchTranslation(load_network(bundle), searches=True)
+    plain, own = Translator(bundle), Translator(bundle, engines=[engine])
+    lines = ["", *(FIXTURE.parent / "source.txt").read_text(encoding="utf-8").split("\n")[:4]]
+    calls: list[int] = []
+    search = engine.search
+    monkeypatch.setattr(
+        engine,
+        "search",
+        lambda *a, beam_size, **b: calls.append(beam_size) or search(*a, beam_size=beam_size, **b),
+    )
+    cases: list[tuple[dict[str, Any], list[int]]] = [
+        ({}, [5]),
+        ({"n_best": 3, "normalization": "gnmt"}, [5]),
+        ({"search": "greedy"}, [1]),
+        ({"min_length": 2}, []),
+        ({"alignments": True}, []),
+        ({"coverage_penalty": 0.1}, []),
+        ({"length_reward": 0.1}, []),
+        ({"search": "sample"}, []),
+    ]
+    for options, wanted in cases:
+        calls.clear()
+        asked = SearchOptions(**options)
+        pairs = zip(own.translate(lines, asked), plain.translate(lines, asked), strict=True)
+        for one, other in pairs:
+            assert one.text == other.text
+            assert one.score == other.score
+        assert calls == wanted, options
 
 
 def test_weights_that_are_not_numbers_are_told() -> None:

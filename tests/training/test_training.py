@@ -35,9 +35,10 @@ from penstock.nn import Seq2Seq
 from penstock.runtime.device import choose_device
 from penstock.runtime.torch_network import load_network
 from penstock.tasks import TASKS
-from penstock.tasks.translation.learner import Evaluator
+from penstock.tasks.translation.learner import Evaluator, TranslationLearner
 from penstock.training import progress
 from penstock.training.automatic import keep_choices
+from penstock.training.batches import Batch
 from penstock.training.initial_network import activation_bytes
 from penstock.training.learner import HeldOutScores
 from penstock.training.loop import TrainingResult, train
@@ -359,6 +360,31 @@ def test_a_finished_run_goes_on_with_a_higher_limit(config: Config, tmp_path: Pa
     run_training(longer, tmp_path / "a", resume=True)
     run_training(longer, tmp_path / "b")
     assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_out_of_memory_it_goes_on_in_parts_also_when_resumed(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn, most = TranslationLearner.loss, 5
+
+    def loss(self: TranslationLearner, batch: Batch, *, label_smoothing: float) -> Tensor:
+        if batch.rows > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return learn(self, batch, label_smoothing=label_smoothing)
+
+    monkeypatch.setattr(TranslationLearner, "loss", loss)
+    short, long = (
+        config("training.schedule=constant", f"training.max_updates={n}") for n in (4, 8)
+    )
+    _, said = run_training(short, tmp_path / "a")
+    run_training(long, tmp_path / "a", resume=True)
+    run_training(long, tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    assert "out of memory on cpu at update 1, for a batch of" in said
+    assert "batches are computed in 2 parts from now on; to fit without, lower training." in said
+    events = [e["parts"] for e in read_log(tmp_path / "a") if e["event"] == "out of memory"]
+    assert events == [2 << i for i in range(len(events))]
+    assert events
 
 
 def test_resume_without_a_run_begins_one(config: Config, tmp_path: Path) -> None:
