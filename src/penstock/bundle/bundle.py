@@ -79,6 +79,14 @@ class Bundle:
         return target.tokens(range(len(RESERVED), target.vocab_size))
 
     @property
+    def target_languages(self) -> list[str]:
+        """The languages between which a source's first symbol chooses; empty for one language."""
+        columns = self.source_tokenizer.form.columns
+        if columns is None or self.config.data.language_column is None:
+            return []
+        return sorted(columns.symbols)
+
+    @property
     def parameters(self) -> int:
         """Trained numbers of the network, a frozen encoder's not counted."""
         self.require_files()

@@ -19,3 +19,14 @@ HeaderRow = Annotated[
     Literal["auto", "yes", "no"],
     typer.Option("--header", help="Whether the first row of a table is a header."),
 ]
+LanguageColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--language-column",
+        help="Column with the language of each target, a number or a name: one model for several.",
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", help="Target language, of a model that translates into several."),
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.column_flags import Columns
+from penstock.cli.column_flags import Columns, LanguageColumn
 from penstock.cli.console import note, path, write_line
 from penstock.errors import PenstockError, UsageError
 from penstock.tasks import TASKS
@@ -36,6 +36,7 @@ def train(
         Path | None, typer.Option(parser=path, help="Run directory. Default: runs/NAME.")
     ] = None,
     columns: Columns = None,
+    language_column: LanguageColumn = None,
     header: Annotated[
         Literal["auto", "yes", "no"] | None,
         typer.Option(help="Whether the first row of a table is a header. Default: auto."),
@@ -83,7 +84,7 @@ def train(
     from penstock.training.loop import train as run_training
     from penstock.training.process_group import restarted, training_processes
 
-    flags = data_flags(valid, columns, on_error, minutes, header)
+    flags = data_flags(valid, columns, on_error, minutes, header, language_column)
     flags |= _start_flags(start, replay, extend_vocabulary)
     config, name = run_config(data or [], flags, overrides or [], out if resume else None)
     run = out or Path("runs") / name
@@ -120,6 +121,7 @@ def data_flags(
     on_error: str | None,
     minutes: float | None = None,
     header: str | None = None,
+    language: str | None = None,
 ) -> dict[str, Any]:
     """The flags' values by configuration key."""
     from penstock.data.formats.column_choice import parse_columns
@@ -127,6 +129,7 @@ def data_flags(
     values = {
         "data.valid": None if valid is None else one_or_two(valid),
         "data.columns": None if columns is None else parse_columns(columns),
+        "data.language_column": int(language) if language and language.isdecimal() else language,
         "data.header": header,
         "data.on_error": on_error,
         "training.max_minutes": minutes,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from penstock.cli.column_flags import To
 from penstock.cli.console import as_cell, as_row
 from penstock.cli.line_output import (
     Device,
@@ -57,6 +58,7 @@ def translate(
         bool,
         typer.Option("--alignments", help="Add the attention weights (JSON) or Pharaoh pairs."),
     ] = False,
+    to: To = None,
     weights: Weights = None,
     precision: MatrixPrecision = "fp32",
     device: Device = "auto",
@@ -87,6 +89,8 @@ def translate(
         weights=parse_weights(weights),
         precision=precision,
     )
+    if to is not None:
+        translator = translator.to(to)
     phrases = flags.phrases_of_lines()
 
     def translated(lines: Sequence[str]) -> Iterable[Translation]:

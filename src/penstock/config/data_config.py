@@ -44,6 +44,9 @@ class DataConfig(Section):
     """The source and target column, as numbers from 1 or as names in the header row or JSON keys;
     several columns of the source as a list, `[[1, 3], 2]`; default: the first two, or `source` and
     `target`."""
+    language_column: int | str | None = None
+    """The column with the language of each target, a number or a name as in `columns`: one model
+    learns to translate into all of them. Its symbol stands before the source."""
     header: Literal["auto", "yes", "no"] = "auto"
     """Whether the first row of a table is a header; `auto` recognises one, and says so."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -63,9 +66,19 @@ class DataConfig(Section):
     """Folder for tokenized data, to share between runs; default: `data/` in the run directory."""
 
     @property
+    def read_columns(self) -> list[int | str | list[int | str]] | None:
+        """`columns`, with the target's language as the first of the source's."""
+        language = self.language_column
+        if language is None:
+            return self.columns
+        named = isinstance(language, str)
+        source, target = self.columns or (["source", "target"] if named else [1, 2])
+        return [[language, *(source if isinstance(source, list) else [source])], target]
+
+    @property
     def source_columns(self) -> list[str]:
         """Names of the source's columns, where it has several."""
-        inputs = self.columns[0] if self.columns else None
+        inputs = self.read_columns[0] if self.read_columns else None
         if not isinstance(inputs, list) or len(inputs) < 2:
             return []
         return [name if isinstance(name, str) else f"column {name}" for name in inputs]

@@ -118,6 +118,11 @@ class RunConfig(Section):
                 f"{len(columns) or 1} column{'s'[: len(columns) > 1]}; list several, as in "
                 "[[1, 3], 2]"
             )
+        if isinstance(features, list) and self.data.language_column is not None:
+            raise ValueError(
+                "text.source.features: with data.language_column the language is the only feature; "
+                "leave one of them out"
+            )
         if columns and self.model.transformer is not None:
             raise ValueError("data.columns: model.transformer reads one column; name one")
 

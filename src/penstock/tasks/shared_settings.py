@@ -24,6 +24,7 @@ TRANSLATION_ONLY = {
 }
 ONE_TEXT = {
     "data.columns": "a text has no columns, its lines are read whole",
+    "data.language_column": "only a translation model has target languages",
     "data.header": "a text has no columns, its lines are read whole",
     "text.source.unicode": "a text is read as it is written; convert the file",
     "text.source.features": "a text has no columns, its lines are read whole",

@@ -48,6 +48,19 @@ class TextForm:
         if self.columns is not None:
             self.columns.check(lines)
 
+    def without_features(self, line: str) -> tuple[str, str]:
+        """The features at the head of a source, with their separators, and the text behind them.
+
+        No features where another column is text too.
+        """
+        columns = self.columns
+        if columns is None or len(columns.features) != len(columns.names) - 1:
+            return "", line
+        if len(columns.names) in columns.features:
+            return "", line
+        features, separator, text = line.rpartition(COLUMN_SEPARATOR)
+        return f"{features}{separator}", text
+
     def trimmed(self, line: str) -> str:
         """A source without white space around it; tabs that separate columns stay."""
         return line.strip() if self.columns is None else line.strip(" \r\n")

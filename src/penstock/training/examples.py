@@ -141,7 +141,7 @@ def open_reader(config: RunConfig, report: Report) -> Reader:
             pairs = islice(_lines_as_pairs(name), max_pairs)
         else:
             options = ReadOptions(
-                columns=None if data.columns is None else as_columns(data.columns),
+                columns=None if data.read_columns is None else as_columns(data.read_columns),
                 header=data.header,
                 on_error=data.on_error,
                 max_pairs=max_pairs,

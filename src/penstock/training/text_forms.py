@@ -37,12 +37,12 @@ def _columns(config: RunConfig, pairs: Pairs) -> InputColumns | None:
     names, source = config.data.source_columns, config.text.source
     if not names:
         return None
+    chosen = source.features
+    features = {"auto": None, "none": ()}[chosen] if isinstance(chosen, str) else chosen
     return InputColumns.learn(
         names,
         (pair.source for pair in pairs()),
-        features={"auto": None, "none": ()}[source.features]
-        if isinstance(source.features, str)
-        else source.features,
+        features=features if config.data.language_column is None else (1,),
         delimiter=source.feature_delimiter,
         min_frequency=source.min_frequency,
     )

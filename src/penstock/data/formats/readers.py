@@ -69,8 +69,8 @@ class ReadOptions:
         Raises:
             UsageError: the columns are more or fewer than the model reads.
         """
-        if self.columns is None and data.source_columns and data.columns:
-            return replace(self, columns=as_columns(data.columns))
+        if self.columns is None and data.source_columns and data.read_columns:
+            return replace(self, columns=as_columns(data.read_columns))
         needed, found = len(data.source_columns) or 1, len(self.choice.flat) - 1
         if found != needed:
             raise UsageError(

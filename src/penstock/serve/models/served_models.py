@@ -138,30 +138,42 @@ def load_models(
         use = TASKS[task].use()
         if use.service is None:
             raise UsageError(f"-m {model.path}: a model for {task}, which cannot be served")
-        pair = _pair(bundle, model) if use.service.by_languages else None
-        if pair is None and model.pair is not None:
+        by_languages = use.service.by_languages
+        chosen: dict[Pair, str | None] = _pairs(bundle, model) if by_languages else {}
+        if not chosen and model.pair is not None:
             raise UsageError(
                 f"-m {shown_pair(model.pair)}={model.path}: a model for {task} has no pair of "
                 f"languages; give -m {model.path}"
             )
-        _reject_second(paths_by_key, model, pair or (task, model.name))
-        if pair is None:
+        for key in chosen or {(task, model.name): None}:
+            _reject_second(paths_by_key, model, key)
+        if not chosen:
             models.setdefault(task, {})[model.name] = use.model(bundle, **where)
-        else:
-            pairs[pair] = use.model(bundle, precision=precision, **where)
+            continue
+        translator = use.model(bundle, precision=precision, **where)
+        for pair, language in chosen.items():
+            pairs[pair] = translator if language is None else translator.to(language)
             names[pair] = model.name
     return ServedModels(MappingProxyType(pairs), MappingProxyType(names), MappingProxyType(models))
 
 
-def _pair(bundle: Bundle, model: ModelPath) -> Pair:
-    """The languages of a translation model."""
-    if model.pair is not None:
-        return model.pair
-    data = bundle.config.data
+def _pairs(bundle: Bundle, model: ModelPath) -> dict[Pair, str | None]:
+    """The languages of a translation model, each pair with the target that `Translator.to` takes.
+
+    None stands for a model that has one target language.
+    """
+    data, targets = bundle.config.data, bundle.target_languages
     try:
-        return language_code(data.source_language or ANY), language_code(
-            data.target_language or ANY
-        )
+        of_code: dict[str, str | None] = {language_code(tag): tag for tag in targets}
+        if model.pair is not None and not targets:
+            return {model.pair: None}
+        if model.pair is not None:
+            if model.pair[1] not in of_code:
+                raise UsageError(f"it translates into {', '.join(targets)}")
+            return {model.pair: of_code[model.pair[1]]}
+        source = language_code(data.source_language or ANY)
+        of_code = of_code or {language_code(data.target_language or ANY): None}
+        return {(source, code): tag for code, tag in of_code.items()}
     except UsageError as error:
         raise UsageError(
             f"{model.path}: {error}; set the pair, as in -m de-en={model.path}"

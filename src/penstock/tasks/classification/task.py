@@ -82,6 +82,7 @@ CLASSIFICATION = Task(
         **STREAM_ONLY,
         "text.target": "a label is one token as it stands",
         "data.max_target_tokens": "a label is one token as it stands",
+        "data.language_column": "only a translation model has target languages",
         "model.tie_embeddings": "labels have no embeddings",
         "model.target_vectors": "labels have no embeddings",
         "model.readout_size": "the output layer reads the pooled states",

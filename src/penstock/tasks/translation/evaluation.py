@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from penstock.config import METRICS
-from penstock.metrics import metrics_for, score_corpus
+from penstock.data.pair import Pair
+from penstock.metrics import CorpusScores, metrics_for, score_corpus
 from penstock.metrics.error_rates import exact_matches
 from penstock.tasks.evaluation import BLOCK, Evaluation, EvaluationData, ScoredText
 from penstock.tasks.sureness import with_reliability
 from penstock.tasks.translation.search_options import Phrases, SearchOptions
 from penstock.tasks.translation.translator import Translator
 from penstock.text import preprocess
+from penstock.text.input_columns import COLUMN_SEPARATOR
 
 
 def evaluate(
@@ -59,6 +61,10 @@ def evaluate(
         references = [tuple(map(preprocess, targets)) for targets in references]
     found = score_corpus(texts, references, metrics, separator=separator)
     scores = {name: found.value(name) for name in metrics}
+    languages = {
+        language: {name: part.value(name) for name in metrics}
+        for language, part in _by_language(translator, pairs, texts, references, metrics).items()
+    }
     recipe = {
         "search": options.signature(config.search),
         "length_penalty": options.ranking(config.search).alpha,
@@ -76,9 +82,15 @@ def evaluate(
             "preprocess": "book" if in_book_form else "none",
             "sentences": found.sentences,
             "seconds": seconds,
+            **({"languages": languages} if languages else {}),
         },
         rows=[
             *((METRICS[name].label, f"{value:.2f}") for name, value in scores.items()),
+            *(
+                (f"{METRICS[name].label} {language}", f"{value:.2f}")
+                for language, own in languages.items()
+                for name, value in own.items()
+            ),
             ("search", f"{recipe['search']} lp:{recipe['length_penalty']:g}"),
             *([("signature", signature)] if signature else []),
             ("sentences", f"{found.sentences}"),
@@ -89,6 +101,27 @@ def evaluate(
     right = [bool(count) for count, _ in exact_matches(texts, references)]
     confidences = [result.confidence for result in results]
     return with_reliability(evaluation, zip(confidences, right, strict=True))
+
+
+def _by_language(
+    translator: Translator,
+    pairs: Sequence[Pair],
+    texts: Sequence[str],
+    references: Sequence[tuple[str, ...]],
+    metrics: Sequence[str],
+) -> dict[str, CorpusScores]:
+    """The scores of each target language, for a model that translates into several."""
+    rows: dict[str, list[int]] = {language: [] for language in translator.languages}
+    for i, pair in enumerate(pairs):
+        rows.get(pair.source.partition(COLUMN_SEPARATOR)[0], []).append(i)
+    separator = translator.bundle.config.text.target_side.symbol_separator
+    return {
+        language: score_corpus(
+            [texts[i] for i in own], [references[i] for i in own], metrics, separator=separator
+        )
+        for language, own in rows.items()
+        if own
+    }
 
 
 def score(translator: Translator, data: EvaluationData) -> Iterator[ScoredText]:

@@ -114,9 +114,12 @@ class Segmenter:
     ) -> list[Segment]:
         if is_blank(text):
             return []
-        if self._encoder.fits(ids) or self._form.columns is not None:  # columns cannot be split
+        features, plain = self._form.without_features(text)
+        is_whole = self._form.columns is not None and not features  # columns cannot be split
+        if self._encoder.fits(ids) or is_whole:
             return [self._segment(text, ids, phrases, options)]
-        pieces = list(cut_to_fit(text, lambda piece: self._encoder.fits(self._ids(piece))))
+        cut = cut_to_fit(plain, lambda piece: self._encoder.fits(self._ids(features + piece)))
+        pieces = [features + piece for piece in cut]
         if options.long_lines == "truncate":
             first = self._segment(pieces[0], self._ids(pieces[0]), phrases, options)
             return [replace(first, was_cut=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from penstock.tasks.translation.segment_search import OnSegment, search_segments
 from penstock.tasks.translation.segmentation import Segment, Segmenter
 from penstock.tasks.translation.source_encoder import SourceEncoder
 from penstock.tasks.translation.task import TRANSLATION
+from penstock.text.input_columns import COLUMN_SEPARATOR
 from penstock.text.lines import in_chunks
 
 
@@ -80,6 +82,7 @@ class Translator:
         self._segmenter = Segmenter(self._encoder, bundle)
         # an ensemble's probabilities are not those that the first model's confidence was fitted to
         self.confidence = None if others else bundle.confidence
+        self._language = ""
         self._joiner = Joiner(bundle.source_tokenizer, bundle.target_tokenizer, self.confidence)
 
     @classmethod
@@ -103,6 +106,47 @@ class Translator:
         ]
         first, *rest = (each.without_files() for each in bundles)
         return cls(first, others=rest, weights=weights, engines=engines)
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that it translates into, one of which `to` chooses; empty for one alone."""
+        return [] if self._language else self.bundle.target_languages
+
+    def to(self, language: str) -> Translator:
+        """This model, translating into one of its languages.
+
+        Raises:
+            UsageError: it has no such language, or one language only.
+        """
+        known = self.bundle.target_languages
+        if not known:
+            only = self.bundle.config.data.target_language or "the one of its training data"
+            raise UsageError(
+                f"to {language!r}: the model has one target language, {only}; leave it out"
+            )
+        if language not in known:
+            raise UsageError(f"to {language!r}: the model translates into {', '.join(known)}")
+        chosen = copy(self)
+        chosen._language = language
+        return chosen
+
+    def _tagged(self, lines: Iterable[str]) -> list[str]:
+        """Sources as the model reads them: with the symbol of the target's language, if chosen.
+
+        Raises:
+            UsageError: a line has none, and no language is chosen.
+        """
+        if self._language:
+            # a tab of the text would be the end of a column
+            bare = (line.replace(COLUMN_SEPARATOR, " ").strip() for line in lines)
+            return [line and f"{self._language}{COLUMN_SEPARATOR}{line}" for line in bare]
+        sources = [self._form.trimmed(line) for line in lines]
+        if self.languages and any(x and COLUMN_SEPARATOR not in x for x in sources):
+            raise UsageError(
+                f"the model translates into {', '.join(self.languages)}: choose one (--to, "
+                "Translator.to), or put it in front of each line, with a tab between"
+            )
+        return sources
 
     def warm_up(self, rows: int) -> None:
         """Make the first batches as fast as later ones, and memory what it will stay.
@@ -163,9 +207,7 @@ class Translator:
             require_confidence(self.confidence if options.seeks_the_likeliest else None)
         common = options.phrases
         wanted = [common] * len(lines) if phrases is None else [p.beside(common) for p in phrases]
-        segments = self._segmenter.split(
-            [self._form.trimmed(line) for line in lines], wanted, options
-        )
+        segments = self._segmenter.split(self._tagged(lines), wanted, options)
         results = LineResults(lines, segments, self._joiner, options, on_result)
         self._search(results.segments, options, results.add, should_stop=should_stop)
         return results.in_order()
@@ -199,7 +241,7 @@ class Translator:
         Equals the `log_probability` that a search reports for the same tokens. Sources are read in
         the case in which `translate` reads them, targets as they are written.
         """
-        lines = [self._form.trimmed(source) for source, _ in pairs]
+        lines = self._tagged(source for source, _ in pairs)
         self._form.check(lines)
         sources = self._encoder.encode([self._form.read(line).text for line in lines])
         targets = self.bundle.target_tokenizer.encode_batch([target for _, target in pairs])
@@ -211,8 +253,8 @@ class Translator:
     ) -> list[tuple[Translation, Sequence[Hypothesis]]]:
         """Each line translated by the model's own search, and the best output of its segments."""
         options = SearchOptions()
-        texts = [self._form.trimmed(line) for line in lines]
-        segments = self._segmenter.split(texts, [options.phrases] * len(lines), options)
+        phrases = [options.phrases] * len(lines)
+        segments = self._segmenter.split(self._tagged(lines), phrases, options)
         results = LineResults(lines, segments, self._joiner, options, None)
         best: dict[int, Hypothesis] = {}
 
@@ -227,7 +269,7 @@ class Translator:
 
     def fits(self, text: str) -> bool:
         """Whether the models read a text at once, not in parts."""
-        return self._encoder.fits(self._encoder.encode([text.strip()])[0])
+        return self._encoder.fits(self._encoder.encode(self._tagged([text]))[0])
 
     def segment(self, text: str, options: SearchOptions | None = None) -> Segment:
         """One sentence as a search takes it.
@@ -239,7 +281,7 @@ class Translator:
         Raises:
             UsageError: the text is blank, or too long to be read at once.
         """
-        return self._segmenter.whole(text, options or SearchOptions())
+        return self._segmenter.whole(self._tagged([text])[0], options or SearchOptions())
 
     def search(
         self,
