@@ -384,6 +384,22 @@ def test_mbr_takes_the_candidate_of_the_highest_expected_utility(
         )
 
 
+def test_mbr_may_be_stopped_between_two_candidates(translator: Translator) -> None:
+    """Comparing long candidates takes longer than a step."""
+    found: dict[str, tuple[int, Translation]] = {}
+    for search in ("sample", "mbr"):
+        asked: list[bool] = []
+        [result] = translator.translate(
+            LINES[:1],
+            options(search=search, samples=6, seed=5),
+            should_stop=lambda asked=asked: asked.append(False) or False,
+        )
+        found[search] = len(asked), result
+    different = {alternative.text for alternative in found["sample"][1].alternatives}
+    assert len(different) > 2
+    assert found["mbr"][0] == found["sample"][0] + len(different)
+
+
 def test_a_draw_depends_on_its_line_and_seed_alone(translator: Translator) -> None:
     asked = options(search="sample", samples=3, seed=7)
     together = translator.translate([*LINES, *LINES], asked)

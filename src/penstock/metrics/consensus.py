@@ -17,19 +17,28 @@ _ORDERS = 6  # of chrF's character n-grams
 _BETA_SQUARED = 4.0  # chrF2: recall counts twice
 
 
-def expected_utilities(candidates: Sequence[str], utility: Utility = "chrf") -> list[float]:
+def expected_utilities(
+    candidates: Sequence[str],
+    utility: Utility = "chrf",
+    *,
+    before_each: Callable[[], None] = lambda: None,
+) -> list[float]:
     """The mean utility (0 to 100) of each candidate against all, itself included.
 
-    Repeated candidates count repeatedly.
+    Args:
+        candidates: repeated ones count repeatedly.
+        utility: chrF or BLEU.
+        before_each: called before each candidate; may raise to cancel.
     """
     counts = Counter(candidates)
     different = list(counts)
     measure = _chrf_of(different) if utility == "chrf" else _bleu_of(different)
     total = len(candidates)
-    mean = {
-        text: sum(counts[other] * measure(i, j) for j, other in enumerate(different)) / total
-        for i, text in enumerate(different)
-    }
+    mean: dict[str, float] = {}
+    for i, text in enumerate(different):
+        before_each()
+        agreed = sum(counts[other] * measure(i, j) for j, other in enumerate(different))
+        mean[text] = agreed / total
     return [mean[text] for text in candidates]
 
 

@@ -14,6 +14,7 @@ import errno
 import math
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -31,6 +32,9 @@ from penstock.serve.settings import Settings
 
 _BACKLOG = 2048
 _ACCEPTS = 64  # connections accepted per turn, and failed attempts when out of file descriptors
+# how long a thread that computes in Python keeps the lock from one that waits for it: between two
+# graph calls a small request would wait for 5 ms
+_SWITCH_SECONDS = 0.001
 _IDLE_SECONDS = 75  # an idle connection is kept longer than proxies keep theirs
 
 
@@ -54,6 +58,7 @@ def run_server(
         PenstockError: the port is in use, or a model cannot be loaded or run.
     """
     listener = listen(host, port)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         asyncio.run(_Process(models, settings, listener).run(announce))
     finally:

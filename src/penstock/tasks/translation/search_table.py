@@ -163,18 +163,14 @@ def _minimum_bayes_risk(asked: SearchRequest) -> list[list[Hypothesis]]:
             diversity=asked.options.diversity, align=asked.align, trace=asked.trace,
             should_stop=asked.should_stop,
         )  # fmt: skip
-    ranked: list[list[Hypothesis]] = []
-    for candidates in found:
-        check_stop(asked.should_stop)
-        ranked.append(_by_utility(candidates, asked.options, asked.decode))
-    return ranked
+    return [_by_utility(candidates, asked) for candidates in found]
 
 
-def _by_utility(
-    candidates: Sequence[Hypothesis], options: SearchOptions, decode: Decode
-) -> list[Hypothesis]:
-    texts = [decode(h.tokens) for h in candidates]
-    values = expected_utilities(texts, options.utility)
+def _by_utility(candidates: Sequence[Hypothesis], asked: SearchRequest) -> list[Hypothesis]:
+    texts = [asked.decode(h.tokens) for h in candidates]
+    values = expected_utilities(
+        texts, asked.options.utility, before_each=lambda: check_stop(asked.should_stop)
+    )
     different: dict[str, Hypothesis] = {}
     for text, value, hypothesis in zip(texts, values, candidates, strict=True):
         scored = replace(hypothesis, score=value)
@@ -182,7 +178,7 @@ def _by_utility(
         if before is None or scored.log_probability > before.log_probability:
             different[text] = scored
     ranked = sorted(different.values(), key=lambda h: (-h.score, -h.log_probability, h.tokens))
-    return ranked[: options.n_best]
+    return ranked[: asked.options.n_best]
 
 
 SEARCHES: dict[str, Search] = {
