@@ -31,54 +31,55 @@ failed() {
     status=1
 }
 
-# NAME, then arguments of `bench train`
+# NAME, seconds at most, then arguments of `bench train`
 training() {
     name=$1
-    shift
-    if timeout 45 $PYTHON -m penstock bench train --device cuda --rounds 3 --json "$@" >"$work/json"; then
+    most=$2
+    shift 2
+    if timeout "$most" $PYTHON -m penstock bench train --device cuda --rounds 3 --json "$@" >"$work/json"; then
         line "$name" "$($PYTHON -c 'import json, sys
 s = json.load(sys.stdin)
 print("{:,.0f} tokens/s, kernels busy {:.0%}, {:.2f} of the bf16 limit, {} of {:.0f} M parameters".format(
     s["tokens_per_second"], s["busy"], s["ratio_bf16"], s["precision"], s["parameters"] / 1e6))' <"$work/json")"
     else
-        failed "$name" "failed, or longer than 45 s"
+        failed "$name" "failed, or longer than $most s"
     fi
 }
 
-if timeout 150 $PYTHON -m pytest -q -p no:cacheprovider -m gpu tests/training/test_gpu.py tests/runtime/test_torch_beam.py; then
+if timeout 100 $PYTHON -m pytest -q -p no:cacheprovider -m gpu tests/training/test_gpu.py tests/runtime/test_torch_beam.py; then
     line "tests of the marker gpu" passed
 else
     failed "tests of the marker gpu" FAILED
 fi
 for tokens in 400 4000 25000 100000; do
-    training "11 M LSTM, $tokens target tokens" --cell lstm --batch-tokens $tokens
+    training "11 M LSTM, $tokens target tokens" 30 --cell lstm --batch-tokens $tokens
 done
-training "132 M LSTM, 100000 target tokens" --cell lstm --batch-tokens 100000 --vocab-size 32000 \
+training "132 M LSTM, 100000 target tokens" 45 --cell lstm --batch-tokens 100000 --vocab-size 32000 \
     --set model.hidden_size=1024 --set model.embedding_size=1024 \
     --set model.encoder_layers=4 --set model.decoder_layers=4
-training "11 M SSRU, 4000 target tokens" --cell ssru --batch-tokens 4000
+training "11 M SSRU, 4000 target tokens" 30 --cell ssru --batch-tokens 4000
 
 name="beam 5, batch 512, 10000 lines"
-if timeout 60 $PYTHON -m penstock bench translate --device cuda --batch 512 --sentences 10000 --json >"$work/json"; then
+if timeout 45 $PYTHON -m penstock bench translate --device cuda --batch 512 --sentences 10000 --json >"$work/json"; then
     line "$name" "$($PYTHON -c 'import json, sys
 for s in json.load(sys.stdin)["rows"]:
     print("{search} {sentences_per_second:,.0f} sentences/s, kernels busy {busy:.0%}".format(**s), end="; ")' <"$work/json")"
 else
-    failed "$name" "failed, or longer than 60 s"
+    failed "$name" "failed, or longer than 45 s"
 fi
 
 name="examples/multi30k-de-en.toml, seconds to BLEU 37 on test_2016_flickr"
 if [ -n "$data" ]; then
     begin=$(date +%s)
-    if timeout 120 $PYTHON -m penstock train examples/multi30k-de-en.toml --out "$work/run" \
+    if timeout 110 $PYTHON -m penstock train examples/multi30k-de-en.toml --out "$work/run" \
         --set device=cuda --set "data.train=[\"$data/train.de.gz\", \"$data/train.en.gz\"]" \
         --set "data.valid=[\"$data/val.de.gz\", \"$data/val.en.gz\"]"; then
         spent=$(($(date +%s) - begin))
-        bleu=$($PYTHON -m penstock evaluate -m "$work/run" --device cuda --engine torch \
+        bleu=$(timeout 30 $PYTHON -m penstock evaluate -m "$work/run" --device cuda --engine torch \
             "$data/test_2016_flickr.de.gz" "$data/test_2016_flickr.en.gz" --metrics bleu)
         line "$name" "$spent s for the whole run, which then has $bleu"
     else
-        failed "$name" "failed, or longer than 120 s"
+        failed "$name" "failed, or longer than 110 s"
     fi
 else
     line "$name" "left out: no folder given"

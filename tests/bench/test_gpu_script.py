@@ -77,5 +77,5 @@ def test_a_row_that_failed_is_said_and_shows_in_the_status(
     monkeypatch.setenv("FAIL", "1")
     ran = run(fake, "data")
     assert ran.returncode == 1
-    assert "failed, or longer than 120 s" in ran.stdout
+    assert "failed, or longer than 110 s" in ran.stdout
     assert "left out" in run(fake).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,13 +28,15 @@ def choose_device(name: str) -> torch.device:
         UsageError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n")[0]
         raise UsageError(f"device {name!r}: not available here ({reason}); try 'cpu'") from None
+    if device.type == "cuda":  # our cells' weights are apart, also in the state of an optimizer
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
     return device
 
 
