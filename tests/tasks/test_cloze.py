@@ -252,6 +252,9 @@ def test_wrong_calls(filler: BlankFiller) -> None:
         filler.fill(["a ___"], n_best=0)
     with pytest.raises(SearchStoppedError):
         filler.fill(["a ___"], should_stop=lambda: True)
+    asked: list[bool] = []
+    filler.fill(["a ___", "___ b"], should_stop=lambda: asked.append(False) or False)
+    assert len(asked) == 3, "before the batch, and before each line: others wait for each"
     for line in ("a ____ b", "a _____", "a ___ b ____"):
         with pytest.raises(DataError, match="line 1: a blank of another length than ___ in 'a "):
             filler.fill([line])

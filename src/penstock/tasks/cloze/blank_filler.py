@@ -99,7 +99,8 @@ class BlankFiller(LoadedModel):
             blank: the mark.
             n_best: number of candidates per blank.
             min_confidence: lines with a blank less likely to be right get the status `unsure`.
-            should_stop: called before each batch; cancels when it returns True.
+            should_stop: called before each batch and each of its lines; cancels when it returns
+                True.
 
         Raises:
             DataError: a line without a blank, or with one of four or five underscores; `line` is
@@ -239,7 +240,7 @@ class BlankFiller(LoadedModel):
             contexts = self._contexts(batch)
             for row, index in enumerate(batch.rows):
                 line = lines[index]
-                first, log_probs = self._surest(contexts[row, line.open])
+                first, log_probs = self._surest(contexts[row, line.open], should_stop)
                 surest = line.open[first]
                 best = np.argsort(-log_probs, kind="stable")[: max(n_best, 2)]
                 tokens: list[int] = (best + len(RESERVED)).tolist()
@@ -249,14 +250,16 @@ class BlankFiller(LoadedModel):
                 line.ids[surest] = tokens[0]
                 line.open.remove(surest)
 
-    def _surest(self, contexts: Array) -> tuple[int, Array]:
+    def _surest(self, contexts: Array, should_stop: ShouldStop | None) -> tuple[int, Array]:
         """The blank whose likeliest token is most probable, and all its tokens that may be written.
 
         Args:
             contexts: of N blanks, (N, H).
+            should_stop: see `fill`.
         """
         found: list[tuple[float, int, Array]] = []
         for start in range(0, len(contexts), _POSITIONS):
+            check_stop(should_stop)
             log_probs = self._log_probs(contexts[start : start + _POSITIONS])[:, len(RESERVED) :]
             highest = log_probs.max(-1)
             first = int(highest.argmax())
