@@ -265,6 +265,10 @@ class Tokenizer:
         model = self._type.extend(json.loads(self._library.to_str())["model"], symbols)
         return Tokenizer(build(model, self.kind), self.kind, self.separator, None, self.form)
 
+    def with_form(self, form: TextForm) -> Tokenizer:
+        """This tokenizer with another form of its text; its own ids stay."""
+        return Tokenizer(self._library, self.kind, self.separator, self._pretrained, form)
+
     def to_json(self) -> str:
         """Serialize to JSON: our description and the library's own JSON."""
         return write_json(
