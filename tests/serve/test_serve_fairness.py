@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from penstock.search import ShouldStop
-from penstock.serve.inference.cost import Cost, Speeds, units_per_piece
+from penstock.serve.inference.cost import Cost, Speeds, count_pieces, units_per_piece
 from penstock.serve.inference.fair_shares import FairShares, Share
 from penstock.serve.inference.work import in_small_steps
 from penstock.serve.inference.worker import Worker
@@ -52,6 +52,13 @@ def test_speeds_are_measured_for_each_model_and_kind_and_follow_changes() -> Non
         speeds.record(Cost(model, "beam", 100), 1.0)
     assert speeds.seconds(Cost(model, "beam", 10)) == pytest.approx(0.1, rel=0.1)
     speeds.record(Cost(model, "beam", 0), 0.0)  # blank texts
+
+
+def test_pieces_are_counted_a_little_at_a_time() -> None:
+    tokenizer = random_translator(GERMAN, ENGLISH).bundle.source_tokenizer
+    for texts in ([], ["a"], [GERMAN[0] * 300, "", GERMAN[1], "b " * 5000, *GERMAN], ["c"] * 3000):
+        found = asyncio.run(count_pieces(tokenizer, texts))
+        assert found == [len(tokenizer.encode(text)) + 1 for text in texts]
 
 
 def test_an_estimate_that_rejects_is_tried_again() -> None:
