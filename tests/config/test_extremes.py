@@ -81,8 +81,13 @@ def test_every_number_on_the_command_line_has_bounds(
 
 
 @pytest.mark.usefixtures("_built_once")
-def test_no_path_on_the_command_line_is_empty(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("value", "says"), [("", "an empty path: name a directory or file"), ("\0", "has a NUL")]
+)
+def test_no_path_on_the_command_line_is_empty_or_has_a_nul(
+    value: str, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     for flag in FLAGS:
         if flag.kind is Path:
-            assert run(command(flag, "") if flag.name else [*flag.command, ""]) == 2, flag
-            assert "an empty path: name a directory or file" in capfd.readouterr().err
+            assert run(command(flag, value) if flag.name else [*flag.command, value]) == 2, flag
+            assert says in capfd.readouterr().err

@@ -14,9 +14,15 @@ _BREAKS = str.maketrans("\t\n\r", "   ")
 
 
 def path(text: str | Path) -> Path:
-    """Convert an option's value; an empty one, which `Path` takes for `.`, is a `UsageError`."""
+    """Convert an option's value.
+
+    Raises:
+        UsageError: it is empty, which `Path` takes for `.`, or has a NUL.
+    """
     if not str(text):
         raise UsageError("an empty path: name a directory or file (. is the current directory)")
+    if "\0" in str(text):
+        raise UsageError("a path has a NUL character; remove it")
     return Path(text)
 
 
