@@ -21,6 +21,7 @@ from penstock.training.peers import Peers
 from penstock.training.processes import Processes
 
 _JOIN_SECONDS, _END_SECONDS = 300.0, 10.0
+_PARENT = "PENSTOCK_PARENT"
 _LONG = timedelta(days=30)  # peers notice who is gone; who is slow may be waited for
 
 
@@ -34,12 +35,14 @@ def restarted(environment: Mapping[str, str] = os.environ) -> bool:
     return in_group(environment) and environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
-def _unknown(rank: int) -> str:
-    return ""
+def _parent_fate(rank: int) -> str:
+    """What a process that `--processes` started knows of the first, its parent."""
+    parent = os.environ.get(_PARENT)
+    return "has ended" if rank == 0 and parent and int(parent) != os.getppid() else ""
 
 
 @contextmanager
-def joined_processes(fate: Callable[[int], str] = _unknown) -> Generator[Processes]:
+def joined_processes(fate: Callable[[int], str] = _parent_fate) -> Generator[Processes]:
     """The processes that train together, of which this is one; a value for one process if alone.
 
     Leaving the block waits for the others; an error that leaves it ends them too.
@@ -57,7 +60,7 @@ def joined_processes(fate: Callable[[int], str] = _unknown) -> Generator[Process
     if torch.get_num_threads() > 1 and "OMP_NUM_THREADS" not in os.environ:
         share = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         torch.set_num_threads(max(1, torch.get_num_threads() // share))
-    store = _store(rank)
+    store = _store(rank, fate)
     names = _names(store, rank, count, fate)
     nccl = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group(
@@ -84,26 +87,35 @@ def joined_processes(fate: Callable[[int], str] = _unknown) -> Generator[Process
     dist.destroy_process_group()
 
 
-def _store(rank: int) -> TCPStore:
+def _store(rank: int, fate: Callable[[int], str]) -> TCPStore:
     """The store through which processes meet: `torchrun` keeps it, or the first process."""
     host, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), os.environ.get("MASTER_PORT", "29500")
     kept_elsewhere = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    try:
-        return TCPStore(
-            host,
-            int(port),
-            is_master=rank == 0 and not kept_elsewhere,
-            timeout=timedelta(seconds=_JOIN_SECONDS),
-            wait_for_workers=False,
-            multi_tenant=True,
-        )
-    except (RuntimeError, ValueError) as error:
-        in_use = "EADDRINUSE" in str(error)
-        reason = "the port is in use" if in_use else str(error).split("\n")[0]
-        raise UsageError(
-            f"{host}:{port}: {reason}; the processes meet there: set MASTER_ADDR and MASTER_PORT, "
-            "or torchrun's --rdzv-endpoint, to an address of the first one with a free port"
-        ) from None
+    until = time.monotonic() + _JOIN_SECONDS
+    while True:
+        try:
+            store = TCPStore(
+                host,
+                int(port),
+                is_master=rank == 0 and not kept_elsewhere,
+                timeout=timedelta(seconds=5),
+                wait_for_workers=False,
+                multi_tenant=True,
+            )
+        except (RuntimeError, ValueError) as error:
+            if rank and fate(0):
+                raise TrainingError(f"process 0 {fate(0)}; training has not begun") from None
+            if rank and isinstance(error, RuntimeError) and time.monotonic() < until:
+                continue
+            in_use = "EADDRINUSE" in str(error)
+            reason = "the port is in use" if in_use else str(error).split("\n")[0]
+            raise UsageError(
+                f"{host}:{port}: {reason}; the processes meet there: set MASTER_ADDR and "
+                "MASTER_PORT, or torchrun's --rdzv-endpoint, to an address of the first one with a "
+                "free port"
+            ) from None
+        store.set_timeout(timedelta(seconds=_JOIN_SECONDS))
+        return store
 
 
 def _names(store: TCPStore, rank: int, count: int, fate: Callable[[int], str]) -> list[str]:
@@ -138,6 +150,7 @@ def started_processes(count: int, arguments: Sequence[str]) -> Generator[Callabl
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(server.port),
+        _PARENT: str(os.getpid()),
     }
     workers = {
         rank: subprocess.Popen(
@@ -150,6 +163,7 @@ def started_processes(count: int, arguments: Sequence[str]) -> Generator[Callabl
     }
     before = dict(os.environ)
     os.environ.update(group, RANK="0", LOCAL_RANK="0")
+    os.environ.pop(_PARENT)
 
     def fate(rank: int) -> str:
         status = workers[rank].poll() if rank in workers else None
