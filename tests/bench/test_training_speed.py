@@ -40,3 +40,13 @@ def test_the_speed_of_a_cell_and_its_ratio_to_its_limit(capsys: pytest.CaptureFi
     found = json.loads(capsys.readouterr().out)
     assert found["cell"] == "ssru"
     assert found["ratio_bf16"] == pytest.approx(found["tokens_per_second"] / found["limit_bf16"])
+
+
+def test_two_processes_beside_one(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--set", "model.embedding_size=8", "--set", "model.hidden_size=8", "--threads", "1"]
+    small = ["--vocab-size", "32", "--batch-tokens", "32", "--rounds", "1"]
+    assert run(["bench", "train", "--processes", "2", *sizes, *small, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["processes"], found["threads"]) == (2, 1)
+    assert found["speed_up"] == pytest.approx(found["together"] / found["alone"])
+    assert found["communication_seconds"] > 0

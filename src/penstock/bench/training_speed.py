@@ -78,23 +78,15 @@ def measure_training(
     keep_freed_memory()
     device = device or torch.device("cpu")
     precision = choose_precision(precision, device)
-    torch.manual_seed(1)
-    model = Seq2Seq(config, source_size=vocab_size, target_size=vocab_size).to(device)
-    settings = TrainingConfig(precision=precision)
-    repeat = repeater_of(device, warnings.warn)
-    update = Update(model, settings, repeat=repeat)
-    gradients = GradientSum(
-        _Training(model, device), settings, update, Progress(), device,
-        repeat=repeat, on_split=warnings.warn,
-    )  # fmt: skip
-    batches = _random_batches(vocab_size, batch_tokens, count=updates)
+    model, update, gradients = trained_network(config, vocab_size, precision, device)
+    batches = random_batches(vocab_size, batch_tokens, count=updates)
     source_tokens = int(sum(int(b.src_lengths.sum()) for b in batches) / len(batches))
     target_tokens = int(sum(int(b.tgt_lengths.sum()) for b in batches) / len(batches))
     products = training_products(
         config, vocab_size=vocab_size, source_tokens=source_tokens, target_tokens=target_tokens
     )
     seconds, fp32, bf16 = [], [], []
-    warm_ups = 3 if repeat else 1  # a shape is recorded when it is met again
+    warm_ups = 3 if device.type == "cuda" else 1  # a shape is recorded when it is met again
 
     def train() -> None:
         for batch in batches:
@@ -140,6 +132,22 @@ def measure_training(
         seconds_by_part={part: t / len(batches) for part, t in clock.seconds.items()},
         busy=busy,
     )
+
+
+def trained_network(
+    config: ModelConfig, vocab_size: int, precision: Precision, device: torch.device
+) -> tuple[Seq2Seq, Update, GradientSum[Batch]]:
+    """A network with random weights, and what trains it as the loop does."""
+    torch.manual_seed(1)
+    model = Seq2Seq(config, source_size=vocab_size, target_size=vocab_size).to(device)
+    settings = TrainingConfig(precision=precision)
+    repeat = repeater_of(device, warnings.warn)
+    update = Update(model, settings, repeat=repeat)
+    gradients = GradientSum(
+        _Training(model, device), settings, update, Progress(), device,
+        repeat=repeat, on_split=warnings.warn,
+    )  # fmt: skip
+    return model, update, gradients
 
 
 class _Training:
@@ -202,7 +210,7 @@ def _time_parts(
     update.read()
 
 
-def _random_batches(vocab_size: int, batch_tokens: int, *, count: int) -> list[Batch]:
+def random_batches(vocab_size: int, batch_tokens: int, *, count: int) -> list[Batch]:
     """Batches of similar target length, as from the sampler; lengths as in Multi30k."""
     random = np.random.default_rng(1)
     batches = []

@@ -15,6 +15,7 @@ from penstock.runtime.engine_choice import EngineName
 if TYPE_CHECKING:
     from penstock.bench.decoding_speed import DecodingSpeed
     from penstock.bench.length_cost import LengthCost
+    from penstock.bench.process_speed import ProcessSpeed
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -26,6 +27,7 @@ Overrides = Annotated[
 
 @app.command()
 def train(
+    context: typer.Context,
     config: Annotated[
         Path | None,
         typer.Argument(
@@ -45,9 +47,15 @@ def train(
     rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Number of measurements.")] = 5,
     device: Device = "cpu",
     threads: Threads = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=1024, help="Compare so many processes with one.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Measure training speed against the limit set by the model's matrix products."""
+    """Measure training speed against the limit set by the model's matrix products.
+
+    With --processes, against one process with as many threads as all of them together.
+    """
     from penstock.bench.thread_count import use_threads
     from penstock.bench.training_speed import measure_training
     from penstock.config import load_config, parse_config
@@ -57,6 +65,23 @@ def train(
     default = {"model": {"tie_embeddings": "decoder", "variational_dropout": True}}
     keys = [*(overrides or []), *([f"model.cell={cell}"] if cell else [])]
     resolved = load_config(config, keys) if config else parse_config(default, keys, place="bench")
+    if processes > 1:
+        from penstock.bench.process_speed import measure_processes
+        from penstock.training.process_group import training_processes
+
+        with training_processes(processes, context.find_root().obj) as group:
+            found = measure_processes(
+                resolved.model,
+                group,
+                vocab_size=vocab_size,
+                batch_tokens=batch_tokens,
+                precision=resolved.training.precision,
+                device=choose_device(device),
+                rounds=rounds,
+            )
+        if group.is_first:
+            _write_process_speed(found, as_json=as_json)
+        return
     speed = measure_training(
         resolved.model,
         vocab_size=vocab_size,
@@ -80,6 +105,24 @@ def train(
         write_line(f"kernels busy\t{speed.busy:.0%}")
     for part, seconds in speed.seconds_by_part.items():
         write_line(f"  {part}\t{seconds * 1e3:.1f} ms per update")
+
+
+def _write_process_speed(found: ProcessSpeed, *, as_json: bool) -> None:
+    if as_json:
+        write_json(asdict(found))
+        return
+    count, threads = found.processes, found.threads
+    write_line(
+        f"{found.parameters / 1e6:.1f} M parameters, {found.precision}, {found.device}, a batch of "
+        f"{found.batch_tokens} target tokens per process and update"
+    )
+    write_line(f"1 process, {count * threads} threads\t{found.alone:,.0f} target tokens/s")
+    write_line(f"{count} processes, {threads} threads each\t{found.together:,.0f} target tokens/s")
+    write_line(f"speed-up\t{found.speed_up:.2f}")
+    write_line(
+        f"summing the gradients\t{found.communication_seconds * 1e3:.1f} ms, "
+        f"{found.communication_share:.0%} of an update"
+    )
 
 
 @app.command()
