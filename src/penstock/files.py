@@ -16,6 +16,11 @@ from typing import Any
 from penstock.errors import PenstockError, UsageError
 
 
+def real_path(path: str | Path) -> Path:
+    """A path without links; one that leads to itself, at which `Path.resolve` fails, stays."""
+    return Path(os.path.realpath(path))
+
+
 def require_no_input(output: str | Path, inputs: Iterable[str | Path | None]) -> None:
     """Check that `output`, a file or `-` for standard output, is none of the inputs.
 

@@ -453,6 +453,9 @@ def test_a_loop_of_links_is_a_file_that_cannot_be_read(penstock: Run, tmp_path: 
     loop.symlink_to(loop)
     for verb in ("split", "cut"):
         refused(penstock("data", verb, loop, "--out", tmp_path / "x"), 1, f"{loop}: cannot be read")
+    refused(penstock("plot", loop), 1, f"{loop}: no such directory")
+    refused(penstock("export", "-m", loop, "--out", tmp_path / "x"), 1, "loop.tsv")
+    assert penstock("export", "-m", "demo", "--out", loop).code == 1
 
 
 def test_training_data_from_a_pipe_and_an_empty_run_directory(

@@ -13,6 +13,7 @@ from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Model
 from penstock.config import ExportPrecision
 from penstock.errors import UsageError
+from penstock.files import real_path
 
 if TYPE_CHECKING:
     from penstock.bundle import Bundle
@@ -119,13 +120,13 @@ def _check_places(model: Path, out: Path | None, web: Path | None, *, show: bool
         raise UsageError("give --out DIR for a bundle, --web DIR for a web page, or both")
     if show and web is None:
         raise UsageError("--open: there is no page to open; add --web DIR")
-    own = {find_bundle(model).resolve(), model.resolve()}
+    own = {real_path(find_bundle(model)), real_path(model)}
     for flag, place in (("--out", out), ("--web", web)):
         if place is None or not place.exists():
             continue
-        if not place.is_dir() or place.resolve() in own:
+        if not place.is_dir() or real_path(place) in own:
             raise UsageError(f"{flag} {place}: give another directory than the model's")
-    if out is not None and web is not None and out.resolve() == web.resolve():
+    if out is not None and web is not None and real_path(out) == real_path(web):
         raise UsageError(f"--out and --web {web}: give each a directory of its own")
 
 
@@ -145,9 +146,9 @@ def _write_page(bundle: Bundle, model: Path, web: Path, *, show: bool) -> dict[s
     """Write the web page; returns what is told of it."""
     from penstock.insight.web_page import web_files, write_web_page
 
-    files = web_files(bundle, model.resolve().name, _curves(model))
+    files = web_files(bundle, real_path(model).name, _curves(model))
     size, compressed = write_web_page(files, web)
-    page = (web / "index.html").resolve().as_uri()
+    page = real_path(web / "index.html").as_uri()
     note(
         f"{web}: {size / 1e6:.1f} MB, {compressed / 1e6:.1f} MB compressed; open {web}/index.html, "
         "or put the directory on any web server"
@@ -171,4 +172,4 @@ def _curves(run: Path) -> dict[str, Any] | None:
     if not (run / LOG).is_file():
         return None
     events = [event for event in read_log(run) if event.get("event") in ("evaluation", "stop")]
-    return {"name": run.resolve().name, "events": events, "next": len(events), "finished": True}
+    return {"name": real_path(run).name, "events": events, "next": len(events), "finished": True}

@@ -11,6 +11,7 @@ from penstock.data.formats.readers import ignore
 from penstock.data.sealed_file import Report
 from penstock.errors import DataError
 from penstock.figure import check_figure_name, empty_figure, save_figure
+from penstock.files import real_path
 from penstock.training.progress import LOG, read_log
 
 # a run is drawn with the first of these that its log has
@@ -34,7 +35,7 @@ def draw_curves(runs: Sequence[Path], path: Path, report: Report = ignore) -> No
         UsageError: the figure's suffix names no format that we draw.
     """
     check_figure_name(path)
-    evaluations = [(run.resolve().name, _evaluations(run, report)) for run in runs]
+    evaluations = [(real_path(run).name, _evaluations(run, report)) for run in runs]
     metrics = list(dict.fromkeys(name for _, events in evaluations for name in _first(events)))
     figure = empty_figure(4.5 * (1 + len(metrics)), 3.6)
     panels = figure.subplots(1, 1 + len(metrics), squeeze=False)[0]

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from penstock.files import real_path
 from penstock.insight import as_json, inspect_sentence
 from penstock.search import ShouldStop
 from penstock.serve.api import native_types as types
@@ -108,7 +109,7 @@ class _Native:
                 "classifiers": _named(serving.of(CLASSIFICATION)),
                 "fillers": _named(serving.of(CLOZE)),
                 "generators": _named(serving.of(LANGUAGE_MODEL)),
-                "run": None if settings.run is None else settings.run.resolve().name,
+                "run": None if settings.run is None else real_path(settings.run).name,
                 "max_characters": settings.max_characters,
             }
         )

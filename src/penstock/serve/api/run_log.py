@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.config.json_types import is_object
 from penstock.errors import DataError
+from penstock.files import real_path
 
 _MOST_EVENTS = 2000  # in one answer
 
@@ -40,7 +41,7 @@ def read_events(run: Path, *, after: int) -> dict[str, Any]:
         raise DataError(f"cannot be read: {type(error).__name__}", path=path.name) from None
     following = min(after, number) + len(events)
     return {
-        "name": run.resolve().name,
+        "name": real_path(run).name,
         "events": events,
         "next": following,
         "finished": following == number and bool(last) and _event(last).get("event") == "stop",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import UsageError
+from penstock.files import real_path
 
 Pair = tuple[str, str]  # the language codes of source and target
 ANY = "any"  # a language that the configuration does not name
@@ -26,7 +27,7 @@ class ModelPath:
     @property
     def name(self) -> str:
         """The model's name, which is that of its run directory."""
-        path = self.path.resolve()
+        path = real_path(self.path)
         return path.parent.name if path.name == "model" else path.name
 
 
