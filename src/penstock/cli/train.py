@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 HELD_OUT = "held-out.jsonl"
+_TAB = r"\t"
 
 
 def train(
@@ -104,7 +105,10 @@ def train(
 def finish_run(config: RunConfig, run: Path) -> None:
     """Complete the model of a run that has ended, and say where it is."""
     _complete(config, run)
-    note(f"model: {run / 'model'}   try: {TASKS[config.task].trial} -m {run}")
+    trial, columns = TASKS[config.task].trial, config.data.source_columns
+    if columns:
+        trial = trial.replace("echo TEXT", rf"printf '{_TAB.join(['TEXT'] * len(columns))}\n'")
+    note(f"model: {run / 'model'}   try: {trial} -m {run}")
     write_line(str(run))
 
 
