@@ -54,6 +54,8 @@ def test_the_schema_says_what_is_served_and_how_much_of_it() -> None:
         content = paths[path]["post"]["requestBody"]["content"]
         return content["application/json"]["schema"]["properties"]
 
+    for path in ("/v1/translate", "/v1/classify", "/v1/fill"):  # models without confidence
+        assert "min_confidence" not in fields(path)
     assert fields("/translate")["source"]["enum"] == ["auto", "de", "en", "fr"]
     assert fields("/v1/translate")["target"]["anyOf"][0]["enum"] == ["de", "en"]
     assert fields("/v2/translate")["target_lang"]["enum"] == ["DE", "EN"]

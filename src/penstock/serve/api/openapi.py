@@ -202,6 +202,12 @@ def describe_served(schema: dict[str, Any], serving: ServedModels, settings: Set
         for name in ("q", "text", "texts", "prompt"):
             _describe_texts(fields.get(name, {}), settings)
         task = _TASKS.get(path)
+        if task is None:
+            models = [serving.translator(*pair) for pair in serving.pairs]
+        else:
+            models = list(serving.of(task).values())
+        if any(model.bundle.confidence is None for model in models):
+            fields.pop("min_confidence", None)  # rejected for such a model
         if task is not None and serving.of(task):
             names = sorted(serving.of(task))
             _string(fields["model"])["enum"] = names
