@@ -110,7 +110,10 @@ def test_files_that_cannot_be_opened(tmp_path: Path, write: Write) -> None:
     ("content", "what"),
     [
         ("a\tb\n".encode("utf-16"), "UTF-16 text; convert it: iconv"),
-        (gzip.compress(b"a\tb\n", mtime=0), r"gzip data; unpack it, or give the file the suffix \.gz"),
+        (
+            gzip.compress(b"a\tb\n", mtime=0),
+            r"gzip data; unpack it, or give the file the suffix \.gz",
+        ),
         (lzma.compress(b"a\tb\n"), r"xz data; .*suffix \.xz"),
         (b"PK\x03\x04abc", "a zip archive; unpack it first"),
     ],
