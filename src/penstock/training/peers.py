@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
 
 from penstock.errors import PeerError, PenstockError, TrainingError
 
@@ -32,11 +32,11 @@ class Peers:
     """
 
     def __init__(
-        self, store: TCPStore, rank: int, names: Sequence[str], fate: Callable[[int], str]
+        self, store: PrefixStore, rank: int, names: Sequence[str], fate: Callable[[int], str]
     ) -> None:
         self.rank, self.names, self.fate = rank, list(names), fate
         # a connection of its own: the other may be waiting
-        self._store: TCPStore = store.clone()  # pyright: ignore[reportAttributeAccessIssue]
+        self._store: PrefixStore = store.clone()  # pyright: ignore[reportAttributeAccessIssue]
         self._store.set_timeout(timedelta(seconds=_LOST_SECONDS / 2))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="peers")

@@ -87,7 +87,7 @@ def joined_processes(fate: Callable[[int], str] = _parent_fate) -> Generator[Pro
     dist.destroy_process_group()
 
 
-def _store(rank: int, fate: Callable[[int], str]) -> TCPStore:
+def _store(rank: int, fate: Callable[[int], str]) -> PrefixStore:
     """The store through which processes meet: `torchrun` keeps it, or the first process."""
     host, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), os.environ.get("MASTER_PORT", "29500")
     kept_elsewhere = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
@@ -115,10 +115,11 @@ def _store(rank: int, fate: Callable[[int], str]) -> TCPStore:
                 "free port"
             ) from None
         store.set_timeout(timedelta(seconds=_JOIN_SECONDS))
-        return store
+        # torchrun's store outlives a restart, and holds what the processes before it wrote
+        return PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
 
 
-def _names(store: TCPStore, rank: int, count: int, fate: Callable[[int], str]) -> list[str]:
+def _names(store: PrefixStore, rank: int, count: int, fate: Callable[[int], str]) -> list[str]:
     """Wait until all processes are there; return what messages call them."""
     keys = [f"joined/{other}" for other in range(count)]
     until = time.monotonic() + _JOIN_SECONDS
