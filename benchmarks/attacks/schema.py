@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -46,10 +48,12 @@ def schema_trials(port: int, random: Random) -> Iterator[Trial]:
 
 
 def _cases(strategy: Any, random: Random) -> list[Any]:
-    from hypothesis import HealthCheck, Phase, given, seed, settings
+    from hypothesis import HealthCheck, Phase, configuration, given, seed, settings
     from hypothesis.errors import Unsatisfiable
 
     found: list[Any] = []
+    # its tables of characters would stand in the current directory
+    configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
 
     @seed(random.getrandbits(32))
     @settings(

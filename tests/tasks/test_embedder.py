@@ -22,7 +22,7 @@ def embedder(request: pytest.FixtureRequest) -> Embedder:
 
 
 def test_one_vector_a_token_alone_or_together(embedder: Embedder) -> None:
-    lines = ["she is here .", "", "why does he not see the red house ?", "no ."]
+    lines = ["She is here .", "", "Why does he not see the red house ?", "No ."]
     results = embedder.embed(lines)
     size = embedder.bundle.config.model.hidden_size
     for line, result in zip(lines, results, strict=True):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from penstock.config.section import Section
+
+
+def _possible_column(column: int | str | None) -> int | str | None:
+    if isinstance(column, int) and not 1 <= column <= 10**6:
+        raise ValueError("columns count from 1 to 1,000,000")
+    return column
 
 
 class DataConfig(Section):
@@ -44,7 +50,7 @@ class DataConfig(Section):
     """The source and target column, as numbers from 1 or as names in the header row or JSON keys;
     several columns of the source as a list, `[[1, 3], 2]`; default: the first two, or `source` and
     `target`."""
-    language_column: int | str | None = None
+    language_column: Annotated[int | str | None, AfterValidator(_possible_column)] = None
     """The column with the language of each target, a number or a name as in `columns`: one model
     learns to translate into all of them. Its symbol stands before the source."""
     header: Literal["auto", "yes", "no"] = "auto"

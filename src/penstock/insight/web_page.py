@@ -21,6 +21,7 @@ from penstock.config import cell_entry
 from penstock.errors import UsageError
 from penstock.files import atomic_write
 from penstock.insight.html_document import PAGE, join_modules, join_sheets
+from penstock.tasks import TASKS
 
 BROWSER = Path(__file__).with_name("browser")
 INDEX_PAGE, PAGE_SCRIPT, WORKER, MODEL, STYLE = (
@@ -82,7 +83,7 @@ def write_web_page(files: Mapping[str, str], directory: Path) -> tuple[int, int]
 
 def _model(bundle: Bundle, name: str, run: Mapping[str, Any] | None) -> dict[str, Any]:
     config = bundle.config
-    if config.task != "translation":
+    if not TASKS[config.task].use().searches:
         raise UsageError(
             f"a model for {config.task}: only a translation model becomes a web page; "
             "show it with 'penstock serve'"

@@ -135,7 +135,7 @@ class LetterCase:
         elif self.reads == "upper":
             read = self._on_free(pieces, self.upper)
         elif ("capitals" if has_capitals else "small") in self.unlike and is_line:
-            read = self._sentence(self._on_free(pieces, self._usual))
+            read = self._sentence([p if i % 2 else self._usual(p) for i, p in enumerate(pieces)])
         else:
             return Reading(text)
         return Reading(read, self.restores and is_line and has_capitals and not has_small)
@@ -191,10 +191,11 @@ class LetterCase:
         """Lower case, but for words that usually have capitals."""
         return _WORD.sub(lambda word: self._by_lower.get(word[0], word[0]), self.lower(text))
 
-    def _sentence(self, text: str) -> str:
-        """Begin with a capital if the training text does."""
+    def _sentence(self, pieces: list[str]) -> str:
+        """Begin with a capital if the training text does, unless what it begins with stays."""
+        text = "".join(pieces)
         first = next((i for i, c in enumerate(text) if c.isalpha()), None)
-        if not self.initial or first is None:
+        if not self.initial or first is None or _is_kept(pieces, first):
             return text
         return text[:first] + self.upper(text[first]) + text[first + 1 :]
 
@@ -207,6 +208,15 @@ def _pieces(text: str, keep: Sequence[str]) -> list[str]:
     """Text, kept part, text, …: what stands at odd positions stays."""
     parts = sorted({part for part in keep if part}, key=len, reverse=True)
     return re.split("(" + "|".join(map(re.escape, parts)) + ")", text) if parts else [text]
+
+
+def _is_kept(pieces: Sequence[str], position: int) -> bool:
+    """Whether a character of the joined pieces stands in one that stays."""
+    number = 0
+    while position >= len(pieces[number]):
+        position -= len(pieces[number])
+        number += 1
+    return number % 2 == 1
 
 
 def _usual_forms(words: Counter[str], case: LetterCase) -> list[str]:

@@ -76,7 +76,7 @@ class Joiner:
             confidence=confidence,
             expected_chrf=expected_chrf,
             read_as=" ".join(segment.text for segment in segments)
-            if any(segment.was_recased for segment in segments)
+            if any(segment.line for segment in segments)
             else None,
         )
 

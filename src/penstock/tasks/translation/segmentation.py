@@ -27,7 +27,7 @@ class Segment:
         constraints: what its output must and must not contain.
         was_cut: tokens of it were left out.
         likeness: whether the line is like the training text.
-        was_recased: it was read in other case than it is written.
+        line: its line as it is written, where it was read in other case; empty: as `text`.
         capitals: its output is to be in capitals, but for the phrases in `verbatim`.
     """
 
@@ -36,7 +36,7 @@ class Segment:
     constraints: Constraints = NO_CONSTRAINTS
     was_cut: bool = False
     likeness: Likeness = "ok"
-    was_recased: bool = False
+    line: str = ""
     capitals: bool = False
     verbatim: tuple[str, ...] = ()
 
@@ -151,5 +151,5 @@ def _as_read(segment: Segment, text: str, reading: Reading, likeness: Likeness) 
     """A segment with what is known of its line."""
     if reading.text == text and likeness == "ok":
         return segment
-    recased = reading.text != text
-    return replace(segment, was_recased=recased, capitals=reading.capitals, likeness=likeness)
+    line = "" if reading.text == text else text
+    return replace(segment, line=line, capitals=reading.capitals, likeness=likeness)

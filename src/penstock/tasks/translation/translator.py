@@ -304,7 +304,9 @@ class Translator:
         """
         options = options or SearchOptions()
         options.beam(self.bundle.config.search)
-        results = LineResults([segment.text], [[segment]], self._joiner, options, None)
+        results = LineResults(
+            [segment.line or segment.text], [[segment]], self._joiner, options, None
+        )
         found: list[Hypothesis] = []
 
         def add(number: int, hypotheses: Sequence[Hypothesis], seconds: float) -> None:
