@@ -160,6 +160,10 @@ def _open_closed_streams() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     warnings.showwarning = _show_warning
+    for argument in arguments:
+        if "\0" in argument:  # no shell can give one
+            note(f"penstock: {argument}: has a NUL character; remove it")
+            return 2
     try:
         with train_extra("this command"):
             result = app(arguments, prog_name="penstock", standalone_mode=False, obj=arguments)

@@ -17,12 +17,10 @@ def path(text: str | Path) -> Path:
     """Convert an option's value.
 
     Raises:
-        UsageError: it is empty, which `Path` takes for `.`, or has a NUL.
+        UsageError: it is empty, which `Path` takes for `.`.
     """
     if not str(text):
         raise UsageError("an empty path: name a directory or file (. is the current directory)")
-    if "\0" in str(text):
-        raise UsageError("a path has a NUL character; remove it")
     return Path(text)
 
 
