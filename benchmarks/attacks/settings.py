@@ -58,7 +58,7 @@ def attack(folder: Path, random: Random) -> Generator[Trial]:
                 words = _command(random.choice(every_flag), random)
             ending = worker.run(words, stdin=b"A dog.\nShe sees them.\n")
             broke = ending.broke
-            if not broke and _content(folder) != kept:
+            if not broke and not kept.items() <= _content(folder).items():
                 broke = "an input was changed"
             yield Trial(" ".join(_shown(word) for word in words), broke)
             _clear(folder, kept)

@@ -94,9 +94,18 @@ def remove(path: Path) -> None:
 
 
 def atomic_write(path: str | Path, content: str | bytes) -> None:
-    """Write a small file atomically; text as UTF-8 with `\\n`."""
+    """Write a small file atomically; text as UTF-8 with `\\n`.
+
+    Raises:
+        UsageError: the text names a file whose name is no UTF-8.
+    """
+    try:
+        content = content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError:
+        what = "cannot be written: it would name a file or directory whose name is not UTF-8"
+        raise UsageError(f"{path}: {what}; rename that") from None
     with replacing(path) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(content)
 
 
 def try_lock(descriptor: int) -> bool:

@@ -20,6 +20,7 @@ import pytest
 from conftest import tiny_config
 from penstock.cli import app as app_module
 from penstock.config import dump_toml, load_config, parse_config
+from penstock.config.option_model import usable_threads
 from penstock.data.grammar import generate_pairs
 from penstock.errors import ConfigError, UsageError
 from penstock.files import with_checksum
@@ -471,6 +472,18 @@ def test_training_data_from_a_pipe_and_an_empty_run_directory(
         with pytest.raises(ConfigError, match="has a NUL character; remove it"):
             parse_config({}, [f'{key}="a\\u0000b"'])
     assert not (tmp_path / "config.toml").exists()
+
+
+def test_what_the_attack_found(penstock: Run, tmp_path: Path, pairs: Path) -> None:
+    deep = tmp_path / "deep.jsonl"
+    deep.write_text("[" * 100_000, encoding="utf-8")
+    ran = penstock("translate", "-m", "demo", "--phrases", deep, stdin="Yes.\n")
+    refused(ran, 1, f"{deep}, line 1: not JSON")
+    sweep = ("sweep", pairs, "--set", "model.cell=gru,lstm", "--out", tmp_path / "\udcff")
+    refused(penstock(*sweep), 2, "whose name is not UTF-8; rename that")
+    assert usable_threads(1000) <= 4 * (os.cpu_count() or 1)
+    ran = penstock("translate", "-m", "demo", "--threads", "1000", stdin="She sees them.\n")
+    assert ran.out == "Elle les voit.\n"
 
 
 def test_a_misspelt_metric_is_told_before_translating(

@@ -248,7 +248,7 @@ def same(found: Any, expected: Any, place: str = "") -> None:
         for number, (one, other) in enumerate(zip(found, expected, strict=True)):
             same(one, other, f"{place}.{number}")
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-6, abs=1e-5), place
+        assert found == pytest.approx(expected, rel=2e-5, abs=1e-5), place
     else:
         assert found == expected, place
 

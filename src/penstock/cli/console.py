@@ -50,5 +50,5 @@ def flush() -> None:
 
 
 def note(text: str) -> None:
-    """Write a message to stderr, control characters as escapes."""
-    sys.stderr.write(visible(text) + "\n")
+    """Write a message to stderr, control characters and what is no UTF-8 as escapes."""
+    sys.stderr.write(visible(text).encode("utf-8", "backslashreplace").decode() + "\n")

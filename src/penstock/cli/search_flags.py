@@ -89,7 +89,7 @@ def _read_phrases(path: Path) -> Iterator[Phrases]:
     for number, line in enumerate(read_lines(str(path)), start=1):
         try:
             value = json.loads(line.text or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"not JSON: {error}", path=path, line=number) from None
         try:
             if not is_object(value) or value.keys() - set(_PHRASES) or None in value.values():

@@ -6,6 +6,7 @@ line, and the service's requests with their OpenAPI schema are derived from it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +38,11 @@ def require_threads(threads: object) -> None:
     raise UsageError(
         f"threads {shorten(threads)}: must be a whole number from 1 to {MOST_THREADS:,}"
     )
+
+
+def usable_threads(threads: int) -> int:
+    """At most four for each processor: thousands would only wait for each other."""
+    return min(threads, 4 * (os.cpu_count() or 1))
 
 
 _SHOWN = 60  # characters of an invalid value that a message repeats

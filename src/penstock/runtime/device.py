@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from penstock.config.option_model import usable_threads
 from penstock.errors import UsageError
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -17,7 +18,7 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 def prepare_torch(device: str, threads: int | None) -> str:
     """Set the threads of torch and choose its device (see `choose_device`), by name."""
     if threads is not None:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(usable_threads(threads))
     return str(choose_device(device))
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 
 from penstock.config import Precision, RunConfig, dump_toml, load_config
+from penstock.config.option_model import usable_threads
 from penstock.data.formats.input_lines import STDIN
 from penstock.data.sealed_file import seal, seal_path, verified
 from penstock.errors import DataError, PenstockError, UsageError
@@ -81,7 +82,7 @@ def prepare_run(
         kept = keep_standard_input(run, resume=resume or not processes.is_first)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
     if config.threads is not None:
-        torch.set_num_threads(config.threads)
+        torch.set_num_threads(usable_threads(config.threads))
     device = processes.own_device(choose_device(config.device))
     precision = choose_precision(config.training.precision, device)
     if precision == "bf16" and emulates_bf16(device):

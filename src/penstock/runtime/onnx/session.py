@@ -8,6 +8,7 @@ from typing import Any
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from penstock.config.option_model import usable_threads
 from penstock.errors import BundleError, PenstockError
 from penstock.runtime.onnx.graph_check import check_graph
 from penstock.runtime.onnx.interface import GraphSpec
@@ -32,7 +33,7 @@ class RuntimeSession:
     ) -> None:
         self._error = error
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = usable_threads(threads)
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # we report its errors
         # a waiting thread must not take a core from whoever computes
