@@ -1,12 +1,10 @@
-# pyright: reportPrivateUsage=false
-# (the update and the batches of `bench train` are taken as they are in either tree)
 """Compare the CPU time of two source trees: decoding, training, the service under load.
 
     python benchmarks/trees.py OLD NEW -m runs/demo test.en
 
-OLD and NEW are checkouts (`git worktree add OLD COMMIT`). Both run in processes of their own, with
-the packages of this Python, one thread each, and take turns. CPU time can be compared on a busy
-machine, too.
+OLD and NEW are checkouts (`git worktree add OLD COMMIT`) that have what this script imports. Both
+run in processes of their own, with the packages of this Python, one thread each, and take turns.
+CPU time can be compared on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -107,7 +105,6 @@ def work_for_ever(model: str, lines: str) -> None:
 
     from penstock.bench import decoding_speed, training_speed
     from penstock.config import RunConfig
-    from penstock.nn import Seq2Seq
 
     torch.set_num_threads(1)
     contenders, _, sources = decoding_speed.decoding_work(
@@ -116,18 +113,22 @@ def work_for_ever(model: str, lines: str) -> None:
     engines = {own.precision: own.engine for own in contenders}
     middle = len(sources) // 2
     ordered = sorted(sources, key=len)
-    batches = training_speed._random_batches(8000, 1000, count=4)
-    learner = Seq2Seq(RunConfig().model, source_size=8000, target_size=8000)
-    optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3, fused=True)
-
-    cpu = torch.device("cpu")
+    batches = training_speed.random_batches(8000, 1000, count=4)
+    training = {
+        precision: training_speed.trained_network(
+            RunConfig().model, 8000, precision, torch.device("cpu")
+        )
+        for precision in ("fp32", "bf16")
+    }
 
     def run(work: str) -> None:
         if work.startswith("train"):
-            precision = "bf16" if "bf16" in work else "fp32"
+            _, update, gradients = training[work.split()[1]]
             for batch in batches:
-                clock = training_speed._Clock()
-                training_speed._update(learner, optimizer, batch, precision, cpu, clock)
+                tokens = gradients.add(batch)
+                gradients.finish()
+                update.step(tokens, 1e-3)
+            update.read()
             return
         name, precision, size = work.split()
         chosen = ordered[middle - int(size) // 2 :][: int(size)]

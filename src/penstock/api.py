@@ -121,7 +121,7 @@ def sweep(
         ConfigError: no combination is possible.
         UsageError: `out` holds runs with other settings, or the runs cannot be compared.
     """
-    from penstock.training.sweep import sweep as run_sweep
+    from penstock.training.sweep_of_settings import sweep as run_sweep
     from penstock.training.sweep_settings import Range
 
     for key, values in settings.items():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from penstock.bench.decoding_speed import decoding_work, measure_decoding
-from penstock.bench.device_decoding import measure_on_device
+from penstock.bench.device_speed import measure_on_device
 from penstock.bundle import load_bundle, save_bundle
 from penstock.cli import app
 from penstock.errors import BundleError

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.text.html import Run, Span, escape, parse, render, visible_text
+from penstock.text.html import Run, parse, visible_text
+from penstock.text.html_placement import Span, escape, render
 
 
 class Tree(HTMLParser):
@@ -152,7 +153,25 @@ def test_what_a_document_says() -> None:
     assert visible_text("<p>a <b>b</b></p><style>x</style>c") == "a b c"
 
 
-@pytest.mark.parametrize("unit", ["<b>", "<!--", "<script>", "</b>", '<b a="', "<b translate=no>"])
+def test_deeply_nested_markup_is_kept() -> None:
+    document = "<b>" * 3000 + "deep" + "</b>" * 3000
+    (run,) = [part for part in parse(document) if isinstance(part, Run)]
+    assert document.count(render(run, "tief", [(0, 4)], np.ones((1, 4))).replace("tief", "deep"))
+
+
+def test_a_long_text_is_cut_at_the_ends_of_sentences() -> None:
+    document = "<b>One sentence, and</b> another. " * 1000
+    runs = [part for part in parse(document) if isinstance(part, Run)]
+    assert max(len(run.text) for run in runs) <= 4_000
+    (run, *others) = [part for part in parse("One sentence. " * 1000) if isinstance(part, Run)]
+    assert len(others) >= 3
+    assert run.text.endswith("One sentence.")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<b>", "<!--", "<script>", "</b>", '<b a="', "<b translate=no>", "<b translate=no></b>"],
+)
 def test_hostile_markup_takes_time_in_proportion(unit: str) -> None:
     def seconds(count: int) -> float:
         begun = time.process_time()

@@ -67,7 +67,8 @@ def measure_processes(
 
     def train(own: Sequence[Batch], *, copies: int) -> float:
         """Seconds per update; the batch of an update is computed `copies` times."""
-        processes.wait() if copies == 1 else None
+        if copies == 1:
+            processes.wait()
         start = seconds_now(device)
         for batch in own:
             tokens = sum(gradients.add(batch) for _ in range(copies))

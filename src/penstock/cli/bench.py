@@ -203,7 +203,7 @@ def _translate_on(
     as_json: bool,
 ) -> None:
     from penstock.bench.decoding_speed import decoding_work
-    from penstock.bench.device_decoding import measure_on_device
+    from penstock.bench.device_speed import measure_on_device
     from penstock.runtime.device import choose_device
 
     place = choose_device(device)

@@ -68,7 +68,7 @@ def sweep(
     combinations (extra 'sweep').
     """
     from penstock.training.run_settings import run_name
-    from penstock.training.sweep import sweep as run_sweep
+    from penstock.training.sweep_of_settings import sweep as run_sweep
     from penstock.training.sweep_settings import parse_settings
 
     settings = parse_settings(overrides or ())

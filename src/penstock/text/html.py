@@ -1,22 +1,17 @@
-"""Inline HTML: which of it is text, and its elements put back around the text's translation.
+"""HTML as markup that stays and runs of text with inline elements.
 
-A document is cut at block elements (`p`, `li`, `td`, …), comments and what is not for translation
-into runs of text with inline elements. A run's elements are moved to where the alignment says that
-their text went. Every tag comes out once, as it was written; elements nest as they nested.
+A document is cut at block elements (`p`, `li`, `td`, …), comments and what is not for translation.
+`penstock.text.html_placement` puts a run's elements around its translation.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from penstock.text.lines import is_blank
-
-Span = tuple[int, int]
 
 # elements that text does not go on across; all others are inline
 _BLOCK = frozenset(re.findall(r"\w+", """
@@ -30,10 +25,15 @@ _VOID = frozenset(re.findall(r"\w+", """
     area base br col embed hr img input link meta param source track wbr
     """))  # fmt: skip
 _RAW = frozenset(("script", "style", "textarea", "template", "svg", "math"))  # stay as they are
-_LONGEST_TAG = 10_000
+_LONGEST_TAG = 10_000  # characters
+_LONGEST_RUN = 4_000  # characters; a longer one is cut, at a sentence's end where one is near
+_DEEPEST = 100  # elements within each other; tags of deeper ones are marks
 _TAG = re.compile(r"""<(/?)([a-zA-Z][^\s/>]*+)(?:[^'">]++|"[^"]*+"|'[^']*+')*+>""")
 _MARKUP = re.compile(r"<[a-zA-Z/!?]")
 _WORD = re.compile(r"[ \t\n\r\f]+|[^ \t\n\r\f]+")  # other spaces, such as `&nbsp;`, are text
+_CUT = re.compile(
+    rf"(?s:.{{1,{_LONGEST_RUN}}}[.!?…。！？](?=\s)|.{{1,{_LONGEST_RUN}}}\s|.{{1,{_LONGEST_RUN}}})"
+)
 _UNTRANSLATED = re.compile(
     r"""\stranslate\s*=\s*["']?no\b|\sclass\s*=\s*(?:["'][^"']*\bnotranslate\b|notranslate\b)""",
     re.IGNORECASE,
@@ -88,8 +88,11 @@ def parse(document: str) -> list[str | Run]:
     """Cut a document into markup that stays and runs to translate."""
     found: list[str | Run] = []
     inline: list[str] = []
+    size = 0
 
     def close() -> None:
+        nonlocal size
+        size = 0
         if inline:
             run = _run(inline)
             found.append("".join(inline) if is_blank(run.text) else run)
@@ -99,8 +102,13 @@ def parse(document: str) -> list[str | Run]:
         if token.startswith("<") and _MARKUP.match(token) and not _is_inline(token):
             close()
             found.append(token)
-        else:
-            inline.append(token)
+            continue
+        is_long_text = len(token) > _LONGEST_RUN and not _MARKUP.match(token)
+        for part in _CUT.findall(token) if is_long_text else [token]:
+            if size + len(part) > _LONGEST_RUN:
+                close()
+            inline.append(part)
+            size += len(part)
     close()
     return found
 
@@ -108,124 +116,6 @@ def parse(document: str) -> list[str | Run]:
 def visible_text(document: str) -> str:
     """What a document says."""
     return " ".join(part.text for part in parse(document) if isinstance(part, Run))
-
-
-def render(run: Run, text: str, atoms: Sequence[Span], mass: np.ndarray) -> str:
-    """A run's markup around the translation of its text.
-
-    Args:
-        run: as parsed.
-        text: the translation.
-        atoms: what no tag is put into, in order, such as words: spans of `text`.
-        mass: (atoms, characters of the run's text) how much each atom comes from each character.
-    """
-    placement = _Placement(text, atoms, mass)
-    content = placement.write(run.elements, (0, len(atoms)), (0, len(text)))
-    return f"{run.before}{content}{run.behind}"
-
-
-def escape(text: str) -> str:
-    """Text as HTML."""
-    return html.escape(text, quote=False)
-
-
-class _Placement:
-    """Where elements go in one translation.
-
-    Args:
-        text: the translation.
-        atoms: spans of it.
-        mass: (atoms, characters of the source) how much each atom comes from each character.
-    """
-
-    def __init__(self, text: str, atoms: Sequence[Span], mass: np.ndarray) -> None:
-        self._text, self._atoms = text, atoms
-        self._before = np.concatenate([np.zeros((len(atoms), 1)), mass.cumsum(axis=1)], axis=1)
-
-    def write(self, elements: Sequence[Element], atoms: Span, characters: Span) -> str:
-        """The text of a range of atoms with its elements in it."""
-        ranges = self._ranges(elements, atoms)
-        cursor, end = characters
-        reached = atoms[0]
-        placed: list[tuple[Span, Element]] = []
-        for element in elements:
-            where = ranges.get(id(element))
-            if where is None:
-                reached = max(reached, self._boundary(element.start, atoms, ranges))
-                where = (reached, reached)
-            placed.append((where, element))
-        placed.sort(key=lambda each: each[0])
-        pieces: list[str] = []
-        for where, element in placed:
-            first, last = self._characters(
-                where, atoms, characters, is_end=element.open.startswith("</")
-            )
-            pieces.append(escape(self._text[cursor:first]))
-            if first == last:
-                after_space = first > 0 and self._text[first - 1].isspace()
-                pieces += [element.written(), " " if element.spaced and after_space else ""]
-            else:
-                inner = self.write(element.children, where, (first, last))
-                pieces += [element.open, inner, element.close]
-            cursor = last
-        pieces.append(escape(self._text[cursor:end]))
-        return "".join(pieces)
-
-    def _characters(self, where: Span, atoms: Span, characters: Span, *, is_end: bool) -> Span:
-        """Where an element goes; an end tag without its start follows the text before it."""
-        first, last = where
-        if first < last:
-            return self._atoms[first][0], self._atoms[last - 1][1]
-        if first == atoms[0]:
-            return characters[0], characters[0]
-        if first == atoms[1]:
-            return characters[1], characters[1]
-        position = self._atoms[first - 1][1] if is_end else self._atoms[first][0]
-        return position, position
-
-    def _ranges(self, elements: Sequence[Element], atoms: Span) -> dict[int, Span]:
-        """Disjoint ranges of atoms for the elements with text: for each the run of most mass."""
-        texts = [element for element in elements if not element.is_mark]
-        low, high = atoms
-        if not texts or low == high:
-            return {}
-        before = self._before[low:high]
-        inside = np.stack([before[:, e.end] - before[:, e.start] for e in texts], axis=1)
-        outside = before[:, -1:] - inside.sum(axis=1, keepdims=True)
-        owners = np.concatenate([inside, outside], axis=1).argmax(axis=1)
-        for number in range(len(texts)):  # none comes mostly from it: what comes most
-            if not (owners == number).any():
-                free = np.where(owners == len(texts), inside[:, number], 0.0)
-                if free.max() > 0:
-                    owners[free.argmax()] = number
-        best: dict[int, Span] = {}
-        for number, element in enumerate(texts):
-            runs = list(_runs(owners == number))
-            if runs:
-                first, last = max(runs, key=lambda run: inside[slice(*run), number].sum())
-                best[id(element)] = (low + first, low + last)
-        return best
-
-    def _boundary(self, position: int, atoms: Span, ranges: Mapping[int, Span]) -> int:
-        """The atom before which a mark goes: where fewest atoms stand on the wrong side of it."""
-        low, high = atoms
-        before = self._before[low:high]
-        left = before[:, position]  # mass from before the mark
-        right = before[:, -1] - left
-        wrong = np.concatenate([[0.0], right.cumsum()]) + np.concatenate(
-            [left[::-1].cumsum()[::-1], [0.0]]
-        )
-        found = low + int(wrong.argmin())
-        for first, last in ranges.values():
-            if first < found < last:
-                return first if found - first < last - found else last
-        return found
-
-
-def _runs(flags: np.ndarray) -> Iterator[Span]:
-    """The spans in which flags are set."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 class _Scanner:
@@ -274,10 +164,11 @@ class _Scanner:
         """Behind the end tag of an element whose start tag ends at `at`."""
         if name not in self._missing:
             depth = 1
-            for tag in re.finditer(rf"<(/?){re.escape(name)}\b[^<>]*>", self._document[at:], re.I):
+            same = re.compile(rf"<(/?){re.escape(name)}\b[^<>]*>", re.IGNORECASE)
+            for tag in same.finditer(self._document, at):
                 depth += -1 if tag[1] else 0 if name in _RAW or tag[0].endswith("/>") else 1
                 if not depth:
-                    return at + tag.end()
+                    return tag.end()
             self._missing.add(name)
         return None
 
@@ -312,7 +203,8 @@ def _run(tokens: Sequence[str]) -> Run:
             continue
         element = Element(size, size, token, spaced=space)
         siblings.append(element)
-        if tag.end() == len(token) and name not in _VOID and not token.endswith("/>"):
+        is_whole = tag.end() < len(token) or name in _VOID or token.endswith("/>")
+        if not is_whole and len(stack) < _DEEPEST:
             stack.append((name, element))
     for _ in range(len(stack)):
         _dissolve(stack, root)

@@ -144,7 +144,7 @@ async def translate_texts(
     """
     service.check_texts(texts, name=name)
     note_texts(request.scope, len(texts))
-    said = [visible_text(text) for text in texts] if is_html else texts
+    said = [visible_text(text) for text in texts] if is_html and source is None else texts
     routes = await route(service.models.current, said, source=source, target=target)
     cut: list[Text | HtmlText]
     if is_html:

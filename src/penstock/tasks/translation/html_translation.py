@@ -10,7 +10,8 @@ import numpy as np
 from penstock.tasks.translation.result import Translation, of_parts
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.translator import Translator
-from penstock.text.html import Run, Span, parse, render
+from penstock.text.html import Run, parse
+from penstock.text.html_placement import Span, render
 from penstock.text.lines import cut_to_fit
 
 _SHARPNESS = 4  # power of the weights: what is attended to most counts, the rest decides ties
@@ -89,7 +90,7 @@ def _rendered(run: Run, results: Sequence[Translation]) -> str:
     for result in results:
         at = max(run.text.find(result.source, at), at)
         for (first, last), mass in _origins(result):
-            row = np.zeros(len(run.text))
+            row = np.zeros(len(run.text), np.float32)
             row[at : at + len(mass)] = mass[: len(row) - at]
             atoms.append((start + first, start + last))
             rows.append(row)

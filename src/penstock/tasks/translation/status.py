@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from penstock.special_tokens import UNK_ID
 from penstock.text.repetition import has_loop
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from penstock.tasks.translation.segmentation import Segment
     from penstock.text import Tokenizer
 
+# from least to most severe, as `Translation` documents it
 Status = Literal[
-    "ok",
     "empty",
+    "ok",
     "split",
     "unsure",
     "unfamiliar",
@@ -24,18 +25,7 @@ Status = Literal[
     "length-capped",
     "truncated",
 ]
-# from least to most severe, as `Translation` documents it
-SEVERITY: tuple[Status, ...] = (
-    "empty",
-    "ok",
-    "split",
-    "unsure",
-    "unfamiliar",
-    "unknown-heavy",
-    "repeated",
-    "length-capped",
-    "truncated",
-)
+SEVERITY: tuple[Status, ...] = get_args(Status)
 
 
 def status_of(
