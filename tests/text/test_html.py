@@ -163,6 +163,7 @@ def test_a_long_text_is_cut_at_the_ends_of_sentences() -> None:
     document = "<b>One sentence, and</b> another. " * 1000
     runs = [part for part in parse(document) if isinstance(part, Run)]
     assert max(len(run.text) for run in runs) <= 4_000
+    assert all(run.text.endswith("another.") and run.elements for run in runs)
     (run, *others) = [part for part in parse("One sentence. " * 1000) if isinstance(part, Run)]
     assert len(others) >= 3
     assert run.text.endswith("One sentence.")

@@ -34,6 +34,7 @@ _WORD = re.compile(r"[ \t\n\r\f]+|[^ \t\n\r\f]+")  # other spaces, such as `&nbs
 _CUT = re.compile(
     rf"(?s:.{{1,{_LONGEST_RUN}}}[.!?…。！？](?=\s)|.{{1,{_LONGEST_RUN}}}\s|.{{1,{_LONGEST_RUN}}})"
 )
+_ENDED = re.compile(r"(?s:.*[.!?…。！？](?=\s))")
 _UNTRANSLATED = re.compile(
     r"""\stranslate\s*=\s*["']?no\b|\sclass\s*=\s*(?:["'][^"']*\bnotranslate\b|notranslate\b)""",
     re.IGNORECASE,
@@ -105,10 +106,16 @@ def parse(document: str) -> list[str | Run]:
             continue
         is_long_text = len(token) > _LONGEST_RUN and not _MARKUP.match(token)
         for part in _CUT.findall(token) if is_long_text else [token]:
-            if size + len(part) > _LONGEST_RUN:
+            ended = _ENDED.match(part) if 2 * (size + len(part)) > _LONGEST_RUN else None
+            if ended and not _MARKUP.match(part):  # a good place to cut
+                inline.append(ended[0])
                 close()
-            inline.append(part)
-            size += len(part)
+                part = part[ended.end() :]
+            elif size + len(part) > _LONGEST_RUN:
+                close()
+            if part:
+                inline.append(part)
+                size += len(part)
     close()
     return found
 
