@@ -128,7 +128,8 @@ def work_for_ever(model: str, lines: str) -> None:
                 tokens = gradients.add(batch)
                 gradients.finish()
                 update.step(tokens, 1e-3)
-            update.read()
+                if update.must_read:
+                    update.read()
             return
         name, precision, size = work.split()
         chosen = ordered[middle - int(size) // 2 :][: int(size)]
