@@ -6,6 +6,7 @@
 - Chinese pages stand in the navigation in the order of the English ones, under the theme's
   Chinese words.
 - Equations become MathML: browsers draw it without scripts.
+- The whole site is at most 15 MB; the build ends with an error if it is more.
 """
 
 from __future__ import annotations
@@ -31,12 +32,17 @@ ROOT = Path(__file__).parent.parent
 HOME = {"README.md": "index.md", "README.zh-CN.md": "index.zh.md"}  # in the repository, on the site
 CHAPTER, CHINESE = "chapter/", "chapter/zh/"
 SHOWN = "code/"  # where files from outside `docs/` are shown
+MOST_BYTES = 15_000_000  # of the whole site
 DEMO_PAGE = "demo-page/"  # the demo model as `penstock export --web` makes it
 LIVE = {  # above the first picture of a first page
     "index.md": ("The model in the box, in your browser", "On a page of its own"),
     "index.zh.md": ("包里的模型，在你的浏览器里翻译", "单独打开"),
 }
 
+# of the theme's own files: maps for its developers, and search in languages that the site lacks
+_UNUSED = re.compile(r"^assets/(?:javascripts|stylesheets)/(?:.*\.map$|lunr/)")
+# spans of code that the theme gives no colour of their own: names and spaces
+_PLAIN_SPAN = re.compile(r'<span class="(?:n|w)">([^<]*)</span>')
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 _EQUATION = re.compile(
@@ -81,6 +87,9 @@ def on_page_context(context: Any, page: Page, config: MkDocsConfig, nav: Any) ->
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add README and a page for each file outside `docs/` that a page links to."""
+    for file in list(files):
+        if _UNUSED.search(file.src_uri):
+            files.remove(file)
     for name, page in HOME.items():
         if (ROOT / name).exists():
             text = (ROOT / name).read_text(encoding="utf-8")
@@ -181,13 +190,13 @@ def show(target: str) -> str:
 
 
 def on_page_content(html_: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """LaTeX as the Markdown extension left it, to MathML."""
+    """LaTeX as the Markdown extension left it, to MathML; code without spans that show nothing."""
 
     def draw(equation: re.Match[str]) -> str:
         display = "block" if equation["tag"] == "div" else "inline"
         return mathml(html.unescape(equation["tex"]), display, page.file.src_uri)
 
-    return _EQUATION.sub(draw, html_)
+    return _EQUATION.sub(draw, _PLAIN_SPAN.sub(r"\1", html_))
 
 
 def mathml(tex: str, display: str, place: str) -> str:
@@ -206,3 +215,23 @@ def mathml(tex: str, display: str, place: str) -> str:
     except Exception as error:  # noqa: BLE001 - the converter has many
         raise PluginError(f"{place}: cannot draw the equation {tex.strip()!r}: {error}") from None
     return drawn
+
+
+# --- size ---------------------------------------------------------------------------------------
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Keep the site small enough to be carried about.
+
+    Raises:
+        PluginError: it is larger than it may be.
+    """
+    sizes = {
+        path: path.stat().st_size for path in Path(config.site_dir).rglob("*") if path.is_file()
+    }
+    if sum(sizes.values()) > MOST_BYTES:
+        largest = sorted(sizes, key=lambda path: sizes[path])[:-4:-1]
+        raise PluginError(
+            f"the site has {sum(sizes.values()) / 1e6:.1f} MB, at most {MOST_BYTES / 1e6:.0f}; the "
+            f"largest files: {', '.join(path.name for path in largest)}"
+        )

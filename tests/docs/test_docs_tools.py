@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,3 +124,23 @@ def test_links_in_code_are_no_links(hooks: dict[str, Any]) -> None:
 def test_a_link_to_nothing_is_an_error(hooks: dict[str, Any]) -> None:
     with pytest.raises(PluginError, match=r"a page links to src/none\.py, which does not exist"):
         hooks["show"]("src/none.py")
+
+
+# size
+
+
+def test_code_is_left_without_spans_that_show_nothing(hooks: dict[str, Any]) -> None:
+    code = '<span class="n">beam</span><span class="w"> </span><span class="o">=</span>'
+    kept = hooks["on_page_content"](code, None, None, None)
+    assert kept == 'beam <span class="o">=</span>'
+
+
+def test_a_site_that_is_too_large_is_an_error(hooks: dict[str, Any], tmp_path: Path) -> None:
+    config = SimpleNamespace(site_dir=str(tmp_path))
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(hooks["MOST_BYTES"])
+    hooks["on_post_build"](config)
+    (tmp_path / "page.html").write_text("<p>", encoding="utf-8")
+    message = r"the site has 15\.0 MB, at most 15; the largest files: large\.png, page\.html"
+    with pytest.raises(PluginError, match=message):
+        hooks["on_post_build"](config)
