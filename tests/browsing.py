@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
+from typing import Any
 
+import axe_core_python
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -12,6 +15,8 @@ expect.set_options(timeout=30_000)  # all cores test at once
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+AXE = Path(axe_core_python.__file__).parent / "axe.min.js"
 
 in_browser = pytest.mark.skipif(
     BROWSER is None, reason="no Chromium found; Debian and Ubuntu: apt install chromium"
@@ -47,3 +52,16 @@ class Visit:
         wrong = [message for message in self.messages if self.expected not in message]
         assert wrong == []
         assert self.elsewhere == []
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = page.evaluate("axe.run(document)")
+    assert found["passes"], "nothing was looked at"
+    return [
+        f"{rule['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]

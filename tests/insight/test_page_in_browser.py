@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import axe_core_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browsing import Visit, in_browser
+from browsing import Visit, barriers, in_browser
 from fake_service import PAGE, FakeServer, FakeService
 
-AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 OUTPUT = "A man is cleaning a window."
 VIEWS = ("attention", "tree", "gates", "what-if", "training")
 
@@ -452,19 +449,6 @@ def test_the_description_of_the_api_is_drawn(
     expect(page.locator("table").first).to_contain_text("beam_size")
     expect(page.locator("table").first).to_contain_text("≤ 16")
     assert barriers(page) == []
-
-
-def barriers(page: Page) -> list[str]:
-    """What axe-core calls serious or critical."""
-    page.evaluate(AXE)
-    found: dict[str, Any] = page.evaluate("axe.run(document)")
-    assert found["passes"], "nothing was looked at"
-    return [
-        f"{rule['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
-        for rule in found["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
 
 
 def modules() -> dict[str, str]:

@@ -73,42 +73,30 @@
     return;
   }
 
-  function make(tag, properties = {}, ...children) {
-    const node = Object.assign(document.createElement(tag), properties);
-    node.append(...children);
-    return node;
-  }
+  const { make, row, labelled, textField, buttons } = window.live;
 
-  class LiveBleu extends HTMLElement {
-    connectedCallback() {
-      const words = WORDS[this.lang] ?? WORDS.en;
+  class LiveBleu extends window.live.Figure {
+    static WORDS = WORDS;
+
+    build(words) {
       const [, label, prediction] = words.examples[0];
-      const field = (value) => make("input", { type: "text", value, spellcheck: false, oninput: () => this.show() });
-      this.words = words;
+      const field = (value) => textField(value, () => this.show());
       this.label = field(label);
       this.prediction = field(prediction);
       this.longest = make("input", { type: "range", min: 1, max: 4, value: 4, oninput: () => this.show() });
       this.caption = make("span");
       this.found = make("div", { ariaLive: "polite" });
-      const labelled = (name, input) => make("div", { className: "live-row" }, make("label", {}, name instanceof Node ? name : make("span", {}, name), input));
-      const buttons = words.examples.map(([name, ...texts]) =>
-        make("button", {
-          type: "button",
-          textContent: name,
-          onclick: () => {
-            [this.label.value, this.prediction.value] = texts;
-            this.show();
-          },
-        }),
-      );
-      this.replaceChildren(
+      const examples = words.examples.map(([name, ...texts]) => [name, texts]);
+      return [
         labelled(words.label, this.label),
         labelled(words.prediction, this.prediction),
         labelled(this.caption, this.longest),
-        make("div", { className: "live-row" }, ...buttons),
+        buttons(examples, (texts) => {
+          [this.label.value, this.prediction.value] = texts;
+          this.show();
+        }),
         this.found,
-      );
-      this.show();
+      ];
     }
 
     show() {
@@ -120,7 +108,7 @@
         const list = make("ul", { className: "live-grams" });
         for (const { gram, matched } of grams) list.append(make("li", { className: matched ? "matched" : "", textContent: gram }));
         const value = precision === null ? words.none : grams.length ? precision.toFixed(3) : words.missing;
-        return make("div", { className: "live-row" }, make("b", {}, `p${n} = ${value}`), list);
+        return row(make("b", {}, `p${n} = ${value}`), list);
       });
       const parts = orders.filter((o) => o.precision !== null).map((o) => `${o.precision.toFixed(3)}^${0.5 ** o.n}`);
       const sum = [words.penalty(factor.toFixed(3)), ...parts].join(" × ");

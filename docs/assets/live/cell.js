@@ -7,10 +7,14 @@
   const INPUT_WEIGHT = 1.5;
   const STATE_WEIGHT = 1.2;
   const START = 0.7; // of the state, and of an LSTM's memory
+  const STARTS = [0.9, 0.1, -0.8]; // of <live-cell starts>: do they meet?
 
   const WORDS = {
     en: {
       legend: "bars: inputs · orange: candidate · line: state",
+      three: "bars: inputs · lines: the state from three starts",
+      apart: (distances) => `Largest distance between two of them: ${distances}`,
+      after: (n, distance) => `${distance} after step ${n}`,
       step: "step",
       gru: { reset: "reset R", update: "update Z" },
       lstm: { input: "input I", forget: "forget F", output: "output O" },
@@ -31,6 +35,9 @@
     },
     zh: {
       legend: "柱：输入 · 橙色：候选 · 线：状态",
+      three: "柱：输入 · 线：从三个起点出发的状态",
+      apart: (distances) => `它们之间的最大距离：${distances}`,
+      after: (n, distance) => `第 ${n} 步之后 ${distance}`,
       step: "步",
       gru: { reset: "重置 R", update: "更新 Z" },
       lstm: { input: "输入 I", forget: "遗忘 F", output: "输出 O" },
@@ -53,17 +60,17 @@
 
   // For each input the candidate and the state behind it, and an LSTM's memory.
   const STEPS = {
-    gru([reset, update], inputs) {
-      let state = START;
+    gru([reset, update], inputs, start = START) {
+      let state = start;
       return inputs.map((input) => {
         const candidate = Math.tanh(INPUT_WEIGHT * input + STATE_WEIGHT * (reset * state));
         state = update * state + (1 - update) * candidate;
         return { candidate, state };
       });
     },
-    lstm([input_, forget, output], inputs) {
-      let state = START;
-      let memory = START;
+    lstm([input_, forget, output], inputs, start = START) {
+      let state = start;
+      let memory = start;
       return inputs.map((input) => {
         const candidate = Math.tanh(INPUT_WEIGHT * input + STATE_WEIGHT * state);
         memory = forget * memory + input_ * candidate;
@@ -74,59 +81,39 @@
   };
 
   if (typeof module !== "undefined") {
-    module.exports = { STEPS, INPUTS, INPUT_WEIGHT, STATE_WEIGHT, START };
+    module.exports = { STEPS, STARTS, INPUTS, INPUT_WEIGHT, STATE_WEIGHT, START };
     return;
   }
 
-  const SVG = "http://www.w3.org/2000/svg";
+  const { make, draw, drawing, slider, buttons } = window.live;
 
-  function make(tag, properties = {}, ...children) {
-    const node = Object.assign(document.createElement(tag), properties);
-    node.append(...children);
-    return node;
-  }
+  class LiveCell extends window.live.Figure {
+    static WORDS = WORDS;
 
-  function draw(tag, attributes = {}, ...children) {
-    const node = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  }
-
-  class LiveCell extends HTMLElement {
-    connectedCallback() {
+    build(words) {
       const cell = this.getAttribute("cell");
-      const words = WORDS[this.lang] ?? WORDS.en;
       const examples = words.examples[cell];
-      this.words = words;
-      this.step = STEPS[cell];
-      this.gates = examples[0][1].map((value) =>
-        make("input", { type: "range", min: 0, max: 1, step: 0.01, value, oninput: () => this.show() }),
-      );
-      this.values = this.gates.map(() => make("output"));
-      const rows = Object.values(words[cell]).map((name, i) =>
-        make("div", { className: "live-row" }, make("label", {}, make("span", {}, name), this.gates[i]), this.values[i]),
-      );
-      const buttons = examples.map(([name, values]) =>
-        make("button", {
-          type: "button",
-          textContent: name,
-          onclick: () => {
-            this.gates.forEach((gate, i) => (gate.value = values[i]));
-            this.show();
-          },
-        }),
-      );
+      this.steps = STEPS[cell];
+      this.starts = this.hasAttribute("starts") ? STARTS : [START];
+      this.gates = Object.values(words[cell]).map((name, i) => slider(name, { value: examples[0][1][i] }, () => this.show()));
       this.picture = make("div");
-      this.replaceChildren(...rows, make("div", { className: "live-row" }, ...buttons), this.picture, make("p", {}, words.legend));
-      this.show();
+      this.distance = make("p", { ariaLive: "polite" });
+      return [
+        ...this.gates.map(({ node }) => node),
+        buttons(examples, (values) => {
+          this.gates.forEach((gate, i) => gate.set(values[i]));
+          this.show();
+        }),
+        this.picture,
+        make("p", {}, this.starts.length > 1 ? words.three : words.legend),
+        ...(this.starts.length > 1 ? [this.distance] : []),
+      ];
     }
 
     show() {
-      const gates = this.gates.map((gate) => Number(gate.value));
-      gates.forEach((value, i) => (this.values[i].textContent = value.toFixed(2)));
-      const steps = this.step(gates, INPUTS);
-      const width = 480;
+      const gates = this.gates.map(({ value }) => value);
+      const runs = this.starts.map((start) => this.steps(gates, INPUTS, start));
+      const width = this.room;
       const x = (i) => 30 + (i * (width - 50)) / (INPUTS.length - 1);
       const y = (value) => 80 - 65 * value;
       const bars = INPUTS.map((input, i) =>
@@ -134,16 +121,21 @@
       );
       const lines = [-1, 0, 1].map((value) => draw("line", { class: "axis", x1: 20, x2: width - 10, y1: y(value), y2: y(value) }));
       const names = [-1, 0, 1].map((value) => draw("text", { x: 2, y: y(value) + 4 }, String(value)));
-      const path = draw("polyline", { class: "state", points: steps.map(({ state }, i) => `${x(i)},${y(state)}`).join(" ") });
-      const points = steps.flatMap(({ candidate, state }, i) => [
-        draw("circle", { class: "candidate", cx: x(i), cy: y(candidate), r: 3.5 }),
-        draw("circle", { class: "point", cx: x(i), cy: y(state), r: 4.5 }),
+      const parts = runs.flatMap((steps, run) => [
+        draw("polyline", { class: `line series-${run}`, points: steps.map(({ state }, i) => `${x(i)},${y(state)}`).join(" ") }),
+        ...steps.flatMap(({ candidate, state }, i) => [
+          ...(runs.length > 1 ? [] : [draw("circle", { class: "candidate", cx: x(i), cy: y(candidate), r: 3.5 })]),
+          draw("circle", { class: `dot series-${run}`, cx: x(i), cy: y(state), r: 4.5 }),
+        ]),
       ]);
-      const said = steps.map(({ state }, i) => `${this.words.step} ${i + 1}: ${state.toFixed(2)}`).join(", ");
-      const description = draw("title", {}, said);
-      this.picture.replaceChildren(
-        draw("svg", { viewBox: `0 0 ${width} 160`, role: "img", "aria-label": said }, description, ...lines, ...names, ...bars, path, ...points),
-      );
+      const { words } = this;
+      const said = runs[0].map(({ state }, i) => `${words.step} ${i + 1}: ${state.toFixed(2)}`).join(", ");
+      this.picture.replaceChildren(drawing(width, 160, said, ...lines, ...names, ...bars, ...parts));
+      const apart = [1, 3, 10].map((n) => {
+        const states = runs.map((steps) => steps[n - 1].state);
+        return words.after(n, (Math.max(...states) - Math.min(...states)).toFixed(3));
+      });
+      this.distance.textContent = words.apart(apart.join(", "));
     }
   }
 

@@ -1,0 +1,92 @@
+"""The figures of the chapter in a browser: all on one page, both languages, from a folder."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from browsing import barriers, in_browser
+
+ROOT = Path(__file__).parents[2]
+ASSETS = ROOT / "docs/assets"
+PAGES = sorted(ROOT.glob("docs/chapter/**/*.md"))
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    file = tmp_path_factory.mktemp("live") / "page.html"
+    texts = [path.read_text(encoding="utf-8") for path in PAGES]
+    figures = [each[0] for text in texts for each in re.finditer(r"<(live-[a-z]+).*?</\1>", text)]
+    sheets = "".join(
+        f'<link rel=stylesheet href="{(ASSETS / name).as_uri()}">'
+        for name in ("colours.css", "live/live.css")
+    )
+    file.write_text(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>live</title>{sheets}"
+        "<body data-md-color-scheme=default><style>body { color: var(--md-default-fg-color);"
+        "background: var(--md-default-bg-color); font-family: sans-serif }</style>"
+        f"<main><h1>All</h1>{''.join(figures)}</main>"
+        f'<script src="{(ASSETS / "live/live.js").as_uri()}"></script>',
+        encoding="utf-8",
+    )
+    opened = browser.new_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text))
+    opened.goto(file.as_uri())
+    opened.wait_for_function(
+        "[...document.querySelectorAll('*')].every((n) =>"
+        "!n.localName.startsWith('live-') || n.classList.contains('live'))"
+    )
+    yield opened
+    assert not errors
+    opened.close()
+
+
+@in_browser
+def test_bleu_follows_what_is_typed(page: Page) -> None:
+    figure = page.locator("live-bleu:not([lang])")
+    expect(figure.locator(".live-score")).to_have_text("BLEU 0.000")
+    figure.locator("input[type=range]").fill("3")
+    score = math.exp(1 - 6 / 5) * 0.8**0.5 * 0.75**0.25 * (1 / 3) ** 0.125
+    expect(figure.locator(".live-score")).to_have_text(f"BLEU {score:.3f}")
+    assert figure.locator("li.matched").count() == 4 + 3 + 1
+    figure.locator("input[type=text]").nth(1).fill("A B C D E F")
+    expect(figure.locator(".live-score")).to_have_text("BLEU 1.000")
+    page.locator("live-bleu[lang=zh]").get_by_role("button", name="太短").click()
+    expect(page.locator("live-bleu[lang=zh] .live-score")).to_have_text("BLEU 0.000")
+
+
+@in_browser
+def test_a_gate_changes_the_state(page: Page) -> None:
+    figure = page.locator("live-cell[cell=gru]:not([starts]):not([lang])")
+    before = figure.locator("svg").get_attribute("aria-label")
+    figure.get_by_role("button", name="keeps its state").click()
+    kept = figure.locator("svg").get_attribute("aria-label")
+    assert kept != before
+    assert kept is not None
+    assert kept.count("0.70") == 10
+    figure.get_by_label("update Z").fill("0.5")
+    assert figure.locator("svg").get_attribute("aria-label") not in (kept, before)
+
+
+@in_browser
+def test_a_beam_of_two_finds_what_greedy_search_misses(page: Page) -> None:
+    figure = page.locator("live-search:not([lang])")
+    expect(figure).to_contain_text("Finds A B C ⏎, P 0.048, and misses A C B ⏎, P 0.054. 4 of 40")
+    figure.get_by_label("beam size k").focus()
+    page.keyboard.press("ArrowRight")
+    expect(figure).to_contain_text("Finds A C B ⏎, P 0.054: the best output. 7 of 40")
+
+
+@in_browser
+def test_no_figure_is_wider_than_a_phone_or_keeps_anyone_out(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    for scheme in ("default", "slate"):
+        page.evaluate(f"document.body.dataset.mdColorScheme = {scheme!r}")
+        assert barriers(page) == []
