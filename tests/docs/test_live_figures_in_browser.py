@@ -85,6 +85,35 @@ def test_a_beam_of_two_finds_what_greedy_search_misses(page: Page) -> None:
 
 
 @in_browser
+def test_messages_meet_where_the_reader_chooses(page: Page) -> None:
+    figure = page.locator("live-hmm:not([view]):not([lang])")
+    expect(figure).to_contain_text("Where the messages meet, at ___: adverb 0.75")
+    figure.get_by_label("position").fill("1")
+    expect(figure).to_contain_text("at I: pronoun 1.00")
+    figure.get_by_label("sentence").fill("xylophones can fish .")
+    expect(figure).to_contain_text("read as a blank: xylophones")
+
+
+@in_browser
+def test_a_click_chooses_a_value_of_the_network(page: Page) -> None:
+    figure = page.locator("live-unrolled[kind=bidirectional]:not([lang])")
+    expect(figure).to_contain_text("The answer X3 is not among them.")
+    figure.get_by_role("button", name="both directions, a blank").click()
+    expect(figure).to_contain_text("The answer X3 is among them: the blank is no blank.")
+    figure.locator("circle").first.click()
+    expect(figure).to_contain_text("X1 is computed from no input")
+
+
+@in_browser
+def test_large_weights_explode_where_small_ones_vanish(page: Page) -> None:
+    figure = page.locator("live-lag:not([lang])")
+    left = figure.locator("tbody tr", has_text="RNN").locator("td").first
+    before = float(left.text_content() or "nan")
+    figure.get_by_label("weights times").fill("0.3")
+    assert float(left.text_content() or "nan") > 1 > before
+
+
+@in_browser
 def test_no_figure_is_wider_than_a_phone_or_keeps_anyone_out(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     for scheme in ("default", "slate"):

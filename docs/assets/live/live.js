@@ -114,6 +114,14 @@ window.live = (() => {
     make("p", { className: "live-legend" }, ...Object.entries(names).map(([className, name]) =>
       make("span", { className }, name)));
 
+  // Shares of 1 as bars: `rows` are [name, share].
+  const bars = (name, rows, className = "series-0") =>
+    make("figure", { className: "live-bars" }, make("figcaption", {}, name), make("ul", {}, ...rows.map(([own, share]) => {
+      const bar = make("span", { className: `bar ${className}` });
+      bar.style.width = `${(5 * share).toFixed(2)}em`;
+      return make("li", {}, make("bdi", {}, own), make("span", {}, share.toFixed(2)), bar);
+    })));
+
   // A figure builds its nodes once and shows its numbers after each change.
   class Figure extends HTMLElement {
     // How wide a drawing may be for its text to be read at its own size.
@@ -151,6 +159,6 @@ window.live = (() => {
   else start();
 
   return {
-    Figure, make, draw, drawing, row, labelled, slider, textField, textArea, button, buttons, choice, table, plot, legend, load,
+    Figure, make, draw, drawing, row, labelled, slider, textField, textArea, button, buttons, choice, table, plot, legend, bars, load,
   };
 })();
