@@ -114,6 +114,31 @@ class Product(Value):
         return Product(self.graph, (*self.parts, *other.parts), total)
 
 
+class Stacked(Value):
+    """Values of equal parts of the rows before they are joined; two add up part by part.
+
+    Args:
+        graph: where the node will stand.
+        parts: from the first rows to the last.
+    """
+
+    def __init__(self, graph: Graph, parts: Sequence[Value]) -> None:
+        super().__init__(graph, "")
+        self.parts = parts
+
+    @property
+    def name(self) -> str:
+        """Its name, making the node when first asked for."""
+        if not self._name:
+            self._name = self.graph.concat(self.parts, axis=0).name
+        return self._name
+
+    def __add__(self, other: Value) -> Value:
+        if not isinstance(other, Stacked) or self._name or other._name:
+            return super().__add__(other)
+        return Stacked(self.graph, [a + b for a, b in zip(self.parts, other.parts, strict=True)])
+
+
 class Lookup(Value):
     """Rows of a table before their node is made.
 

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from torch import Tensor, nn
 
 from penstock.errors import UsageError
-from penstock.export.graph_builder import Activation, Graph, Value
+from penstock.export.graph_builder import Activation, Graph, Stacked, Value
 from penstock.nn.cells import Cell
 from penstock.nn.embedding import TokenEmbedding
 from penstock.nn.recurrent import Recurrent
@@ -73,12 +73,14 @@ def input_products(
     return graph.concat([x, *values]) if cell.passes_input else x
 
 
-def cell_step(graph: Graph, cell: Cell, products: Value, before: CellState, tag: str) -> Named:
+def cell_step(
+    graph: Graph, cells: Sequence[Cell], products: Value, before: CellState, tag: str
+) -> Named:
     """One step of a cell, by its own equations.
 
     Args:
         graph: where its nodes go.
-        cell: its weights.
+        cells: the weights; of several, each has an equal part of the rows.
         products: from `input_products`, (N, G·H).
         before: the state, (N, H) each.
         tag: of the state's activation.
@@ -86,15 +88,25 @@ def cell_step(graph: Graph, cell: Cell, products: Value, before: CellState, tag:
     Returns:
         What the equations name, (N, H) each.
     """
-    weight_hh = None if cell.weight_hh is None else array(cell.weight_hh)
-    bias_hh = None if cell.bias_hh is None else array(cell.bias_hh)
 
     def from_state(h: Value) -> Value:
-        assert weight_hh is not None
-        product = graph.linear([graph.activation(h, tag)], weight_hh, bias_hh)
-        return _normalized(graph, product, cell.norm_hh)
+        activation = graph.activation(h, tag)
+        if len(cells) == 1:
+            return _state_products(graph, cells[0], activation)
+        parts = graph.ops("Split", activation.value, outputs=len(cells), axis=0)
+        own = [
+            _state_products(graph, cell, Activation(part, activation.scale))
+            for cell, part in zip(cells, parts, strict=True)
+        ]
+        return Stacked(graph, own)
 
-    return cell.spec.equations(products, before.get("h"), before.get("c"), from_state)
+    return cells[0].spec.equations(products, before.get("h"), before.get("c"), from_state)
+
+
+def _state_products(graph: Graph, cell: Cell, h: Activation) -> Value:
+    assert cell.weight_hh is not None
+    bias = None if cell.bias_hh is None else array(cell.bias_hh)
+    return _normalized(graph, graph.linear([h], array(cell.weight_hh), bias), cell.norm_hh)
 
 
 def state_after(cell: Cell, named: Named) -> CellState:
@@ -135,7 +147,7 @@ def step_layers(
         place = f"{tag}.{index}"
         activations = [graph.activation(x, f"{place}.x{i}") for i, x in enumerate(inputs)]
         products = input_products(graph, cell, activations, inputs, widths=widths)
-        named = cell_step(graph, cell, products, state, f"{place}.h")
+        named = cell_step(graph, [cell], products, state, f"{place}.h")
         hidden = named["hidden"]
         if recurrent.residual and cell.input_size == cell.hidden_size:
             hidden = hidden + (inputs[0] if len(inputs) == 1 else graph.concat(inputs))
@@ -177,11 +189,22 @@ def run_layers(
     for layer in range(recurrent.num_layers):
         own = cells[layer * directions : (layer + 1) * directions]
         before = None if initial is None else initial[layer * directions : (layer + 1) * directions]
-        outputs, states = _run_layer(
-            graph, own, x, lengths, alive, f"{tag}.{layer}", before, traced
+        named = _run_layer(
+            graph, own, x, lengths, f"{tag}.{layer}", before, everything=traced is not None
         )
-        finals += states
-        joined = outputs[0] if len(outputs) == 1 else graph.concat(outputs)
+        if traced is not None:
+            traced += named
+        outputs: list[Value] = []
+        for each in named:
+            turned = {
+                p: reversed_rows(graph, v, lengths) for p, v in state_after(own[0], each).items()
+            }
+            # the first of a reversed row is its last
+            finals.append(
+                {p: graph.op("Gather", v, graph.constant_int(0)) for p, v in turned.items()}
+            )
+            outputs.append(turned["h"] if outputs else each["hidden"])
+        joined = graph.op("Where", alive, _beside(graph, outputs, -1), graph.number(0.0))
         if recurrent.residual and own[0].input_size == recurrent.output_size:
             joined = joined + x * real
         x = joined
@@ -193,78 +216,57 @@ def _run_layer(
     cells: Sequence[Cell],
     x: Value,
     lengths: Value,
-    alive: Value,
     tag: str,
     initial: Sequence[CellState] | None,
-    traced: list[Named] | None,
-) -> tuple[list[Value], list[CellState]]:
-    """One layer in each direction, a loop over positions; the backward one reads reversed rows.
+    *,
+    everything: bool,
+) -> list[Named]:
+    """One layer, a loop over positions; the backward direction reads reversed rows beside the rest.
 
-    The loop's products join the input's and the state's. Without recurrent weights, products are
-    made before the loop, of all positions at once.
+    The loop goes on over padding, which stands behind every row's real positions.
+
+    Returns:
+        The states, or everything that the equations name, (S, B, H), for each direction in the
+        order that it reads.
     """
-    size, ahead = cells[0].hidden_size, not cells[0].spec.recurrent_weights
     activation = graph.activation(x, f"{tag}.x")
-    sequences = [
-        input_products(graph, cell, [activation], [x]) if ahead else activation.value
-        for cell in cells
-    ]
+    products = [input_products(graph, cells[0], [activation], [x])]
     if len(cells) == 2:
-        sequences[1] = reversed_rows(graph, sequences[1], lengths)
+        turned = Activation(reversed_rows(graph, activation.value, lengths), activation.scale)
+        below = [reversed_rows(graph, x, lengths)] if cells[1].passes_input else []
+        products.append(input_products(graph, cells[1], [turned], below))
     parts = state_parts(cells[0])
     if initial is None:
-        batch = graph.op("Shape", lengths)
-        shape = graph.concat([batch, graph.ints(size)], axis=0)
-        first = [graph.op("ConstantOfShape", shape)] * (len(cells) * len(parts))
+        rows = graph.op("Shape", lengths) * graph.constant_int(len(cells))
+        shape = graph.concat([rows, graph.ints(cells[0].hidden_size)], axis=0)
+        first = [graph.op("ConstantOfShape", shape)] * len(parts)
     else:
-        first = [state[part] for state in initial for part in parts]
+        first = [_beside(graph, [state[part] for state in initial], 0) for part in parts]
     body = Graph(graph.precision, graph.ranges, parent=graph)
-    names = [f"{part}{i}" for i in range(len(cells)) for part in parts]  # as `first`
-    before = {name: body.input(TensorSpec(name, "float32", ("B", size))) for name in names}
-    dtype = "uint8" if graph.precision == "int8" and not ahead else "float32"
-    inputs = [
-        body.input(
-            TensorSpec(f"x{i}", dtype, ("B", cell.products_size if ahead else cell.input_size))
-        )
-        for i, cell in enumerate(cells)
-    ]
-    real = body.input(TensorSpec("alive", "bool", ("B", 1)))
-    zero = graph.number(0.0)
-    after: dict[str, Value] = {}
-    outputs: list[Value] = []
-    shown: list[Named] = []
-    for i, cell in enumerate(cells):
-        state = {part: before[f"{part}{i}"] for part in parts}
-        place = f"{tag}.h{i}"
-        own_input = Activation(inputs[i], activation.scale)
-        products = inputs[i] if ahead else input_products(body, cell, [own_input])
-        named = cell_step(body, cell, products, state, place)
-        new = state_after(cell, named)
-        after |= {f"{p}{i}": body.op("Where", real, new[p], state[p]) for p in parts}
-        outputs.append(body.op("Where", real, named.pop("hidden"), zero))
-        shown.append(named if traced is not None else {})
-    for name in names:
-        body.output(TensorSpec(f"{name}_next", "float32", ("B", size)), after[name])
-    for i, output in enumerate(outputs):
-        body.output(TensorSpec(f"y{i}", "float32", ("B", size)), output)
-    keys = [(i, name) for i, named in enumerate(shown) for name in named]
-    for i, name in keys:
-        body.output(TensorSpec(f"{name}{i}", "float32", ("B", size)), shown[i][name])
-    count = len(outputs) + len(keys)
-    found = graph.scan(body, first, [*sequences, alive], outputs=count)
-    results = list(found[len(names) : len(names) + len(outputs)])
-    if traced is not None:
-        for i, output in enumerate(results):
-            own = zip(keys, found[len(names) + len(outputs) :], strict=True)
-            traced.append({"hidden": output, **{name: v for (j, name), v in own if j == i}})
-    finals = [
-        {part: found[i * len(parts) + j] for j, part in enumerate(parts)} for i in range(len(cells))
-    ]
-    for i, output in enumerate(results):
-        graph.observe(f"{tag}.h{i}", output)
-    if len(results) == 2:
-        results[1] = reversed_rows(graph, results[1], lengths)
-    return results, finals
+    size = (f"{len(cells)}B", cells[0].hidden_size)  # a name means one number in all the graph
+    before = {part: body.input(TensorSpec(part, "float32", size)) for part in parts}
+    width = cells[0].products_size
+    own = [body.input(TensorSpec(f"x{i}", "float32", ("B", width))) for i in range(len(cells))]
+    x_products = own[0] if len(own) == 1 else Stacked(body, own)
+    named = cell_step(body, cells, x_products, before, f"{tag}.h")
+    after = state_after(cells[0], named)
+    for part in parts:
+        body.output(TensorSpec(f"{part}_next", "float32", size), after[part])
+    if not everything:
+        named = {STATE_NAMES[part]: after[part] for part in parts}
+    for name, value in named.items():
+        body.output(TensorSpec(name, "float32", size), value)
+    found = graph.scan(body, first, products, outputs=len(named))
+    outputs = dict(zip(named, found[len(parts) :], strict=True))
+    graph.observe(f"{tag}.h", outputs["hidden"])
+    if len(cells) == 1:
+        return [outputs]
+    split = {n: graph.ops("Split", v, outputs=len(cells), axis=1) for n, v in outputs.items()}
+    return [{name: split[name][i] for name in named} for i in range(len(cells))]
+
+
+def _beside(graph: Graph, values: Sequence[Value], axis: int) -> Value:
+    return values[0] if len(values) == 1 else graph.concat(values, axis=axis)
 
 
 def real_positions(graph: Graph, x: Value, lengths: Value) -> Value:
