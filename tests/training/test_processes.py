@@ -273,3 +273,16 @@ def test_work_is_divided_and_comes_back_in_order() -> None:
 
     expected = [[i, i / 3] for i in range(7)], [b"", b"x", b"xx"], ""
     assert in_processes(3, work) == [expected] * 3
+
+
+def test_a_group_that_cannot_form_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("connect() timed out\nException raised from …")
+
+    monkeypatch.setattr("torch.distributed.init_process_group", refuse)
+    refused, *_ = in_processes(2, lambda processes: processes.rank)
+    assert isinstance(refused, PenstockError)
+    message = str(refused)
+    assert "process 0 of 2" in message
+    assert "cannot connect to the others (connect() timed out); training has not begun" in message
+    assert "\n" not in message

@@ -63,13 +63,20 @@ def joined_processes(fate: Callable[[int], str] = _parent_fate) -> Generator[Pro
     store = _store(rank, fate)
     names = _names(store, rank, count, fate)
     nccl = torch.cuda.is_available() and dist.is_nccl_available()
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if nccl else "gloo",
-        store=PrefixStore("group", store),
-        rank=rank,
-        world_size=count,
-        timeout=_LONG,
-    )
+    try:
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if nccl else "gloo",
+            store=PrefixStore("group", store),
+            rank=rank,
+            world_size=count,
+            timeout=_LONG,
+        )
+    except RuntimeError as error:  # also of a process that ended between joining and this
+        reason = str(error).strip().split("\n")[0]
+        raise TrainingError(
+            f"{names[rank]} cannot connect to the others ({reason}); training has not begun. They "
+            "talk over the network interface of their host name: GLOO_SOCKET_IFNAME chooses another"
+        ) from None
     peers = Peers(store, rank, names, fate)
     processes = Processes(rank, count, peers)
     try:
