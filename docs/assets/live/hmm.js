@@ -238,7 +238,7 @@ the/article fire/noun is/verb light/adjective and/conjunction they/pronoun watch
       }));
       const chain = isPath ? this.path(model, tokens, best, said) : this.chain(model, tokens, told, at, said);
       this.found.replaceChildren(
-        make("div", { className: "live-scroll", tabIndex: 0, role: "region", ariaLabel: words.position }, chain),
+        make("div", { className: "live-scroll", tabIndex: 0, role: "region", ariaLabel: said }, chain),
         legend(isPath ? words.best : words.legend),
         table(words.heads, rows),
       );
