@@ -54,10 +54,10 @@ class Visit:
         assert self.elsewhere == []
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe-core calls serious or critical."""
+def barriers(page: Page, within: str = "document", options: str = "{}") -> list[str]:
+    """What axe-core calls serious or critical; `within` and `options` are JavaScript."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run(document)")
+    found: dict[str, Any] = page.evaluate(f"axe.run({within}, {options})")
     assert found["passes"], "nothing was looked at"
     return [
         f"{rule['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"

@@ -40,21 +40,21 @@
     return rows;
   }
 
-  // {input, hidden, bias}: matrices (gates * H, ...), times `scale`.
+  // {input, hidden, bias}: matrices (gates * H, ...), the recurrent one times `scale`.
   function firstWeights(cell, name, scale, seed) {
     const draw = randomFrom(seed);
     const normal = normalFrom(draw);
     const rows = GATES[cell] * HIDDEN;
-    const uniform = (limit) => () => (2 * draw() - 1) * limit * scale;
+    const uniform = (limit) => () => (2 * draw() - 1) * limit;
     const glorot = (columns) => matrix(rows, columns, uniform(Math.sqrt(6 / (rows + columns))));
     const wide = (columns) => ({
-      normal: () => matrix(rows, columns, () => 0.01 * scale * normal()),
+      normal: () => matrix(rows, columns, () => 0.01 * normal()),
       uniform: () => matrix(rows, columns, uniform(0.1)),
     })[name]?.() ?? glorot(columns);
     const blocks = () => Array.from({ length: GATES[cell] }, () => orthogonal(HIDDEN, normal)).flat();
     const bias = new Float64Array(rows);
     const input = wide(INPUT);
-    const hidden = name === "orthogonal" ? blocks().map((row) => row.map((value) => scale * value)) : wide(HIDDEN);
+    const hidden = (name === "orthogonal" ? blocks() : wide(HIDDEN)).map((row) => row.map((value) => scale * value));
     if (cell === "lstm" && ["uniform", "orthogonal"].includes(name)) bias.fill(1, MEMORY * HIDDEN, (MEMORY + 1) * HIDDEN);
     return { input, hidden, bias };
   }
@@ -157,7 +157,7 @@
     en: {
       first: "first weights",
       names: [["N(0, 0.01²)", "normal"], ["uniform ±0.1", "uniform"], ["Xavier", "xavier"], ["orthogonal", "orthogonal"]],
-      scale: "weights times",
+      scale: "recurrent weights times",
       steps: "steps",
       lag: "time lag",
       clip: "clip at θ",
@@ -169,7 +169,7 @@
     zh: {
       first: "初始权重",
       names: [["N(0, 0.01²)", "normal"], ["均匀 ±0.1", "uniform"], ["Xavier", "xavier"], ["正交", "orthogonal"]],
-      scale: "权重乘以",
+      scale: "循环权重乘以",
       steps: "步数",
       lag: "时间间隔",
       clip: "截断于 θ",
@@ -182,7 +182,7 @@
 
   const { make, draw, row, slider, button, choice, table, plot, legend } = window.live;
   const CELLS = { rnn: "RNN", gru: "GRU", lstm: "LSTM" };
-  const [FLOOR, CEILING] = [-12, 4]; // powers of ten shown
+  const [FLOOR, CEILING] = [-12, 8]; // powers of ten shown
   const SHARPEST = 2; // power of ten at which the slider says: no clipping
   const scientific = (value) => (value === 0 ? "0" : value >= 0.01 && value < 1000 ? value.toPrecision(3) : value.toExponential(1));
 
@@ -238,7 +238,7 @@
         width: this.room,
         height: 220,
         x: { from: 0, to: steps - 1, ticks: ticks.map((value) => [value, String(value)]) },
-        y: { from: FLOOR, to: CEILING, ticks: [-12, -8, -4, 0, 4].map((value) => [value, `1e${value}`]) },
+        y: { from: FLOOR, to: CEILING, ticks: [-12, -8, -4, 0, 4, 8].map((value) => [value, `1e${value}`]) },
         lines,
         said: words.title(lag),
         more: (across, up) => [draw("line", { class: "mark", x1: across(lag), x2: across(lag), y1: up(FLOOR), y2: up(CEILING) })],
