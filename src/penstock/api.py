@@ -281,13 +281,14 @@ class _Examples:
 
 
 def _pairs(data: Any, trained: DataConfig) -> list[Pair]:
+    from penstock.data.formats.corpus_files import is_parallel
     from penstock.data.formats.readers import ReadOptions, read_pairs
     from penstock.data.pair import Pair
 
     sources = sources_of(data)
     if sources is not None:
         options = ReadOptions()
-        if isinstance(sources, str):
+        if not is_parallel(sources):
             options = options.as_trained(trained)
         return list(read_pairs(sources, options))
     found: list[Pair] = []
@@ -308,10 +309,10 @@ def _pairs(data: Any, trained: DataConfig) -> list[Pair]:
 
 
 def _lines(data: Any) -> list[str]:
-    from penstock.data.formats.input_lines import read_lines
+    from penstock.data.formats.corpus_files import read_text
 
     if isinstance(data, str | Path):
-        return [line.text for line in read_lines(str(data))]
+        return [line.text for line in read_text(data)]
     lines = _several(data)
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, str):

@@ -124,7 +124,6 @@ def test_nothing_said_is_used_wrongly(penstock: Run) -> None:
         (["evaluate", "-m", "x"], "Missing argument 'data'"),
         (["train"], "give a configuration or a file of pairs"),
         (["train", "--resume"], "penstock train --resume --out RUN"),
-        (["train", "a.tsv", "b.tsv", "c.tsv"], "3 files: give one file of pairs, or two"),
         (["train", "a.toml", "b.tsv"], "'b.tsv': a configuration names its data itself"),
         (["train", "missing.toml"], "missing.toml: no such file; check the path"),
         (["train", "x.tsv", "--set", "model.hiden_size=3"], "did you mean 'hidden_size'?"),

@@ -95,7 +95,7 @@ def test_ctrl_c_while_translating_says_how_to_go_on(
         (["--resume"], "small: no distillation to resume (it has no distilled/recipe.json)"),
         (["-m", "nowhere", "de"], "nowhere: no such directory"),
         (["-m", "demo", "gone"], "gone: no such file; check the path"),
-        (["-m", "demo", "de", "en", "valid.tsv"], "line-parallel data are two files"),
+        (["-m", "demo", "de", "en", "valid.tsv"], "valid.tsv, line 1: a tab, and the first"),
         (["-m", "demo", "de", "--columns", "1,2"], "de, line 1: expected 2 columns, found 1"),
         (["-m", "demo", "de", "--beam-size", "0"], "beam_size"),
         (["-m", "demo", "de", "--weights", "1,2"], "weights"),

@@ -153,8 +153,6 @@ def test_the_command_takes_parallel_files_and_columns(write: Write) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["a.tsv", "b.tsv"], "two line-parallel files; a.tsv is a file of pairs"),
-        (["a", "b", "c"], "two line-parallel files; got 3 files"),
         (["a.tsv", "--columns", "1"], "--columns '1': write two, as in 1,2 or en,fr"),
         (["a.tsv", "--columns", "0,1"], "column 0: columns are counted from 1"),
     ],

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import penstock as ps
-from penstock.cli.data import app, source_of
+from penstock.cli.data import app
 from penstock.data.formats.column_choice import ColumnChoice
 from penstock.data.formats.format_table import FORMATS
 from penstock.data.formats.input_lines import BadLineError, scan_lines
@@ -80,8 +80,7 @@ def test_the_commands_know_it(corpus: Path, tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["pairs"] == 120
     assert not report["unusable"]["count"]
-    with pytest.raises(ps.UsageError, match=r"corpus\.bars is a file of pairs"):
-        source_of([str(corpus), str(tmp_path / "y.txt")])
+    assert len(list(ps.read_pairs([corpus, corpus]))) == 240  # not two line-parallel files
 
 
 def test_it_trains_and_evaluates(corpus: Path, tmp_path: Path) -> None:

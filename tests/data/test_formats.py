@@ -100,7 +100,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, write: Write) -> None:
     for name in ("gone.tsv", "gone.tsv.gz", "gone.tsv.zst"):
         with pytest.raises(DataError, match=f"{name}: no such file; check the path"):
             texts(tmp_path / name)
-    with pytest.raises(DataError, match="is a directory; name a file"):
+    with pytest.raises(DataError, match=r"a directory without \.parquet files; name files"):
         texts(tmp_path)
     with pytest.raises(DataError, match="bzip2 is not read; unpack it"):
         texts(tmp_path / "x.tsv.bz2")
@@ -279,7 +279,7 @@ def test_header_yes_leaves_out_any_first_row(write: Write) -> None:
     with pytest.raises(UsageError, match="JSONL has keys and no header; leave --header out"):
         texts(jsonl, header="yes")
     with pytest.raises(UsageError, match="line-parallel files have no header; remove their first"):
-        list(read_pairs([jsonl, jsonl], ReadOptions(header="yes")))
+        list(read_pairs(["a.de", "a.en"], ReadOptions(header="yes")))
 
 
 @pytest.mark.parametrize("columns", [((1, 3), 2), (("lemma", "features"), "form")])
@@ -518,8 +518,6 @@ def test_parallel_files_keep_step_over_bad_lines(write: Write) -> None:
 
 def test_parallel_misuse(write: Write) -> None:
     path = write("a.de", "a\n")
-    with pytest.raises(UsageError, match="two files, source and target; got 3"):
-        texts([path] * 3)
     with pytest.raises(UsageError, match="standard input cannot be both sides"):
         texts(["-", "-"])
     with pytest.raises(UsageError, match="line-parallel files have no columns"):

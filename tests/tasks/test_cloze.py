@@ -102,13 +102,6 @@ def test_a_file_of_pairs_is_no_text(texts: Path, tmp_path: Path) -> None:
         train(config, tmp_path / "run", console=quiet_console())
 
 
-def test_two_files_are_no_text(texts: Path, tmp_path: Path) -> None:
-    path = str(texts / "lines.txt")
-    config = task_config("cloze", texts, f'data.train=["{path}", "{path}"]')
-    with pytest.raises(UsageError, match=r"2 files .* reads one file of text; join them"):
-        train(config, tmp_path / "run", console=quiet_console())
-
-
 @pytest.mark.parametrize(
     ("lines", "override", "message"),
     [

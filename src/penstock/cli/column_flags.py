@@ -1,7 +1,8 @@
-"""The flags that say which columns of a file hold source and target."""
+"""The flags that say which files hold the data, and which columns hold source and target."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -30,3 +31,9 @@ To = Annotated[
     str | None,
     typer.Option("--to", help="Target language, of a model that translates into several."),
 ]
+
+
+def one_or_several(name: str) -> str | list[str]:
+    """A file, or several that are named as A,B."""
+    names = [name] if Path(name).exists() else name.split(",")
+    return name if len(names) == 1 else names

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from penstock.cli import console
-from penstock.cli.column_flags import Columns, HeaderRow
+from penstock.cli.column_flags import Columns, HeaderRow, one_or_several
 from penstock.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ Data = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA",
-        help="One file of pairs (.tsv, .csv or .jsonl, optionally .gz, .xz or .zst; - reads TSV "
-        "from standard input), or two line-parallel files of sources and targets.",
+        help="Files of pairs (.tsv, .csv, .jsonl or .parquet, optionally .gz, .xz or .zst; - reads "
+        "TSV from standard input), a quoted glob, a folder of Parquet files; or two line-parallel "
+        "files of sources and targets.",
     ),
 ]
 OnError = Annotated[
@@ -35,7 +36,7 @@ OnError = Annotated[
     typer.Option(help="Stop at an unusable line, or skip and report it."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-HELD_OUT_HELP = "Validation or test file; two line-parallel files as SOURCES,TARGETS."
+HELD_OUT_HELP = "Validation or test file; several, or two line-parallel ones, as A,B."
 
 
 @app.command()
@@ -58,9 +59,9 @@ def check(
     from penstock.files import require_no_input
 
     require_no_input("-", (*data, *(held_out or ())))
-    files = [_file_or_two(file) for file in held_out or ()]
+    files = [one_or_several(file) for file in held_out or ()]
     options = read_options(columns, on_error, header)
-    report = check_corpus(source_of(data), held_out=files, options=options)
+    report = check_corpus(data, held_out=files, options=options)
     if as_json:
         console.write_json(report.to_dict())
     else:
@@ -113,7 +114,7 @@ def split(
     from penstock.data.split import split_corpus
 
     report = split_corpus(
-        source_of(data),
+        data,
         out,
         valid=valid,
         test=test,
@@ -194,8 +195,8 @@ def stats(
         check_figure_name(figure)
         require_no_input(figure, (*data, held_out))
     measured = corpus_stats(
-        source_of(data),
-        held_out=None if held_out is None else _file_or_two(held_out),
+        data,
+        held_out=None if held_out is None else one_or_several(held_out),
         options=read_options(columns, on_error, header),
     )
     if figure is not None:
@@ -216,25 +217,6 @@ def read_options(
 
     chosen = None if columns is None else parse_columns(columns)
     return ReadOptions(columns=chosen, header=header, on_error=on_error, report=console.note)
-
-
-def source_of(data: list[str]) -> str | list[str]:
-    """One file of pairs, or two line-parallel files."""
-    from penstock.data.formats.format_table import FORMATS
-
-    if len(data) == 1:
-        return data[0]
-    pairs = [path for path in data if FORMATS.keys() & Path(path).suffixes[-2:]]
-    if len(data) > 2 or pairs:
-        found = f"{pairs[0]} is a file of pairs" if pairs else f"got {len(data)} files"
-        raise UsageError(f"give one file of pairs, or two line-parallel files; {found}")
-    return data
-
-
-def _file_or_two(name: str) -> str | list[str]:
-    if "," in name and not Path(name).exists():
-        return source_of(name.split(","))
-    return name
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -290,7 +272,8 @@ def _lines(finding: Finding) -> str:
     if not finding.lines:
         return ""
     more = ", …" if finding.more else ""
-    return f"line {', '.join(map(str, finding.lines))}{more}"
+    word = "line " if isinstance(finding.lines[0], int) else ""
+    return f"{word}{', '.join(map(str, finding.lines))}{more}"
 
 
 def _print_split(report: SplitReport) -> None:

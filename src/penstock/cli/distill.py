@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.column_flags import Columns
+from penstock.cli.column_flags import Columns, one_or_several
 from penstock.cli.console import note, path
 from penstock.cli.evaluate import OnError
 from penstock.cli.line_output import Device, Engine, Threads
 from penstock.cli.option_flags import with_options
 from penstock.cli.search_flags import Weights, parse_weights
-from penstock.cli.train import finish_run, one_or_two
+from penstock.cli.train import finish_run
 from penstock.errors import UsageError
 from penstock.tasks.translation.recipe import Recipe
 from penstock.tasks.translation.search_options import SearchOptions
@@ -75,7 +75,7 @@ def distill(
     from penstock.tasks.translation.distillation import distill as run_distillation
     from penstock.tasks.translation.teachers import FOLDER, RECIPE
 
-    held_out = None if valid is None else one_or_two(valid)
+    held_out = None if valid is None else one_or_several(valid)
     given: dict[str, Any] = {
         "valid": [held_out] if isinstance(held_out, str) else held_out,
         "columns": None if columns is None else read_options(columns, "stop").columns,

@@ -21,7 +21,7 @@ class DataSelection:
     """The examples to evaluate on (see `EvaluationData`).
 
     Attributes:
-        data: a file, or two line-parallel files.
+        data: files, or two line-parallel ones.
         columns: source and target columns as the user wrote them.
         header: whether the first row is a header.
         on_error: what to do with unusable lines.
@@ -47,14 +47,15 @@ class DataSelection:
 
     def pairs(self) -> Iterator[Pair]:
         """Read the selected pairs."""
-        from penstock.cli.data import read_options, source_of
+        from penstock.cli.data import read_options
+        from penstock.data.formats.corpus_files import is_parallel
         from penstock.data.formats.readers import read_pairs
         from penstock.data.source_keys import fold
 
         options = read_options(self.columns, self.on_error, self.header)
-        if self.trained is not None and len(self.data) == 1:
+        if self.trained is not None and not is_parallel(self.data):
             options = options.as_trained(self.trained)
-        pairs = read_pairs(source_of(self.data), options)
+        pairs = read_pairs(self.data, options)
         before = {fold(pair.source) for pair in islice(pairs, self.after)}
         rest = (pair for pair in pairs if fold(pair.source) not in before)
         return islice(rest, self.first)
@@ -63,9 +64,9 @@ class DataSelection:
         """Read the selected lines of a text.
 
         Raises:
-            UsageError: several files or one of pairs, columns, or lines to skip.
+            UsageError: a file of pairs, columns, or lines to skip.
         """
-        from penstock.data.formats.input_lines import read_lines, text_path
+        from penstock.data.formats.corpus_files import read_text
 
         if self.columns is not None:
             raise UsageError("--columns: this model reads plain text, which has none; leave it out")
@@ -73,5 +74,5 @@ class DataSelection:
             raise UsageError(
                 "--on-error skip: this model reads the whole text; fix the unusable lines"
             )
-        texts = (line.text for line in read_lines(text_path(self.data)))
+        texts = (line.text for line in read_text(self.data))
         return islice(texts, self.after, None if self.first is None else self.after + self.first)

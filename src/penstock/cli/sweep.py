@@ -26,7 +26,7 @@ def sweep(
     data: Annotated[
         list[str],
         typer.Argument(
-            help="Configuration (.toml), file of pairs, two line-parallel files, or 'builtin'."
+            help="Configuration (.toml), files of pairs, two line-parallel files, or 'builtin'."
         ),
     ],
     overrides: Annotated[
@@ -56,7 +56,9 @@ def sweep(
     ] = None,
     valid: Annotated[
         str | None,
-        typer.Option(help="Held-out file; two parallel files as A,B. Default: hold out some data."),
+        typer.Option(
+            help="Held-out file; several, or two parallel, as A,B. Default: hold out some data."
+        ),
     ] = None,
     columns: Columns = None,
     on_error: OnError = "stop",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.column_flags import Columns, LanguageColumn
+from penstock.cli.column_flags import Columns, LanguageColumn, one_or_several
 from penstock.cli.console import note, path, write_line
 from penstock.errors import PenstockError, UsageError
 from penstock.tasks import TASKS
@@ -25,13 +25,16 @@ def train(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Configuration (.toml), file of pairs, two line-parallel files, or 'builtin'.",
+            help="Configuration (.toml), files of pairs, a quoted glob, a folder of Parquet files, "
+            "two line-parallel files, or 'builtin'.",
             show_default=False,
         ),
     ] = None,
     valid: Annotated[
         str | None,
-        typer.Option(help="Held-out file; two parallel files as A,B. Default: hold out some data."),
+        typer.Option(
+            help="Held-out file; several, or two parallel, as A,B. Default: hold out some data."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(parser=path, help="Run directory. Default: runs/NAME.")
@@ -131,7 +134,7 @@ def data_flags(
     from penstock.data.formats.column_choice import parse_columns
 
     values = {
-        "data.valid": None if valid is None else one_or_two(valid),
+        "data.valid": None if valid is None else one_or_several(valid),
         "data.columns": None if columns is None else parse_columns(columns),
         "data.language_column": int(language) if language and language.isdecimal() else language,
         "data.header": header,
@@ -146,7 +149,7 @@ def _start_flags(start: str | None, replay: str | None, extend: bool) -> dict[st
     from penstock.training.run_settings import start_values
 
     old, share = (None, None) if replay is None else _file_and_share(replay)
-    data = None if old is None else one_or_two(old)
+    data = None if old is None else one_or_several(old)
     return start_values(start, data if share is None else (data, share), extend=extend)
 
 
@@ -184,19 +187,11 @@ def run_config(
         return load_config(data[0], overrides, values=flags, defaults=start_defaults), Path(
             data[0]
         ).stem
-    if len(data) > 2:
-        raise UsageError(f"{len(data)} files: give one file of pairs, or two parallel files")
     values = {"data.train": data[0] if len(data) == 1 else data, **flags}
     config = parse_config(
         {}, overrides, values=values, defaults=start_defaults, place="command line"
     )
     return config, run_name(data[0])
-
-
-def one_or_two(name: str) -> str | list[str]:
-    """A file, or two that are named as A,B."""
-    names = [name] if Path(name).exists() else name.split(",")
-    return name if len(names) == 1 else names
 
 
 def demo(

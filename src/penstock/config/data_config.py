@@ -18,17 +18,18 @@ def _possible_column(column: int | str | None) -> int | str | None:
 class DataConfig(Section):
     """Where the examples come from.
 
-    Translation: one file of pairs (TSV, CSV, JSONL), a list of two line-parallel files, or
-    `builtin` for the built-in corpus. Classification: a file of texts with their labels, in the
-    same formats. Language model and cloze: a file of text lines.
+    Translation: files of pairs (TSV, CSV, JSONL, Parquet), a list of two line-parallel files, or
+    `builtin` for the built-in corpus. Classification: files of texts with their labels, in the
+    same formats. Language model and cloze: files of text lines.
 
     `valid` may also be `rest`: what follows the first `max_pairs` pairs (without sources that
     occur in them), or the first `max_characters` of a text.
     """
 
     train: str | list[str] = "builtin"
-    """Training data: a file of pairs (TSV, CSV, JSONL), two line-parallel files, labelled texts or
-    plain text, by task; `builtin` is the built-in English-French corpus."""
+    """Training data: a file of pairs (TSV, CSV, JSONL, Parquet), several, a glob, a folder of
+    Parquet files, two line-parallel files, labelled texts or plain text, by task; `builtin` is the
+    built-in English-French corpus."""
     valid: str | list[str] | None = None
     """Held-out data, in the same formats; `rest` takes what follows the first `max_pairs` pairs,
     without their sources, or the first `max_characters` of a text; default: hold some out."""

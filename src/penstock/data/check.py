@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.data.formats.corpus_files import shown
 from penstock.data.formats.input_lines import BadLineError
-from penstock.data.formats.readers import ReadOptions, Source, read_records, source_name
+from penstock.data.formats.readers import ReadOptions, Source, read_files
 from penstock.data.formats.records import EmptySideError
 from penstock.data.pair import Pair
 from penstock.data.source_keys import fold
 
 LISTED = 10
+_LINE_BITS = 40
 OUTLIER_SPREADS = 5.0  # in robust standard deviations of the logarithm
 
 ODD_CHARACTERS = {
@@ -50,13 +52,13 @@ class Finding:
 
     Args:
         count: occurrences; a line may have several.
-        lines: the first ten lines.
+        lines: the first ten lines; of several files, as FILE:LINE.
         more: whether there are more lines.
         examples: the offending texts, where line numbers alone say little.
     """
 
     count: int = 0
-    lines: list[int] = field(default_factory=list[int])
+    lines: list[int | str] = field(default_factory=list[int | str])
     more: bool = False
     examples: list[str] = field(default_factory=list[str])
 
@@ -158,15 +160,15 @@ def check_corpus(
     """Read a corpus once and report its problems.
 
     Args:
-        source: one file of pairs, or two line-parallel files.
+        source: files of pairs, or two line-parallel files (see `read_pairs`).
         held_out: validation and test files to compare with the corpus; read with the same options.
         options: see `read_pairs`. With `on_error="skip"` unusable lines are findings.
     """
     options = options or ReadOptions(on_error="skip")
     report = CorpusReport()
     leaks = [_HeldOut(file, options) for file in held_out]
-    columns = _Columns()
-    for pair in _usable(source, options, report):
+    columns, files = _Columns(), list[str]()
+    for pair in _usable(source, options, report, files):
         for target in pair.targets:
             columns.add(pair.source, target, pair.line)
         _check_characters(pair, report)
@@ -177,37 +179,54 @@ def check_corpus(
         _find_repetitions(columns, report)
         _find_outliers(columns, report)
     report.leakage = [leak.result() for leak in leaks]
+    if len(files) > 1:
+        _name_files(report, files)
     return report
 
 
-def _usable(source: Source, options: ReadOptions, report: CorpusReport) -> Iterable[Pair]:
+def _name_files(report: CorpusReport, files: Sequence[str]) -> None:
+    """Turn the lines of several files into FILE:LINE."""
+    own = [value for value in vars(report).values() if isinstance(value, Finding)]
+    leaks = [f for leak in report.leakage for f in (leak.train_sources, leak.train_targets)]
+    for finding in (*own, *report.odd_characters.values(), *leaks):
+        lines = [int(line) for line in finding.lines]
+        finding.lines = [f"{files[n >> _LINE_BITS]}:{n % (1 << _LINE_BITS)}" for n in lines]
+
+
+def _usable(
+    source: Source, options: ReadOptions, report: CorpusReport, files: list[str]
+) -> Iterable[Pair]:
+    """The pairs; the upper bits of a line number are that of the file, which `files` lists."""
     read = 0
-    for record in read_records(source, options):
-        if isinstance(record, BadLineError):
-            if options.on_error == "stop":
-                raise record
-            empty = isinstance(record, EmptySideError)
-            finding = report.empty if empty else report.unusable
-            finding.add(record.line or 0, str(record))
-            continue
-        yield record
-        read += 1
-        if read == options.max_pairs:
-            return
+    for number, (file, records) in enumerate(read_files(source, options)):
+        files.append(file)
+        first = number << _LINE_BITS
+        for record in records:
+            if isinstance(record, BadLineError):
+                if options.on_error == "stop":
+                    raise record
+                empty = isinstance(record, EmptySideError)
+                finding = report.empty if empty else report.unusable
+                finding.add(first + (record.line or 0), str(record))
+                continue
+            yield replace(record, line=first + record.line) if number else record
+            read += 1
+            if read == options.max_pairs:
+                return
 
 
 class _HeldOut:
     """The sentences of a held-out file, and their occurrences in the training data."""
 
     def __init__(self, file: Source, options: ReadOptions) -> None:
-        self._name = source_name(file)
+        self._name = shown(file)
         self._read = CorpusReport()
         self._sources: set[int] = set()
         self._targets: set[int] = set()
         self._seen: set[int] = set()
         self._train_sources = Finding()
         self._train_targets = Finding()
-        for pair in _usable(file, replace(options, max_pairs=None), self._read):
+        for pair in _usable(file, replace(options, max_pairs=None), self._read, []):
             self._sources.add(hash(fold(pair.source)))
             self._targets.update(hash(fold(target)) for target in pair.targets)
 

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penstock.data.formats.corpus_files import expand, listed, shown
 from penstock.data.formats.input_lines import STDIN
-from penstock.data.formats.readers import ReadOptions, Source, ignore, read_pairs, source_name
+from penstock.data.formats.readers import ReadOptions, Source, ignore, read_pairs
 from penstock.data.pair import Pair
 from penstock.data.source_keys import fold, smallest_keys, source_key, stable_hash
 from penstock.errors import DataError, UsageError
@@ -73,7 +74,7 @@ def split_corpus(
     `{"source": …, "targets": […]}`. Files are complete or absent.
 
     Args:
-        source: one file of pairs, or two line-parallel files; not standard input.
+        source: files of pairs, or two line-parallel files (see `read_pairs`); not standard input.
         out: the output folder.
         valid: distinct sources in the validation file; 0 for none. Default: 1,000, but at most one
             in ten.
@@ -127,8 +128,8 @@ def split_corpus(
 def _check_call(
     source: Source, out: Path, valid: int | None, test: int | None, overwrite: bool
 ) -> None:
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    if any(str(path) == STDIN or Path(path).is_fifo() for path in paths):
+    paths = [file for name in listed(source) for file in expand(name)]
+    if any(path == STDIN or Path(path).is_fifo() for path in paths):
         raise UsageError("a split reads its data three times; save the stream to a file first")
     if min(valid or 0, test or 0) < 0 or (valid == 0 and test == 0):
         raise UsageError(f"valid {valid}, test {test}: at least one must be above 0, none below")
@@ -163,7 +164,7 @@ def _choose(
         raise DataError(
             f"only {len(smallest)} distinct sources, and {valid + test} are to be held out; hold "
             "out fewer by --valid and --test",
-            path=source_name(source),
+            path=shown(source),
         )
     return smallest[:valid], smallest[valid : valid + test], rows
 
@@ -180,7 +181,7 @@ def _gather(
             _, targets = held.setdefault(key, (pair.source, []))
             targets.extend(dict.fromkeys(text for text in pair.targets if text not in targets))
     if len(held) < len(wanted):
-        raise DataError("changed while it was being split; try again", path=source_name(source))
+        raise DataError("changed while it was being split; try again", path=shown(source))
     return held
 
 
@@ -242,7 +243,7 @@ def _check_training(work: _TrainingFile, source: Source) -> None:
         raise DataError(
             f"no pair is left to train on ({work.dropped} have a held-out target); hold out fewer, "
             "or pass --keep-shared-targets if targets are labels",
-            path=source_name(source),
+            path=shown(source),
         )
 
 

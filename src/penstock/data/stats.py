@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penstock.data.formats.readers import ReadOptions, Source, read_pairs, source_name
+from penstock.data.formats.corpus_files import shown
+from penstock.data.formats.readers import ReadOptions, Source, read_pairs
 from penstock.errors import DataError
 from penstock.figure import check_figure_name, empty_figure, save_figure
 
@@ -117,7 +118,7 @@ def corpus_stats(
     """Read a corpus once and count its tokens.
 
     Args:
-        source: one file of pairs, or two line-parallel files.
+        source: files of pairs, or two line-parallel files (see `read_pairs`).
         held_out: a file to measure the share of unknown tokens of.
         tokenize: splits both sides into tokens.
         options: see `read_pairs`.
@@ -207,7 +208,7 @@ def _count(source: Source, options: ReadOptions, tokenize: Tokenize) -> tuple[in
             count += 1
             sides[1].add(tokenize(target))
     if not count:
-        raise DataError("no pairs to count", path=source_name(source))
+        raise DataError("no pairs to count", path=shown(source))
     return count, sides
 
 

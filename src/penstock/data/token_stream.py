@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock.data.formats.input_lines import read_lines
+from penstock.data.formats.corpus_files import Names, read_text
 from penstock.data.sealed_file import Report, break_seal, cached, seal
 from penstock.errors import DataError
 from penstock.files import replacing
@@ -81,9 +81,9 @@ class TextForm:
         return "\n".join(tokenizer.decode(line) for line in lines)
 
 
-def read_form(path: str | Path, form: TextForm) -> Iterator[str]:
-    """The lines of a file in this form, one at a time (see `read_lines` for errors)."""
-    return form.lines(line.text for line in read_lines(path))
+def read_form(names: Names, form: TextForm) -> Iterator[str]:
+    """The lines of a text in this form, one at a time (see `read_text` for errors)."""
+    return form.lines(line.text for line in read_text(names))
 
 
 def characters(lines: Iterable[str]) -> int:

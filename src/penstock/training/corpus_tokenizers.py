@@ -9,6 +9,7 @@ from pathlib import Path
 
 from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig
+from penstock.data.formats.corpus_files import shown
 from penstock.data.pair import Pair
 from penstock.data.sealed_file import break_seal, cached, seal
 from penstock.errors import ConfigError, DataError
@@ -17,7 +18,7 @@ from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import RESERVED
 from penstock.tasks import TASKS
 from penstock.text import TextForm, Tokenizer
-from penstock.training.examples import Examples, Report, file_names
+from penstock.training.examples import Examples, Report
 from penstock.training.start_model import read_start, start_tokenizer
 from penstock.training.text_forms import source_form, target_form
 
@@ -147,7 +148,7 @@ def _start_tokenizers(
         if unknown:
             raise DataError(
                 f"{unseen_label(min(unknown), start.labels)}; --extend-vocabulary adds new labels",
-                path=file_names(config.data.train),
+                path=shown(config.data.train),
             )
     return (
         start_tokenizer(config, source, sources, "source", text.source, report),

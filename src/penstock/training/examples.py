@@ -14,7 +14,7 @@ from typing import Protocol
 
 from penstock.config import RunConfig
 from penstock.data.formats.column_choice import as_columns
-from penstock.data.formats.input_lines import read_lines, text_path
+from penstock.data.formats.corpus_files import read_text, shown
 from penstock.data.formats.readers import ReadOptions, ignore, read_pairs
 from penstock.data.grammar import Split, builtin_split
 from penstock.data.held_out_pairs import hold_out, merge_references, pairs_after
@@ -82,7 +82,7 @@ def read_examples(config: RunConfig, report: Report) -> Examples:
         if not old:
             raise DataError(
                 "no pairs to replay: the file is empty, or has held-out sources alone",
-                path=file_names(config.start.replay or ""),
+                path=shown(config.start.replay or ""),
             )
         fingerprint = content_key(fingerprint, more)
     return Examples(training, valid, count, fingerprint, replay, start.valid)
@@ -110,11 +110,6 @@ def _without(
             "model to go on from"
         )
     return lambda: (pair for pair in training() if fold(pair.source) not in sources)
-
-
-def file_names(data: str | list[str]) -> str:
-    """The names of the data files, for messages."""
-    return data if isinstance(data, str) else ", ".join(data)
 
 
 def training_pairs(config: RunConfig) -> Callable[[], Iterator[Pair]]:
@@ -148,7 +143,7 @@ def open_reader(config: RunConfig, report: Report) -> Reader:
                 report=once,
             )
             pairs = read_pairs(name, options)
-        return pairs if data.normalize == "none" else _letters_only(pairs, file_names(name), once)
+        return pairs if data.normalize == "none" else _letters_only(pairs, shown(name), once)
 
     return read_all
 
@@ -192,9 +187,8 @@ def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[
 
 def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:
     """The non-blank lines of a text, each with an empty target."""
-    path = text_path(name)
     return (
-        Pair(line.text, ("",), line.number) for line in read_lines(path) if not is_blank(line.text)
+        Pair(line.text, ("",), line.number) for line in read_text(name) if not is_blank(line.text)
     )
 
 
@@ -222,7 +216,7 @@ def _survey(
 
 def _require_some(count: int, valid: list[Pair], config: RunConfig) -> None:
     data, one = config.data, "line" if TASKS[config.task].has_one_text else "pair"
-    train = file_names(data.train)
+    train = shown(data.train)
     if not count:
         raise DataError(
             f"no training {one}s: the file is empty; give a file with at least one {one}",
@@ -240,7 +234,7 @@ def _require_some(count: int, valid: list[Pair], config: RunConfig) -> None:
         raise DataError(
             f"{none}: the file is empty; give at least one {one}, or leave data.valid out to hold "
             "some out",
-            path=file_names(data.valid),
+            path=shown(data.valid),
         )
     raise DataError(
         f"{none}: one in ten different sources is held out, and these {count:,} {one}s have fewer "

@@ -13,6 +13,7 @@ import torch
 
 from penstock.config import Precision, RunConfig, dump_toml, load_config
 from penstock.config.option_model import usable_threads
+from penstock.data.formats.corpus_files import expand, listed
 from penstock.data.formats.input_lines import STDIN
 from penstock.data.sealed_file import seal, seal_path, verified
 from penstock.errors import DataError, PenstockError, UsageError
@@ -66,8 +67,8 @@ def prepare_run(
     existing = run / CONFIG
     # without a log, the earlier attempt failed before training and may be repeated
     if (run / LOG).exists() and not resume:
-        for name in named_files(config.data.train):  # a misspelt file may lead to another run
-            if name not in (BUILTIN, STDIN) and not Path(name).exists():
+        for name in _files(config.data.train):  # a misspelt file may lead to another run
+            if not Path(name).exists():
                 raise DataError("no such file; check the path", path=name)
         raise UsageError(
             f"{run}: holds a run already; add --resume to go on with it, or choose another --out"
@@ -77,7 +78,7 @@ def prepare_run(
         if config.training.precision == "auto":
             config = _with_precision(config, earlier.training.precision)
         config = keep_choices(config, earlier)
-    require_no_pipe(named_files(config.data.train, config.data.valid))
+    require_no_pipe(_files(config.data.train, config.data.valid))
     if config.data.train == STDIN:
         kept = keep_standard_input(run, resume=resume or not processes.is_first)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": kept})})
@@ -127,9 +128,10 @@ def _with_precision(config: RunConfig, precision: Precision) -> RunConfig:
     return config.model_copy(update={"training": training})
 
 
-def named_files(*data: str | list[str] | None) -> list[str]:
-    """The file names in keys that have one, several or none."""
-    return [n for names in data for n in ([names] if isinstance(names, str) else names or ())]
+def _files(*data: str | list[str] | None) -> list[str]:
+    """The files in keys that have one, several or none."""
+    named = [name for names in data for name in listed(names or ())]
+    return expand([name for name in named if name not in (BUILTIN, REST, STDIN)])
 
 
 def write_config(config: RunConfig, run: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,7 +33,7 @@ def configuration(data: Any, values: Mapping[str, Any]) -> tuple[RunConfig, str]
         sources = sources_of(data)
         if sources is None:
             raise UsageError(
-                "train takes a RunConfig, a mapping, a configuration file, a file of pairs or two "
+                "train takes a RunConfig, a mapping, a configuration file, files of pairs or two "
                 f"line-parallel files, found {data!r}"
             )
         raw = {"data": {"train": sources}}
@@ -55,8 +56,11 @@ def start_values(start: Any, replay: Any, *, extend: bool) -> dict[str, Any]:
 
 
 def run_name(data: str) -> str:
-    """The name of a run by its first file of data; `-` is standard input."""
-    return "stdin" if data == "-" else Path(data).name.split(".")[0] or "run"
+    """The name of a run by its first file of data; `-` is standard input, a glob has its folder."""
+    if data == "-":
+        return "stdin"
+    named = next((p for p in (Path(data), *Path(data).parents) if not has_magic(p.name)), None)
+    return (named.name if named else "").split(".")[0] or "run"
 
 
 def sources_of(data: Any) -> str | list[str] | None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from penstock.bundle import GRAPH_ROLES, INDEX, Bundle, load_bundle, save_bundle
 from penstock.config import RunConfig
 from penstock.config.json_types import is_object
+from penstock.data.formats.corpus_files import shown
 from penstock.data.held_out_pairs import merge_references
 from penstock.data.pair import Pair
 from penstock.data.sealed_file import seal
 from penstock.errors import BundleError, DataError, PenstockError, UsageError
 from penstock.files import atomic_write
 from penstock.tasks import TASKS
-from penstock.training.examples import REST, file_names, open_reader, read_examples
+from penstock.training.examples import REST, open_reader, read_examples
 from penstock.training.start_defaults import require_same_network
 from penstock.training.start_model import FOLDER, VALID, Report
 
@@ -75,7 +76,7 @@ def _held_out(start: Bundle, config: RunConfig, report: Report) -> Iterable[Pair
             return list(held_out(old))
         examples = read_examples(old, lambda _: None)
         if old.data.valid in (None, REST) and examples.fingerprint != start.record.get("data"):
-            raise DataError("not the data that it was trained on", path=file_names(old.data.train))
+            raise DataError("not the data that it was trained on", path=shown(old.data.train))
         return examples.valid
     except PenstockError as error:
         report(

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from penstock.errors import ConfigError, DataError, train_extra
+from penstock.errors import DataError, train_extra
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".xz", ".zst")
@@ -124,22 +124,6 @@ def read_lines(path: str | Path) -> Iterator[Line]:
         if isinstance(line, BadLineError):
             raise line
         yield line
-
-
-def text_path(name: str | list[str]) -> str:
-    """The file of a task that reads one plain text.
-
-    Raises:
-        ConfigError: several files, or a file of pairs.
-    """
-    names = [name] if isinstance(name, str) else name
-    if len(names) != 1:
-        raise ConfigError(
-            f"{len(names)} files ({', '.join(names)}): this task reads one file of text; join them"
-        )
-    if ".jsonl" in Path(names[0]).suffixes[-2:]:
-        raise ConfigError(f"{names[0]}: this task reads plain text, and this is a file of pairs")
-    return names[0]
 
 
 def _decode(raw: bytes, path: str | Path, number: int) -> Line | BadLineError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Literal
 
 from penstock.config import DataConfig
 from penstock.data.formats.column_choice import ColumnChoice, Columns, Header, as_columns
+from penstock.data.formats.corpus_files import expand, is_parallel, listed
 from penstock.data.formats.format_table import reader_of
 from penstock.data.formats.input_lines import STDIN, BadLineError, Line, scan_lines
 from penstock.data.formats.records import Record, make_pair, read_tsv
@@ -24,11 +25,6 @@ _LISTED = 10
 
 def ignore(_: str) -> None:
     """Report nothing."""
-
-
-def source_name(source: Source) -> str:
-    """The names of the files, for messages."""
-    return str(source) if isinstance(source, str | Path) else " ".join(map(str, source))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +81,16 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
 
     Args:
         source: one path, its format known by the suffix before `.gz`, `.xz` or `.zst`: `.csv`;
-            `.jsonl`, `.ndjson` or `.json` (one object per line); or another one of `FORMATS`.
-            Anything else, and `-` for standard input, is TSV. Or two paths: line-parallel files.
+            `.jsonl`, `.ndjson` or `.json` (one object per line); `.parquet`; or another one of
+            `FORMATS`. Anything else, and `-` for standard input, is TSV. Or a glob, a folder of
+            Parquet files, or several of these, which are read one after the other. Two paths
+            without a suffix of `FORMATS` are line-parallel files.
         options: see `ReadOptions`.
 
     Raises:
         DataError: an unreadable or damaged file, unequal parallel files, a header without the
             wanted name; with `on_error="stop"` the first unusable line.
-        UsageError: more or fewer than two parallel files, columns that the format cannot have.
+        UsageError: columns that the format cannot have.
     """
     options = options or ReadOptions()
     return _usable_pairs(read_records(source, options), options)
@@ -101,17 +99,18 @@ def read_pairs(source: Source, options: ReadOptions | None = None) -> Iterator[P
 def read_sources(source: Source, options: ReadOptions | None = None) -> Iterator[Pair]:
     """Pairs as `read_pairs` gives them, or the lines of a plain text, each with an empty target.
 
-    A text is a file whose suffix names no format and whose first line has no tab, read without
-    `columns`. Its blank lines are left out and counted.
+    A text is one or several files whose suffixes name no format and whose first line has no tab,
+    read without `columns`. Its blank lines are left out and counted.
 
     Raises:
         DataError, UsageError: as `read_pairs`; a later line of a text has a tab.
     """
     options = options or ReadOptions()
-    if not isinstance(source, str | Path) and len(source) == 1:
-        (source,) = source
-    if isinstance(source, str | Path) and options.columns is None and _is_text(source):
-        return _usable_pairs(_lines_of_text(source, options.report), options)
+    if options.columns is None and not is_parallel(source):
+        files = expand(source)
+        if _is_text(files[0]):
+            lines = chain.from_iterable(_lines_of_text(file, options.report) for file in files)
+            return _usable_pairs(lines, options)
     return read_pairs(source, options)
 
 
@@ -162,21 +161,50 @@ def _usable_pairs(records: Iterator[Record], options: ReadOptions) -> Iterator[P
 
 def read_records(source: Source, options: ReadOptions) -> Iterator[Record]:
     """Like `read_pairs`, but yield unusable lines as error values, and ignore `max_pairs`."""
-    if not isinstance(source, str | Path):
-        return _parallel(source, options)
-    return reader_of(source)(source, options.choice, options.report)
+    return chain.from_iterable(records for _, records in read_files(source, options))
 
 
-def _parallel(paths: Sequence[str | Path], options: ReadOptions) -> Iterator[Record]:
-    if len(paths) != 2:
-        raise UsageError(f"line-parallel data are two files, source and target; got {len(paths)}")
-    if str(paths[0]) == STDIN == str(paths[1]):
+def read_files(source: Source, options: ReadOptions) -> Iterator[tuple[str, Iterator[Record]]]:
+    """The records of each file, with the name of the file (of its sources)."""
+    if is_parallel(source):
+        yield from _parallel(listed(source), options)
+        return
+    files = expand(source)
+    report = options.report if len(files) == 1 else _once_for_all(files, options.report)
+    for file in files:
+        yield file, reader_of(file)(file, options.choice, report)
+
+
+def _once_for_all(files: Sequence[str], report: Callable[[str], None]) -> Callable[[str], None]:
+    """Report what is true of several files once, with the name of the first."""
+    reported: set[str] = set()
+
+    def once(text: str) -> None:
+        name = next((file for file in files if text.startswith(f"{file}: ")), "")
+        what = text.removeprefix(name)
+        if what not in reported:
+            reported.add(what)
+            report(f"{text} (the same in other files is not repeated)" if name else text)
+
+    return once
+
+
+def _parallel(names: Sequence[str], options: ReadOptions) -> Iterator[tuple[str, Iterator[Record]]]:
+    if names[0] == STDIN == names[1]:
         raise UsageError("standard input cannot be both sides of line-parallel data")
     if options.columns is not None:
         raise UsageError("line-parallel files have no columns; leave the columns out")
     if options.header == "yes":
         raise UsageError("line-parallel files have no header; remove their first lines")
-    return _parallel_pairs(paths[0], paths[1])
+    sources, targets = map(expand, names)
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{len(sources)} files, and {len(targets)} for {names[1]}; line-parallel files come "
+            "in pairs, sorted by name",
+            path=names[0],
+        )
+    for sides in zip(sources, targets, strict=True):
+        yield sides[0], _parallel_pairs(*sides)
 
 
 def _parallel_pairs(source_path: str | Path, target_path: str | Path) -> Iterator[Record]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.config import DataConfig, RunConfig
+from penstock.data.formats.corpus_files import shown
 from penstock.data.pair import Pair
 from penstock.errors import DataError
 from penstock.metrics.labels import unseen_label
 from penstock.special_tokens import RESERVED
 from penstock.text import Tokenizer
-from penstock.training.examples import REST, Report, file_names
+from penstock.training.examples import REST, Report
 
 
 def require_labels(training: Iterator[Pair], config: RunConfig) -> None:
@@ -26,13 +27,13 @@ def require_labels(training: Iterator[Pair], config: RunConfig) -> None:
         for label in pair.targets:
             if "\n" in label or "\r" in label:
                 message = f"the label {label[:60]!r} has a line end; write it on one line"
-                raise DataError(message, path=file_names(data.train), line=pair.line or None)
+                raise DataError(message, path=shown(data.train), line=pair.line or None)
         labels.update(pair.targets)
     if len(labels) < 2 and config.start.model is None:
         raise DataError(
             f"every training text has the label {min(labels)!r}; a classifier tells labels apart: "
             "give examples of another",
-            path=file_names(data.train),
+            path=shown(data.train),
         )
 
 
@@ -52,7 +53,7 @@ def with_known_labels(
             dropped += unseen
         else:
             raise DataError(
-                unseen_label(unseen[0], labels), path=file_names(data.valid), line=pair.line or None
+                unseen_label(unseen[0], labels), path=shown(data.valid), line=pair.line or None
             )
     if dropped:
         report(
@@ -63,6 +64,6 @@ def with_known_labels(
         raise DataError(
             "no held-out example has a label that the training data has too; give more examples "
             "of each label, or a file of held-out ones as data.valid",
-            path=file_names(data.train),
+            path=shown(data.train),
         )
     return kept

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from penstock.bundle import Bundle, find_bundle
 from penstock.config import DataConfig, RunConfig, StartConfig, TokenizerConfig
-from penstock.data.formats.input_lines import text_path
+from penstock.data.formats.corpus_files import shown
 from penstock.data.pair import Pair
 from penstock.data.token_stream import (
     TextForm,
@@ -94,7 +94,7 @@ def prepare_text(config: RunConfig, folder: Path, report: Report) -> RunningText
         return RunningText(tokenizer, train_stream, valid_stream, fingerprint, None, old_valid)
     if not _has_text(replay):
         what = "no text to replay: every line is blank or held out"
-        raise DataError(what, path=text_path(config.start.replay or ""))
+        raise DataError(what, path=shown(config.start.replay or ""))
     fingerprint = content_key(fingerprint, _fingerprint(replay))
     replayed = stored(replay, "replay")
     return RunningText(tokenizer, train_stream, valid_stream, fingerprint, replayed, old_valid)
@@ -104,17 +104,17 @@ def _open_replay(start: StartConfig, form: TextForm, held_out: set[str]) -> Line
     """The old text to mix in, without held-out lines."""
     if start.replay is None:
         return None
-    path = text_path(start.replay)
+    names = start.replay
 
     def lines() -> Iterator[str]:
-        return (x for x in read_form(path, form) if is_blank(x) or x not in held_out)
+        return (x for x in read_form(names, form) if is_blank(x) or x not in held_out)
 
     return lines
 
 
 def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
     """Raise `DataError` if a part has only blank lines."""
-    train_path = text_path(data.train)
+    train_path = shown(data.train)
     none = "no text: every line is blank; give a file with text"
     if not _has_text(training):
         raise DataError(none, path=train_path)
@@ -127,7 +127,7 @@ def _require_text(training: Lines, valid: Lines, data: DataConfig) -> None:
             path=train_path,
         )
     if data.valid is not None:
-        raise DataError(none, path=text_path(data.valid))
+        raise DataError(none, path=shown(data.valid))
     raise DataError(
         f"no held-out text: the last data.valid_share = {data.valid_share:g} of the text is blank "
         "lines; raise it, or give a file of held-out text as data.valid",
@@ -154,10 +154,10 @@ def training_stream(model: str | Path, bundle: Bundle) -> TokenStream | None:
 
 def text_parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
     """The training and the held-out lines; each call reads them again."""
-    path = text_path(data.train)
+    path = shown(data.train)
 
     def read() -> Iterator[str]:
-        return read_form(path, form)
+        return read_form(data.train, form)
 
     end = data.max_characters
     if data.valid == REST:
@@ -167,8 +167,8 @@ def text_parts(data: DataConfig, form: TextForm) -> tuple[Lines, Lines]:
             )
         return (lambda: between(read(), 0, end)), (lambda: between(read(), end))
     if data.valid is not None:
-        valid_path = text_path(data.valid)
-        return (lambda: between(read(), 0, end)), (lambda: read_form(valid_path, form))
+        valid = data.valid
+        return (lambda: between(read(), 0, end)), (lambda: read_form(valid, form))
     total = characters(between(read(), 0, end))
     if not total:
         raise DataError("no text: every line is blank; give a file with text", path=path)

@@ -220,9 +220,8 @@ class Teachers:
         from penstock.training.examples import open_data
 
         if files is not None:
-            source = files[0] if len(files) == 1 else files
             options = self._recipe.read_options(self._report_once)
-            held_out = merge_references(read_pairs(source, options))
+            held_out = merge_references(read_pairs(files, options))
             if not held_out:
                 raise DataError(
                     "no held-out pairs: the file is empty; give at least one pair",
