@@ -26,6 +26,7 @@ from typing import Any
 import penstock as ps
 from penstock.config import load_config, parse_config
 from penstock.config.training_config import MOST_UPDATES
+from penstock.data.formats.column_choice import Columns
 from penstock.data.formats.readers import ReadOptions, read_pairs
 from penstock.errors import DataError
 from penstock.training import loop
@@ -37,7 +38,7 @@ Pairs = list[tuple[str, str]]
 Data = Callable[[], tuple[Pairs, Pairs]]
 
 
-def read(*names: str, columns: tuple[int, int] | None = None) -> Pairs:
+def read(*names: str, columns: Columns | None = None) -> Pairs:
     """The pairs of a file or of two parallel ones, each with its first target."""
     files = [str(SHARED / name) for name in names]
     source = files[0] if len(files) == 1 else files
@@ -56,15 +57,10 @@ def phones(language: str, count: int | None = None) -> Data:
 
 
 def inflection(size: str) -> Data:
-    """A Turkish word and features to its form."""
+    """A Turkish word and features, two columns, to its form."""
 
     def part(name: str) -> Pairs:
-        file = f"inflection-tur/{name}.tsv"
-        words, features = read(file), read(file, columns=(1, 3))
-        return [
-            (f"{word} {feature}", form)
-            for (word, form), (_, feature) in zip(words, features, strict=True)
-        ]
+        return read(f"inflection-tur/{name}.tsv", columns=((1, 3), 2))
 
     return lambda: (part(f"train-{size}"), part("dev"))
 
@@ -151,6 +147,8 @@ def configuration(name: str, attempt: str, files: dict[str, str], minutes: float
         "training.metric": DATA[name][0],
         "training.export": "none",
     }
+    if name.startswith("inflection"):
+        values["data.columns"] = [[1, 2], 3]
     if label != "example":
         return parse_config({}, overrides, values=values)
     path = ROOT / f"examples/{EXAMPLES.get(name, name)}.toml"

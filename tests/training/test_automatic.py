@@ -112,6 +112,15 @@ def test_outputs_may_be_as_long_as_targets_are(choose: Choose) -> None:
     assert choose(SENTENCES)[0].search.max_length_ratio == 2
 
 
+def test_few_words_with_features_get_invented_stems(choose: Choose) -> None:
+    pairs = [(f"walk{n}\tV;PST", f"walked{n}") for n in range(60)]
+    columns = "data.columns=[[1, 2], 3]"
+    assert choose(pairs, columns)[0].data.hallucination == 4
+    assert choose(pairs, columns, "data.hallucination=1.5")[0].data.hallucination == 1.5
+    assert choose(pairs, columns, times=100)[0].data.hallucination == 0
+    assert choose(WORDS)[0].data.hallucination == 0
+
+
 def test_what_the_user_sets_stays(choose: Choose) -> None:
     config, _ = choose(
         PHONES, "text.source.kind=bpe", "text.target.kind=bpe", "model.hidden_size=6",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from penstock.config.section import Section
+from penstock.config.section import Auto, Section
 
 
 def _possible_column(column: int | str | None) -> int | str | None:
@@ -60,6 +60,9 @@ class DataConfig(Section):
     """At an unusable line: `stop`, or `skip` it and report how many were skipped."""
     max_pairs: int | None = Field(default=None, ge=1, le=10**12)
     """Read only the first pairs (lines of a cloze); default: all."""
+    hallucination: Auto[float] = Field(default=0, ge=0, le=100)
+    """Invented training pairs for each real one: the letters that a source and its target share are
+    exchanged for others, so that few examples teach how words change and not the words."""
     max_source_tokens: int = Field(default=256, ge=2, le=100_000)
     """Longest source, in tokens; longer training texts are cut, longer inputs are split when
     translating."""

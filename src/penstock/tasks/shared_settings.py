@@ -17,6 +17,7 @@ TRANSLATION_ONLY = {
     "model.attention": "only a translation model attends",
     "model.attention_size": "only a translation model attends",
     "text.shared": "there is one text to tokenise",
+    "data.hallucination": "only a translation model has a target that shares its source's letters",
     "search.beam_size": "only a translation model searches",
     "search.length_penalty": "only a translation model searches",
     "search.max_length_ratio": "only a translation model searches",

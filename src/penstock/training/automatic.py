@@ -67,6 +67,7 @@ class Case:
         source, target: kinds of tokenizer, the user's or those that fit the data.
         limited: whether the user limits updates or time, so that a schedule can end there.
         timed: whether the limit is a time.
+        columns: whether a source has several columns, such as a word and its features.
     """
 
     data: Profile
@@ -74,6 +75,7 @@ class Case:
     target: str
     limited: bool
     timed: bool
+    columns: bool
 
     @property
     def letters(self) -> bool:
@@ -132,6 +134,9 @@ RULES: tuple[Rule, ...] = (
          {"model.embedding_size": 128, "model.hidden_size": 256, "model.dropout": 0.3}),
     Rule(lambda c: c.letters and c.has(30_000),
          {"model.embedding_size": 128, "model.hidden_size": 384, "model.dropout": 0.2}),
+    # a word and features to another form of it: few examples teach more with other stems
+    Rule(lambda c: True, {"data.hallucination": 0}),
+    Rule(lambda c: c.columns and c.target == "char" and c.has(0, 5_000), {"data.hallucination": 4}),
     # few sentences: a network as small as can be; many: a wide one, whose inputs begin near zero
     Rule(lambda c: not c.letters and c.has(0, 20_000),
          {"model.encoder_layers": 1, "model.decoder_layers": 1, "model.scale_embeddings": True,
@@ -249,7 +254,14 @@ def _case(config: RunConfig, data: Profile, kinds: Kinds, open_keys: set[str]) -
             source = "bpe"
         target = source
     limited = timed or "training.max_updates" not in open_keys
-    return Case(data=data, source=source, target=target, timed=timed, limited=limited)
+    return Case(
+        data=data,
+        source=source,
+        target=target,
+        limited=limited,
+        timed=timed,
+        columns=bool(config.data.source_columns) and config.data.language_column is None,
+    )
 
 
 def _length_ratio(case: Case) -> float:

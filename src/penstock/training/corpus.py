@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from penstock.config import DataConfig, RunConfig
+from penstock.data.hallucination import hallucinated_pairs
 from penstock.data.pair import Pair
 from penstock.data.store import PairStore, open_store, write_store
 from penstock.files import content_key
@@ -95,7 +97,14 @@ def tokenize(
     """Tokenize the examples into stores that are cached in `folder`."""
     data = config.data
     limits = (data.max_source_tokens, data.max_target_tokens)
-    key = content_key(examples.fingerprint, source.to_json(), target.to_json(), str(limits))
+    parts = [examples.fingerprint, source.to_json(), target.to_json(), str(limits)]
+    if data.hallucination:
+        parts.append(f"{data.hallucination} {config.seed}")
+    key = content_key(*parts)
+
+    def training() -> Iterator[Pair]:
+        invented = hallucinated_pairs(examples.training(), data.hallucination, config.seed)
+        return chain(examples.training(), invented) if data.hallucination else examples.training()
 
     def stored(name: str, pairs: Callable[[], Iterator[Pair]]) -> PairStore:
         path = folder / f"{name}-{key}.arrow"
@@ -108,7 +117,10 @@ def tokenize(
             max_target_tokens=data.max_target_tokens,
         )
 
-    store = stored("tokens", examples.training)
+    store = stored("tokens", training)
+    if data.hallucination:
+        invented = len(store) - examples.count
+        report(f"{invented:,} further pairs have invented stems (data.hallucination)")
     report_truncation(store, data, report)
     replay = None if examples.replay is None else stored("replay", examples.replay)
     if replay is not None:
