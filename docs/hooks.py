@@ -1,6 +1,6 @@
 """What the site needs beside its theme; mkdocs calls these functions (see mkdocs.yml).
 
-- README is the site's first page, and the model in the box translates on it.
+- README is a page of the site; on the first page the model in the box translates.
 - A link to a file outside `docs/` leads to a page that shows the file, so that the site is whole
   without network.
 - Chinese pages stand in the navigation in the order of the English ones, under the theme's
@@ -29,14 +29,17 @@ from penstock.bundle import load_bundle
 from penstock.insight.web_page import web_files
 
 ROOT = Path(__file__).parent.parent
-HOME = {"README.md": "index.md", "README.zh-CN.md": "index.zh.md"}  # in the repository, on the site
+# in the repository, and on the site
+READMES = {"README.md": "start.md", "README.zh-CN.md": "start.zh.md"}
+CHINESE_TITLES = {"index.zh.md": "首页", "start.zh.md": "从这里开始"}  # theirs is the name alone
 CHAPTER, CHINESE = "chapter/", "chapter/zh/"
 SHOWN = "code/"  # where files from outside `docs/` are shown
 MOST_BYTES = 15_000_000  # of the whole site
 DEMO_PAGE = "demo-page/"  # the demo model as `penstock export --web` makes it
-LIVE = {  # above the first picture of a first page
-    "index.md": ("The model in the box, in your browser", "On a page of its own"),
-    "index.zh.md": ("包里的模型，在你的浏览器里翻译", "单独打开"),
+LIVE_MARK = "<!-- live model -->"
+LIVE = {  # in place of the mark
+    "index.md": ("The model in the box, computing in your browser", "On a page of its own"),
+    "index.zh.md": ("包里的模型，在你的浏览器里计算", "单独打开"),
 }
 
 # of the theme's own files: maps for its developers, and search in languages that the site lacks
@@ -61,12 +64,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         entry.replace(CHAPTER, CHINESE) if entry.startswith(CHAPTER) else f"{entry[:-3]}.zh.md"
         for entry in listed
     ]
-    pages = [page for page in sisters if (ROOT / "docs" / page).exists()]
-    if (ROOT / "README.zh-CN.md").exists():
-        pages.insert(0, HOME["README.zh-CN.md"])
+    pages = [p for p in sisters if (ROOT / "docs" / p).exists() or p in READMES.values()]
     if pages:
-        config.nav.append({"中文": pages})
+        config.nav.append({"中文": [_titled(page) for page in pages]})
     return config
+
+
+def _titled(page: str) -> str | dict[str, str]:
+    return {CHINESE_TITLES[page]: page} if page in CHINESE_TITLES else page
 
 
 def _entries(section: Any) -> list[str]:
@@ -90,7 +95,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for file in list(files):
         if _UNUSED.search(file.src_uri):
             files.remove(file)
-    for name, page in HOME.items():
+    for name, page in READMES.items():
         if (ROOT / name).exists():
             text = (ROOT / name).read_text(encoding="utf-8")
             files.append(File.generated(config, page, content=text))
@@ -113,13 +118,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let each link lead to the page that stands for its file; put the live model on the first."""
     if page.file.src_uri in LIVE:
+        page.meta["hide"] = ["navigation", "toc"]
         title, link = LIVE[page.file.src_uri]
         index = f"{DEMO_PAGE}index.html"
         frame = (
             f'<div class="live-model"><iframe src="{index}" title="{title}"></iframe>'
-            f'<p><a href="{index}" target="_top">{link}</a></p></div>\n\n'
+            f'<p>{title}. <a href="{index}">{link}</a></p></div>'
         )
-        markdown = markdown.replace("![", f"{frame}![", 1)
+        assert LIVE_MARK in markdown
+        markdown = markdown.replace(LIVE_MARK, frame)
     start = posixpath.dirname(page.file.src_uri) or "."
 
     def lead(link: re.Match[str]) -> str:
@@ -137,7 +144,7 @@ def outside(page: str, markdown: str) -> list[str]:
     links: list[str] = []
     _outside_fences(markdown, lambda text: links.extend(_LINK.findall(text)) or "")
     targets = (target_of(page, link) for link in links)
-    return [t for t in targets if t and not t.startswith("docs/") and t not in HOME]
+    return [t for t in targets if t and not t.startswith("docs/") and t not in READMES]
 
 
 def _outside_fences(markdown: str, change: Callable[[str], str]) -> str:
@@ -154,7 +161,7 @@ def target_of(page: str, link: str) -> str | None:
     path = link.partition("#")[0]
     if not path or re.match(r"[a-z]+:", path):
         return None
-    sources = {shown: source for source, shown in HOME.items()}
+    sources = {shown: source for source, shown in READMES.items()}
     if page in sources:
         name = sources[page]
     elif page.startswith(SHOWN):
@@ -166,8 +173,8 @@ def target_of(page: str, link: str) -> str | None:
 
 def page_of(target: str) -> str:
     """The page that stands for a file of the repository."""
-    if target in HOME:
-        return HOME[target]
+    if target in READMES:
+        return READMES[target]
     if target.startswith("docs/"):
         return target.removeprefix("docs/")
     return f"{SHOWN}{target}.md"
@@ -194,7 +201,8 @@ def on_page_content(html_: str, page: Page, config: MkDocsConfig, files: Files) 
 
     def draw(equation: re.Match[str]) -> str:
         display = "block" if equation["tag"] == "div" else "inline"
-        return mathml(html.unescape(equation["tex"]), display, page.file.src_uri)
+        drawn = mathml(html.unescape(equation["tex"]), display, page.file.src_uri)
+        return drawn if display == "inline" else f'<div class="equation">{drawn}</div>'
 
     return _EQUATION.sub(draw, _PLAIN_SPAN.sub(r"\1", html_))
 
@@ -215,6 +223,18 @@ def mathml(tex: str, display: str, place: str) -> str:
     except Exception as error:  # noqa: BLE001 - the converter has many
         raise PluginError(f"{place}: cannot draw the equation {tex.strip()!r}: {error}") from None
     return drawn
+
+
+# --- what the theme leaves open -----------------------------------------------------------------
+
+_SEARCH = 'class="md-search" data-md-component="search" role="dialog"'
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """The search dialog gets a name."""
+    assert _SEARCH in output
+    name = "搜索" if config.theme["language"] == "zh" else "Search"
+    return output.replace(_SEARCH, f'{_SEARCH} aria-label="{name}"')
 
 
 # --- size ---------------------------------------------------------------------------------------

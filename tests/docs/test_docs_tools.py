@@ -99,8 +99,8 @@ def test_an_equation_that_cannot_be_drawn_is_an_error(hooks: dict[str, Any], tex
     [
         ("chapter/a.md", "../using.md", "docs/using.md", "using.md"),
         ("chapter/zh/a.md", "../../../src/x.py", "src/x.py", "code/src/x.py.md"),
-        ("index.md", "docs/using.md#serve", "docs/using.md", "using.md"),
-        ("using.md", "../README.md", "README.md", "index.md"),
+        ("start.md", "docs/using.md#serve", "docs/using.md", "using.md"),
+        ("using.md", "../README.md", "README.md", "start.md"),
         ("code/examples.md", "examples/a.py", "examples/a.py", "code/examples/a.py.md"),
     ],
 )

@@ -334,7 +334,7 @@ def test_a_slow_server_is_told(visit: Visit, service: FakeService) -> None:
     page = inspected(visit)
     service.delay = 1.2
     page.get_by_label("Text to translate").fill("Der Mann")
-    expect(page.locator("#told")).to_have_text("The server takes its time…")
+    expect(page.locator("#told")).to_have_text("This takes a while…")
     expect(page.locator("#told")).to_contain_text("Translated whole.")
 
 
