@@ -31,7 +31,11 @@ TORCH_FILES = (
     "packed_layers.py",
     "pretrained_encoder.py",
 )
-NEEDS_TRAIN = ("data/store.py", "data/formats/input_lines.py")  # token stores; zstandard
+NEEDS_TRAIN = (
+    "data/store.py",  # token stores
+    "data/formats/input_lines.py",  # zstandard
+    "data/formats/parquet.py",
+)
 
 
 def use_half() -> Iterator[Path]:
