@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
-import runpy
-import shutil
-import subprocess
-from collections.abc import Callable
-from functools import cache
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from live_figures import LIVE, ROOT, example, in_node, needs_node
+from penstock.config import TokenizerConfig
 from penstock.metrics.bleu import bleu, ngram_precisions
 from penstock.search import Limits, Ranking, beam_search, exhaustive_search
+from penstock.text import EOS_ID, Tokenizer, preprocess
+from penstock.training.batches import collate
 
-ROOT = Path(__file__).parents[2]
-LIVE = ROOT / "docs/assets/live"
 PAGES = sorted(ROOT.glob("docs/chapter/**/*.md"))
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
-
-
-def in_node(script: str, expression: str, value: object = None) -> Any:
-    """What an expression of `figure`, a script of the page, and `value` gives."""
-    program = (
-        f"const figure = require({json.dumps(str(LIVE / script))});"
-        "const value = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
-        f"console.log(JSON.stringify({expression}))"
-    )
-    ran = subprocess.run(
-        ["node", "-e", program], input=json.dumps(value), capture_output=True, text=True,
-        check=True, timeout=60,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
-
-
-@cache
-def example(name: str) -> dict[str, Any]:
-    """What a script of examples/ defines."""
-    return runpy.run_path(str(ROOT / "examples" / name))
+pytestmark = needs_node
 
 
 def test_bleu_is_that_of_python() -> None:
@@ -165,64 +144,84 @@ def test_messages_are_those_of_the_hidden_markov_model() -> None:
             near(side, model.log_observation_given_others(value).exp()[0, at])
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_what_lights_up_is_what_gradients_reach(layers: int) -> None:
-    """Inputs of the middle output: by the paths of the drawing, and where its gradient is not 0."""
-    expression = """["deep", "both", "stacks", "mistake"].map((kind) =>
-        figure.reach(figure.network(kind, value), `o${value + 1}.3`).filter((n) => n[0] === "x"))"""
-    drawn = [{int(n[-1]) for n in names} for names in in_node("unrolled.js", expression, layers)]
-    torch.manual_seed(layers)
-    options: dict[str, Any] = {"num_layers": layers, "batch_first": True}
-    one, other = torch.nn.GRU(2, 3, **options), torch.nn.GRU(2, 3, **options)
-    both = torch.nn.GRU(2, 3, bidirectional=True, **options)
+def test_rounds_of_a_scan_are_those_of_the_example() -> None:
+    draw = random.Random(3)
+    cases = [[[draw.random() for _ in range(n)] for _ in "fc"] for n in (1, 2, 7, 8, 16)]
+    expression = (
+        "value.map(([f, c]) => { const steps = figure.stepsOf(f, c);"
+        "return [steps, figure.loop(steps), figure.doubling(steps)]; })"
+    )
+    drawn = in_node("scan.js", expression, cases)
+    script = example("parallel_recurrence.py")
+    for (gates, candidates), found in zip(cases, drawn, strict=True):
+        steps, states, rounds = found
+        f, c = (torch.tensor(each, dtype=torch.float64)[:, None] for each in (gates, candidates))
+        a, b = f, (1 - f) * c
+        torch.testing.assert_close(torch.tensor(steps, dtype=torch.float64), torch.cat([a, b], 1))
+        expected, count = script["doubling"](a, b)
+        assert len(rounds) - 1 == count
+        last = torch.tensor(rounds[-1], dtype=torch.float64)[:, 1:]
+        torch.testing.assert_close(last, expected)
+        loop = torch.tensor(states, dtype=torch.float64)[:, None]
+        torch.testing.assert_close(loop, script["loop"](a, b))
 
-    def reached(output: Callable[[torch.Tensor], torch.Tensor]) -> set[int]:
-        x = torch.randn(1, 5, 2, requires_grad=True)
-        [gradient] = torch.autograd.grad(output(x).sum(), x)
-        return {t + 1 for t in range(5) if gradient[0, t].abs().sum() > 0}
 
-    assert drawn[0] == reached(lambda x: one(x)[0][:, 2])
-    assert drawn[1] == reached(lambda x: both(x)[0][:, 2])
-    assert drawn[2] == reached(lambda x: one(x)[0][:, 1] + other(x.flip(1))[0][:, 1])
-    assert drawn[3] == reached(lambda x: both(x)[0][:, 1, :3] + both(x)[0][:, 3, 3:])
-    assert (3 in drawn[3]) == (layers > 1)
+def test_pairs_become_the_ids_of_the_tokenizer() -> None:
+    odd = ["U.S.A. ’s 1,000\u2009€!", "a,b ...\u200b x", "Cafe\u0301 été², 3.14.", "É.T. 1.a"]
+    odd.append("ǅ Ⅷ.².")
+    pairs = [line.split("\t") for line in example("translation_data.py")["TEXT"].splitlines()]
+    pairs += [[text, text[::-1]] for text in odd]
+    expression = (
+        "[value[0].map(figure.preprocess),"
+        "figure.batch(value[0].map((s, i) => [s, value[1][i]]), value[2])]"
+    )
+    sides = [list(side) for side in zip(*pairs, strict=True)]
+    for frequency, limit in ((1, 20), (2, 6)):
+        options = {"minFrequency": frequency, "limit": limit}
+        texts, found = in_node("pipeline.js", expression, [*sides, options])
+        assert texts == [preprocess(text) for text in sides[0]]
+        config = TokenizerConfig(kind="word", min_frequency=frequency)
+        tokenizers = [Tokenizer.train(side, config) for side in sides]
+        rows = [
+            [[*tokenizer.encode(text)[: limit - 1], EOS_ID] for text in side]
+            for tokenizer, side in zip(tokenizers, sides, strict=True)
+        ]
+        for name, tokenizer in zip(("source", "target"), tokenizers, strict=True):
+            assert found[name]["words"] == list(tokenizer.vocabulary())
+        batch = collate(*rows)
+        assert found["source"]["rows"] == batch.src.tolist()
+        assert found["source"]["lengths"] == batch.src_lengths.tolist()
+        assert found["target"]["rows"] == batch.tgt_out.tolist()
+        assert found["target"]["lengths"] == batch.tgt_lengths.tolist()
+        assert found["decoderIn"] == batch.tgt_in.tolist()
 
 
-@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("name", ["normal", "uniform", "xavier", "orthogonal"])
-def test_gradients_over_lags_are_those_of_autograd(kind: str, name: str) -> None:
+def test_vectors_are_those_that_numpy_finds() -> None:
+    """Their information by hand; by numpy cosines, which no choice of eigenvectors changes."""
     expression = """(() => {
-        const weights = figure.firstWeights(value[0], value[1], 1.5, 3);
-        const [data, along] = [figure.inputs(12, 4), figure.direction(5)];
-        const { input, hidden, bias } = weights;
-        const plain = (m) => m.map((row) => Array.from(row));
-        return { input: plain(input), hidden: plain(hidden), bias: Array.from(bias),
-            data: plain(data), along: Array.from(along),
-            found: figure.gradients(value[0], weights, data, along) };
+        const text = figure.sentences(60), { words, information } = figure.count(text, 3);
+        const all = figure.vectors(figure.eigen(information), 6);
+        const cosines = all.map((a) => all.map((b) => figure.cosine(a, b)));
+        return { text, words, information: information.map((row) => Array.from(row)), cosines };
     })()"""
-    drawn = in_node("lag.js", expression, [kind, name])
-    cells = {"rnn": torch.nn.RNNCell, "gru": torch.nn.GRUCell, "lstm": torch.nn.LSTMCell}
-    data, along = (torch.tensor(drawn[key], dtype=torch.float64) for key in ("data", "along"))
-    cell = cells[kind](data.shape[1], len(along)).double()
-    with torch.no_grad():
-        cell.weight_ih.copy_(torch.tensor(drawn["input"], dtype=torch.float64))
-        cell.weight_hh.copy_(torch.tensor(drawn["hidden"], dtype=torch.float64))
-        cell.bias_ih.copy_(torch.tensor(drawn["bias"], dtype=torch.float64))
-        cell.bias_hh.zero_()
-    state: Any = (torch.zeros(1, len(along)).double(),) * (2 if kind == "lstm" else 1)
-    states = []
-    for x in data:
-        found = cell(x[None], state if kind == "lstm" else state[0])
-        state = found if kind == "lstm" else (found,)
-        states.append(state)
-    wanted = [part for each in states for part in each]
-    loss = state[0][0] @ along
-    by_state = torch.autograd.grad(loss, wanted, retain_graph=True, materialize_grads=True)
-    norms = torch.stack(by_state).view(len(data), -1).norm(dim=1).flip(0)
-    torch.testing.assert_close(torch.tensor(drawn["found"]["norms"]), norms, check_dtype=False)
-    weights = torch.autograd.grad(loss, list(cell.parameters()))
-    whole = torch.cat([each.flatten() for each in weights]).norm()
-    assert drawn["found"]["whole"] == pytest.approx(whole.item())
+    found = in_node("neighbours.js", expression)
+    words, sentences = found["words"], [line.split() for line in found["text"].splitlines()]
+    counts = Counter(word for sentence in sentences for word in sentence)
+    assert words == sorted((w for w, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))
+    together = np.zeros((len(words), len(words)))
+    for sentence in sentences:
+        for (i, one), (j, other) in combinations(enumerate(sentence), 2):
+            if j - i <= 3 and {one, other} <= set(words):
+                together[words.index(one), words.index(other)] += 1
+                together[words.index(other), words.index(one)] += 1
+    margins = together.sum(1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        information = np.log(together * together.sum() / (margins * margins.T)).clip(min=0)
+    np.testing.assert_allclose(found["information"], information, atol=1e-12)
+    u, values, _ = np.linalg.svd(information, hermitian=True)
+    vectors = u[:, :6] * np.sqrt(values[:6])
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(found["cosines"], unit @ unit.T, atol=1e-8)
 
 
 def test_every_figure_stands_on_both_pages_and_says_what_it_needs() -> None:

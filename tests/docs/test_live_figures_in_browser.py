@@ -114,6 +114,37 @@ def test_large_weights_explode_where_small_ones_vanish(page: Page) -> None:
 
 
 @in_browser
+def test_a_language_model_trains_pauses_and_starts_anew(page: Page) -> None:
+    figure = page.locator("live-training:not([lang])")
+    figure.get_by_label("units").fill("16")
+    figure.get_by_label("Text to learn").fill("short")
+    figure.get_by_role("button", name="Start").click()
+    expect(figure).to_contain_text("At least 100 characters are needed.")
+    figure.get_by_label("Text to learn").fill("abcdefgh " * 40)
+    figure.get_by_role("button", name="Start").click()
+    expect(figure).to_contain_text(re.compile(r"[1-9]\d* updates"))
+    figure.get_by_role("button", name="Pause").click()
+    expect(figure.locator(".live-written")).to_contain_text("a")
+    figure.get_by_role("button", name="Reset").click()
+    expect(figure.locator(".live-written")).to_have_text("–")
+
+
+@in_browser
+def test_typed_numbers_pairs_and_texts_are_read(page: Page) -> None:
+    figure = page.locator("live-scan:not([lang])")
+    expect(figure).to_contain_text("After round 3 of 3, position 7 holds positions 1 to 7")
+    figure.get_by_label("forget gates").fill("1 1, 1")
+    expect(figure).to_contain_text("After round 2 of 2, position 3 holds positions 1 to 3")
+    figure = page.locator("live-pipeline:not([lang])")
+    figure.get_by_label("Pairs").fill("Go.\tVa.\nGo.\tVa.")
+    expect(figure).to_contain_text("0 % of the positions")
+    figure = page.locator("live-neighbours:not([lang])")
+    figure.get_by_label("Plain text").fill("red tea\nred tea\nred coffee\nred coffee")
+    figure.locator("select").select_option("tea")
+    expect(figure.locator("figure").first).to_contain_text("coffee1.00")
+
+
+@in_browser
 def test_no_figure_is_wider_than_a_phone_or_keeps_anyone_out(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     # without contrast, which takes longest: the colours' is held below

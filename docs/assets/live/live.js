@@ -114,13 +114,15 @@ window.live = (() => {
     make("p", { className: "live-legend" }, ...Object.entries(names).map(([className, name]) =>
       make("span", { className }, name)));
 
-  // Shares of 1 as bars: `rows` are [name, share].
-  const bars = (name, rows, className = "series-0") =>
-    make("figure", { className: "live-bars" }, make("figcaption", {}, name), make("ul", {}, ...rows.map(([own, share]) => {
+  // Numbers as bars, that of 1 or the greatest in full: `rows` are [name, number].
+  function bars(name, rows, className = "series-0") {
+    const most = Math.max(1, ...rows.map(([, value]) => value));
+    return make("figure", { className: "live-bars" }, make("figcaption", {}, name), make("ul", {}, ...rows.map(([own, value]) => {
       const bar = make("span", { className: `bar ${className}` });
-      bar.style.width = `${(5 * share).toFixed(2)}em`;
-      return make("li", {}, make("bdi", {}, own), make("span", {}, share.toFixed(2)), bar);
+      bar.style.width = `${((5 * Math.max(0, value)) / most).toFixed(2)}em`;
+      return make("li", {}, make("bdi", {}, own), make("span", {}, value.toFixed(2)), bar);
     })));
+  }
 
   // A figure builds its nodes once and shows its numbers after each change.
   class Figure extends HTMLElement {
