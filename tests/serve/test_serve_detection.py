@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from penstock.serve.api.language_detection import Detector
 from penstock.serve.api.model_router import served_code
+from penstock.text.language_detection import Detector
 from penstock.text.language_names import language_name
 
 TEXTS = {

@@ -45,7 +45,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "draw": ("draw.draw", "Draw a network unrolled over time."),
     "info": ("info.info", "Describe a model and its scores."),
     "doctor": ("info.doctor", "Check this machine's setup."),
-    "data": ("corpora.app", "List, fetch, check, split and measure corpora."),
+    "data": ("corpora.app", "List, fetch, check, clean, split and measure corpora."),
     "bench": ("bench.app", "Measure speed and memory on this machine."),
 }
 _SETTINGS: dict[str, Any] = {

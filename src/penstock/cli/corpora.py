@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli import console
+from penstock.cli.clean import clean
 from penstock.cli.data import app
 
 if TYPE_CHECKING:
     from penstock.data.corpora.catalogue import Corpus
     from penstock.data.corpora.download import Progress
+
+
+app.command()(clean)
 
 
 @app.command("list")

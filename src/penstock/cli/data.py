@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from penstock.data.split import SplitReport
     from penstock.data.stats import CorpusStats, SideStats
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, check, split and measure corpora.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, fetch, check, clean, split and measure corpora."
+)
 
 Data = Annotated[
     list[str],

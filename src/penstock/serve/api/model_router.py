@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from penstock.serve.api.error_responses import RequestError
-from penstock.serve.api.language_detection import Detected, Detector
 from penstock.serve.models.served_models import ServedModels
 from penstock.tasks.translation.translator import Translator
+from penstock.text.language_detection import Detected, Detector
 from penstock.text.language_names import base_language
 
 

@@ -11,7 +11,6 @@ from starlette.requests import Request
 
 from penstock.serve.api.disconnects import unless_gone
 from penstock.serve.api.error_responses import RequestError
-from penstock.serve.api.language_detection import Detected
 from penstock.serve.api.model_router import Route, route
 from penstock.serve.api.text_layout import Text, split_lines
 from penstock.serve.inference.worker import Worker
@@ -24,6 +23,7 @@ from penstock.tasks.translation.html_translation import HtmlText
 from penstock.tasks.translation.result import Translation
 from penstock.tasks.translation.search_options import SearchOptions
 from penstock.text.html import visible_text
+from penstock.text.language_detection import Detected
 
 _LINES_PER_TEXT = 20  # on average over the texts that a request may have
 

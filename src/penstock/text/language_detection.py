@@ -1,6 +1,6 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (py3langid declares no types)
-"""Detect the language of a text among the served languages, with py3langid."""
+"""Detect the language of a text, among a few or among all, with py3langid."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from penstock.errors import MissingExtraError, UsageError
 from penstock.text.language_names import base_language
 
 if TYPE_CHECKING:
@@ -61,6 +62,36 @@ class Detector:
     @cached_property
     def _identifier(self) -> LanguageIdentifier | None:
         return _restricted(frozenset(map(base_language, self.languages)))
+
+
+class LanguageCheck:
+    """Compares a text's likeliest language, of all that py3langid knows, with the expected one.
+
+    Args:
+        language: the expected one's code; a regional code stands for its base language.
+
+    Raises:
+        UsageError: py3langid does not know it.
+        MissingExtraError: py3langid is not installed.
+    """
+
+    def __init__(self, language: str) -> None:
+        try:
+            self._identifier = _whole()
+        except ModuleNotFoundError:
+            raise MissingExtraError("telling languages apart", "clean", "py3langid") from None
+        self._expected = base_language(language)
+        if self._expected not in self._identifier.labels:
+            raise UsageError(
+                f"language {language!r}: the detector does not know it; write a code such as en or "
+                "zh, or leave this side's language out"
+            )
+
+    def compare(self, text: str) -> tuple[str, float]:
+        """The likeliest language, and the expected one's probability as a multiple of its own."""
+        ranked = dict(self._identifier.rank(text.strip()[:_READ]))
+        likeliest = next(iter(ranked))
+        return likeliest, float(ranked[self._expected] / ranked[likeliest])
 
 
 def _restricted(languages: frozenset[str]) -> LanguageIdentifier | None:

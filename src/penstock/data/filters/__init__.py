@@ -1,0 +1,1 @@
+"""What leaves a corpus when it is cleaned: rules for a pair, and for pairs that come again."""
