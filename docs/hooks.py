@@ -26,7 +26,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 from penstock.bundle import load_bundle
-from penstock.insight.web_page import web_files
+from penstock.insight.web_page import model_digest, web_files
 
 ROOT = Path(__file__).parent.parent
 # in the repository, and on the site
@@ -99,8 +99,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if (ROOT / name).exists():
             text = (ROOT / name).read_text(encoding="utf-8")
             files.append(File.generated(config, page, content=text))
-    for name, text in web_files(load_bundle("demo"), "demo").items():
+    demo = web_files(load_bundle("demo"), "demo")
+    for name, text in demo.items():
         files.append(File.generated(config, DEMO_PAGE + name, content=text))
+    config.extra["demo_digest"] = model_digest(demo)
     shown: set[str] = set()
     waiting = [file for file in files if file.is_documentation_page()]
     while waiting:
@@ -127,6 +129,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         )
         assert LIVE_MARK in markdown
         markdown = markdown.replace(LIVE_MARK, frame)
+    digest = f'<live-translation data-sha256="{config.extra["demo_digest"]}"'
+    markdown = markdown.replace("<live-translation", digest)
     start = posixpath.dirname(page.file.src_uri) or "."
 
     def lead(link: re.Match[str]) -> str:

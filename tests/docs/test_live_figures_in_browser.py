@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from browsing import barriers, in_browser
+from penstock.bundle import load_bundle
+from penstock.insight.inspection_builder import inspect_sentence
+from penstock.insight.web_page import model_digest, web_files
+from penstock.tasks.translation.translator import Translator
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "docs/assets"
@@ -19,19 +24,26 @@ PAGES = sorted(ROOT.glob("docs/chapter/**/*.md"))
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    file = tmp_path_factory.mktemp("live") / "page.html"
+    """All figures on one page of a folder like the site's, with the demo model beside them."""
+    site = tmp_path_factory.mktemp("live")
+    shutil.copytree(ASSETS, site / "assets")
+    demo = web_files(load_bundle("demo"), "demo")
+    (site / "demo-page").mkdir()
+    for name, content in demo.items():
+        (site / "demo-page" / name).write_text(content, encoding="utf-8")
     texts = [path.read_text(encoding="utf-8") for path in PAGES]
     figures = [each[0] for text in texts for each in re.finditer(r"<(live-[a-z]+).*?</\1>", text)]
+    digest = f'<live-translation data-sha256="{model_digest(demo)}"'
+    content = "".join(figures).replace("<live-translation", digest)
     sheets = "".join(
-        f'<link rel=stylesheet href="{(ASSETS / name).as_uri()}">'
-        for name in ("colours.css", "live/live.css")
+        f'<link rel=stylesheet href="assets/{name}">' for name in ("colours.css", "live/live.css")
     )
+    file = site / "page.html"
     file.write_text(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>live</title>{sheets}"
         "<body data-md-color-scheme=default><style>body { color: var(--md-default-fg-color);"
         "background: var(--md-default-bg-color); font-family: sans-serif }</style>"
-        f"<main><h1>All</h1>{''.join(figures)}</main>"
-        f'<script src="{(ASSETS / "live/live.js").as_uri()}"></script>',
+        f'<main><h1>All</h1>{content}</main><script src="assets/live/live.js"></script>',
         encoding="utf-8",
     )
     opened = browser.new_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
@@ -142,6 +154,42 @@ def test_typed_numbers_pairs_and_texts_are_read(page: Page) -> None:
     figure.get_by_label("Plain text").fill("red tea\nred tea\nred coffee\nred coffee")
     figure.locator("select").select_option("tea")
     expect(figure.locator("figure").first).to_contain_text("coffee1.00")
+
+
+@in_browser
+def test_a_sentence_goes_through_the_demo_model_as_in_python(page: Page) -> None:
+    """Last but one, so that all figures have drawn when their barriers are looked for."""
+    translator = Translator(load_bundle("demo"))
+    sentence = "She found my white hat."
+
+    def figure(view: str) -> Locator:
+        own = page.locator(f"live-translation[view={view}]:not([lang])")
+        own.scroll_into_view_if_needed()
+        expect(own.get_by_role("button", name="The phone that they lost")).to_be_visible()
+        own.get_by_label("sentence", exact=True).fill(sentence)
+        return own
+
+    expected = inspect_sentence(translator, sentence)
+    expect(figure("gates")).to_contain_text(expected.text)
+    own = figure("attention")
+    assert expected.attention is not None
+    for step, weights in enumerate(expected.attention.mean[:2], start=1):
+        own.locator("input[type=range]").fill(str(step))
+        most = max(range(len(weights)), key=weights.__getitem__)
+        piece, read = expected.target_tokens[step - 1], expected.source_tokens[most]
+        told = f"Writing {piece}, the decoder looks at {read} most: {100 * weights[most]:.0f} %."
+        expect(own).to_contain_text(told)
+    own = figure("steps")
+    expect(own).to_contain_text(f"The encoder has read 3 of {len(expected.source_tokens)} pieces")
+    own.locator("input[type=range]").fill(str(len(expected.source_tokens) + 1))
+    expect(own).to_contain_text(f"The decoder writes {expected.target_tokens[0]}")
+    own = figure("writing")
+    expect(own).to_contain_text(f"it writes: {expected.text}")
+    other = expected.choices[0][1].token
+    own.get_by_role("button", name=f"{other} ").first.click()
+    forced = inspect_sentence(translator, sentence, prefix=[other])
+    expect(own).to_contain_text(f"Loss so far {-forced.token_log_probabilities[0]:.2f}")
+    expect(own).to_contain_text(f"it writes: {forced.text}")
 
 
 @in_browser

@@ -71,6 +71,13 @@ def web_files(bundle: Bundle, name: str, run: Mapping[str, Any] | None = None) -
     }
 
 
+def model_digest(files: Mapping[str, str]) -> str:
+    """SHA-256 of the model in a page's files, which the worker wants to hear."""
+    found = re.search(r'data-sha256="(\w+)"', files[INDEX_PAGE])
+    assert found is not None
+    return found[1]
+
+
 def write_web_page(files: Mapping[str, str], directory: Path) -> tuple[int, int]:
     """Write the files into a directory; returns their size in bytes, raw and compressed by gzip."""
     directory.mkdir(parents=True, exist_ok=True)
