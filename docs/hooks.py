@@ -5,6 +5,7 @@
   without network.
 - Chinese pages stand in the navigation in the order of the English ones, under the theme's
   Chinese words.
+- Each page of the chapter gets its exercises (src/penstock/learn).
 - Equations become MathML: browsers draw it without scripts.
 - The whole site is at most 15 MB; the build ends with an error if it is more.
 """
@@ -27,6 +28,7 @@ from mkdocs.structure.pages import Page
 
 from penstock.bundle import load_bundle
 from penstock.insight.web_page import model_digest, web_files
+from penstock.learn.exercise_table import section
 
 ROOT = Path(__file__).parent.parent
 # in the repository, and on the site
@@ -131,6 +133,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = markdown.replace(LIVE_MARK, frame)
     digest = f'<live-translation data-sha256="{config.extra["demo_digest"]}"'
     markdown = markdown.replace("<live-translation", digest)
+    markdown = with_exercises(markdown, page.file.src_uri)
     start = posixpath.dirname(page.file.src_uri) or "."
 
     def lead(link: re.Match[str]) -> str:
@@ -141,6 +144,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return posixpath.relpath(page_of(target), start) + hash_ + heading
 
     return _outside_fences(markdown, lambda text: _LINK.sub(lead, text))
+
+
+def with_exercises(markdown: str, page: str) -> str:
+    """A page of the chapter with its exercises before its last line, the link to the next."""
+    if not page.startswith(CHAPTER):
+        return markdown
+    exercises = section(posixpath.basename(page)[:-3], "zh" if page.startswith(CHINESE) else "en")
+    text, _, last = markdown.rstrip().rpartition("\n\n")
+    return f"{text}\n\n{exercises}\n{last}\n" if exercises else markdown
 
 
 def outside(page: str, markdown: str) -> list[str]:

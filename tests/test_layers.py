@@ -18,7 +18,7 @@ LAYERS = {
     "runtime": 3,
     **dict.fromkeys(("export", "training"), 4),
     "tasks": 5,
-    **dict.fromkeys(("insight", "bench", "api"), 6),
+    **dict.fromkeys(("insight", "bench", "api", "learn"), 6),
     "serve": 7,
     "cli": 8,
 }

@@ -15,6 +15,7 @@ from browsing import barriers, in_browser
 from penstock.bundle import load_bundle
 from penstock.insight.inspection_builder import inspect_sentence
 from penstock.insight.web_page import model_digest, web_files
+from penstock.learn.exercise_table import section
 from penstock.tasks.translation.translator import Translator
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,7 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for name, content in demo.items():
         (site / "demo-page" / name).write_text(content, encoding="utf-8")
     texts = [path.read_text(encoding="utf-8") for path in PAGES]
+    texts += [section("gru", language) for language in ("en", "zh")]
     figures = [each[0] for text in texts for each in re.finditer(r"<(live-[a-z]+).*?</\1>", text)]
     digest = f'<live-translation data-sha256="{model_digest(demo)}"'
     content = "".join(figures).replace("<live-translation", digest)
@@ -222,3 +224,19 @@ def contrast(one: str, other: str) -> float:
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+@in_browser
+def test_a_question_says_right_or_wrong_and_why(page: Page) -> None:
+    question = page.locator("live-question[lang=en]")
+    said = question.get_by_role("status")
+    question.get_by_label("your answer").fill("0.008")
+    question.get_by_role("button", name="Check").click()
+    expect(said).to_have_text(re.compile("^Not right. That is 0.2³"))
+    question.get_by_label("your answer").fill("64/125")
+    expect(said).to_be_empty()
+    page.keyboard.press("Enter")
+    expect(said).to_have_text(re.compile("^Right. Each step keeps 0.8"))
+    chinese = page.locator("live-question[lang=zh]")
+    chinese.get_by_role("button", name="检查").click()
+    expect(chinese.get_by_role("status")).to_have_text(re.compile("请输入一个数"))

@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve.serve", "Serve models over HTTP, with a web page."),
     "plot": ("plot.plot", "Plot the learning curves of runs."),
     "draw": ("draw.draw", "Draw a network unrolled over time."),
+    "learn": ("learn.app", "List and check the chapter's exercises; write notebooks."),
     "info": ("info.info", "Describe a model and its scores."),
     "doctor": ("info.doctor", "Check this machine's setup."),
     "data": ("corpora.app", "List, fetch, check, clean, split and measure corpora."),
