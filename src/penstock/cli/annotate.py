@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from penstock.cli.console import as_cell, as_row
 from penstock.cli.line_output import (
     Device,
     Engine,
@@ -18,6 +17,7 @@ from penstock.cli.line_output import (
     Threads,
     transform_lines,
 )
+from penstock.text.lines import as_cell, as_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

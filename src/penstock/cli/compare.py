@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.column_flags import Columns, HeaderRow
-from penstock.cli.console import as_row, write_json, write_line
+from penstock.cli.console import write_json, write_line
 from penstock.cli.evaluate import AsJson, OnError, metric_names, reject_flags
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import SearchFlags, with_search_flags
 from penstock.config import METRICS
 from penstock.errors import BundleError, UsageError
+from penstock.text.lines import as_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import UsageError, visible
-
-_BREAKS = str.maketrans("\t\n\r", "   ")
 
 
 def path(text: str | Path) -> Path:
@@ -27,16 +24,6 @@ def path(text: str | Path) -> Path:
 def write_line(text: str) -> None:
     """Write one result line to stdout as UTF-8 with `\\n`, on any platform."""
     sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
-
-
-def as_row(cells: Iterable[str]) -> str:
-    """Join cells to a TSV line; a tab or line end within a cell becomes a space."""
-    return "\t".join(cell.translate(_BREAKS) for cell in cells)
-
-
-def as_cell(confidence: float | None) -> str:
-    """Format a confidence; an empty cell stands for none."""
-    return "" if confidence is None else f"{confidence:.4f}"
 
 
 def write_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from penstock.cli.column_flags import Columns, HeaderRow
-from penstock.cli.console import as_row, note, path, write_json, write_line
+from penstock.cli.console import note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
 from penstock.cli.search_flags import (
@@ -22,6 +22,7 @@ from penstock.cli.search_report import report_searches
 from penstock.config import METRICS
 from penstock.errors import UsageError
 from penstock.tasks import TASKS
+from penstock.text.lines import as_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

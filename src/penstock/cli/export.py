@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.column_flags import Columns, HeaderRow
-from penstock.cli.console import as_row, note, path, write_json, write_line
+from penstock.cli.console import note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Model
 from penstock.config import ExportPrecision
 from penstock.errors import UsageError
 from penstock.files import real_path
+from penstock.text.lines import as_row
 
 if TYPE_CHECKING:
     from penstock.bundle import Bundle

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.column_flags import Columns
-from penstock.cli.console import as_row, note, path, write_json, write_line
+from penstock.cli.console import note, path, write_json, write_line
 from penstock.cli.evaluate import AsJson, OnError
 from penstock.cli.train import data_flags, run_config
 from penstock.config import METRICS
 from penstock.errors import PenstockError, UsageError
+from penstock.text.lines import as_row
 
 if TYPE_CHECKING:
     from penstock.config import RunConfig

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from penstock.cli.bulk_translation import Inputs, OutDir, TranslateProcesses, translate_files
 from penstock.cli.column_flags import To
-from penstock.cli.console import as_cell, as_row
 from penstock.cli.line_output import (
     Device,
     Engine,
@@ -64,12 +64,17 @@ def translate(
     device: Device = "auto",
     engine: Engine = "auto",
     threads: Threads = None,
+    inputs: Inputs = None,
+    out_dir: OutDir = None,
+    processes: TranslateProcesses = None,
     *,
     flags: SearchFlags,
 ) -> None:
-    """Translate each input line to one output line; blank lines stay blank."""
-    from penstock.tasks.translation.html_translation import translate_html
-    from penstock.tasks.translation.translator import Translator
+    """Translate each input line to one output line; blank lines stay blank.
+
+    With --inputs and --out-dir, whole files: one out for each one in, what is there is kept.
+    """
+    from penstock.tasks.translation.translation_job import TranslationJob
 
     if n_best > 1 and layout in ("text", "html"):
         raise UsageError(
@@ -80,55 +85,36 @@ def translate(
             "--format html goes without --alignments and --phrases, which are about the words of a "
             "line; leave them out, or give --format text"
         )
-    options = flags.options.changed(n_best=n_best, alignments=alignments)
-    translator = Translator.load(
-        *model,
+    shares = parse_weights(weights)
+    job = TranslationJob(
+        models=tuple(map(str, model)),
+        options=flags.options.changed(n_best=n_best, alignments=alignments),
+        layout=layout,
+        scores=scores,
+        to=to,
+        weights=None if shares is None else tuple(shares),
+        precision=precision,
         device=device,
         engine=engine,
         threads=threads,
-        weights=parse_weights(weights),
-        precision=precision,
     )
-    if to is not None:
-        translator = translator.to(to)
+    if inputs is not None or out_dir is not None:
+        if (source, output) != ("-", "-") or flags.phrases:
+            raise UsageError(
+                "--inputs goes without --input, --output and --phrases, which are about one file; "
+                "leave them out"
+            )
+        translate_files(job, inputs, out_dir, processes or 1)
+        return
+    if processes is not None:
+        raise UsageError("--processes is for many files; give --inputs and --out-dir")
+    translator = job.load()
     phrases = flags.phrases_of_lines()
 
     def translated(lines: Sequence[str]) -> Iterable[Translation]:
-        if layout == "html":
-            return translate_html(translator, lines, options)
         own = None if phrases is None else list(islice(phrases, len(lines)))
         if own is not None and len(own) < len(lines):
             raise UsageError(f"{flags.phrases}: has fewer lines than the input")
-        return translator.translate(lines, options, phrases=own)
+        return job.translate(translator, lines, own)
 
-    def shown(result: Translation) -> str:
-        return _shown(result, layout, scores, alignments)
-
-    transform_lines(source, output, translated, shown, also_read=flags.files)
-
-
-def _shown(result: Translation, layout: Format, scores: bool, alignments: bool) -> str:
-    if layout == "json":
-        import json
-
-        from penstock.tasks.translation.result import as_json_object
-
-        return json.dumps(as_json_object(result), ensure_ascii=False)
-    if layout == "tsv":
-        rows = [(a.score, a.text) for a in result.alternatives] or [(result.score, result.text)]
-        columns = [result.source]
-        for score, text in rows:
-            columns += [f"{score:.6f}", text] if scores else [text]
-        return as_row([*columns, as_cell(result.confidence)])
-    line = f"{result.score:.6f}\t{result.text}" if scores else result.text
-    return f"{line}\t{_pharaoh(result)}" if alignments and result.text else line
-
-
-def _pharaoh(result: Translation) -> str:
-    """Format the alignment as `0-0 1-2`: each target piece with its most attended source piece."""
-    if not result.alternatives or result.alternatives[0].alignment is None:
-        return ""
-    links: list[str] = []
-    for position, weights in enumerate(result.alternatives[0].alignment):
-        links.append(f"{max(range(len(weights)), key=weights.__getitem__)}-{position}")
-    return " ".join(links)
+    transform_lines(source, output, translated, job.line, also_read=flags.files)

@@ -1,4 +1,4 @@
-"""Lines of text before tokenization: blank lines, chunks of lines, long lines."""
+"""Lines of text: blank ones, chunks of lines, long lines cut, rows of a table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 _CHUNK_LINES = 1024
 _CHUNK_CHARACTERS = 2**20
+_BREAKS = str.maketrans("\t\n\r", "   ")
 _NO_LINE_ENDS = str.maketrans("", "", "\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 
@@ -67,3 +68,13 @@ def _halves(text: str, fits: Callable[[str], bool]) -> Iterator[str]:
     middle = len(text) // 2
     yield from _halves(text[:middle], fits)
     yield from _halves(text[middle:], fits)
+
+
+def as_row(cells: Iterable[str]) -> str:
+    """Join cells to a TSV line; a tab or line end within a cell becomes a space."""
+    return "\t".join(cell.translate(_BREAKS) for cell in cells)
+
+
+def as_cell(confidence: float | None) -> str:
+    """Format a confidence; an empty cell stands for none."""
+    return "" if confidence is None else f"{confidence:.4f}"

@@ -25,7 +25,7 @@ MAX_LINE_BYTES = 16 * 2**20  # bounds the memory for a "text" without line ends
 
 _BUFFER_BYTES = 2**18
 _DAMAGE = (EOFError, lzma.LZMAError, zlib.error, OSError)
-_UNREAD = {".bz2": "bzip2", ".zip": "zip", ".7z": "7-Zip", ".tar": "tar", ".tgz": "tar"}
+UNREAD = {".bz2": "bzip2", ".zip": "zip", ".7z": "7-Zip", ".tar": "tar", ".tgz": "tar"}
 _BOM = b"\xef\xbb\xbf"
 _FOREIGN_STARTS = {
     b"\xff\xfe": "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8",
@@ -57,9 +57,9 @@ def open_bytes(path: str | Path) -> AbstractContextManager[IO[bytes]]:
     if str(path) == STDIN:
         return nullcontext(sys.stdin.buffer)
     suffix = Path(path).suffix.lower()
-    if suffix in _UNREAD:
+    if suffix in UNREAD:
         raise DataError(
-            f"{_UNREAD[suffix]} is not read; unpack it, or compress with gzip, xz or zstd",
+            f"{UNREAD[suffix]} is not read; unpack it, or compress with gzip, xz or zstd",
             path=path,
         )
     try:
