@@ -11,14 +11,14 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "penstock"
 
 LAYERS = {
-    **dict.fromkeys(("errors", "files", "special_tokens", "version", "figure"), 0),
+    **dict.fromkeys(("errors", "files", "hub", "special_tokens", "version", "figure"), 0),
     **dict.fromkeys(("config", "task table"), 0),
     **dict.fromkeys(("text", "nn", "metrics", "baselines"), 1),
     **dict.fromkeys(("data", "search", "bundle"), 2),
     "runtime": 3,
     **dict.fromkeys(("export", "training"), 4),
     "tasks": 5,
-    **dict.fromkeys(("insight", "bench", "api", "learn"), 6),
+    **dict.fromkeys(("insight", "bench", "bulk", "api", "learn"), 6),
     "serve": 7,
     "cli": 8,
 }

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from penstock.tasks.cloze.blank_filler import BlankFiller, Filled
     from penstock.tasks.embedder import Embedder, Embedding
     from penstock.tasks.evaluation import Evaluation
+    from penstock.tasks.hub_upload import push
     from penstock.tasks.language_model.text_generator import TextGenerator
     from penstock.tasks.language_model.writing_options import WritingOptions
     from penstock.tasks.translation.html_translation import translate_html
@@ -124,6 +125,7 @@ __all__ = [
     "load",
     "load_bundle",
     "load_config",
+    "push",
     "read_pairs",
     "sample_search",
     "save_bundle",
@@ -134,6 +136,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "penstock.tasks.hub_upload": "push",
     "penstock.api": "Run distill evaluate load sweep train",
     "penstock.bundle": "Bundle load_bundle save_bundle",
     "penstock.config": "DataConfig ModelConfig RunConfig SearchConfig StartConfig TextConfig "

@@ -71,6 +71,10 @@ class DownloadError(PenstockError):
     """A corpus could not be fetched, verified or unpacked."""
 
 
+class HubError(PenstockError):
+    """The Hugging Face hub has not what was asked for, rejects it, or cannot be reached."""
+
+
 class BundleWarning(UserWarning):
     """A bundle is read otherwise than it was written; a command prints it in one line."""
 

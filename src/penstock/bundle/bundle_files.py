@@ -6,12 +6,22 @@ import hashlib
 import json
 import math
 import re
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from penstock.config.json_types import is_object
 from penstock.errors import BundleError
 from penstock.files import checksum_holds
+from penstock.hub import (
+    HubAddress,
+    exact,
+    fetch_files,
+    in_hub_cache,
+    is_hub_address,
+    parse_hub_address,
+)
 from penstock.tasks import TASKS
 from penstock.version import __version__
 
@@ -32,11 +42,15 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def find_bundle(path: str | Path) -> Path:
     """The bundle directory at `path`: itself, or `path/model` of a run directory.
 
-    `demo` is the model that comes with the package, where no directory has that name.
+    `demo` is the model that comes with the package, where no directory has that name, and
+    `hf://owner/name[@revision]` one of the hub, fetched into its cache.
 
     Raises:
         BundleError: neither holds a bundle.
+        HubError: see `penstock.hub.fetch_files`.
     """
+    if is_hub_address(path):
+        return _fetched(parse_hub_address(path))
     path = Path(path)
     packaged = (DEMO_MODEL,) if path == Path("demo") and not path.exists() else ()
     for candidate in (path, path / "model", *packaged):
@@ -44,6 +58,23 @@ def find_bundle(path: str | Path) -> Path:
             return candidate
     what = "no such directory" if not path.exists() else f"no {INDEX} in it or in its model/"
     raise BundleError(f"{path}: {what}; give a run directory or a bundle made by 'penstock train'")
+
+
+@cache  # a command, or a service, keeps to the revision that it found first
+def _fetched(address: HubAddress) -> Path:
+    """The bundle of a repository, in the hub's cache: its index first, then what that names."""
+    if address.kind != "model":
+        raise BundleError(f"{address}: is for data; give hf://owner/name")
+    directory = fetch_files(address, [exact(INDEX)])
+    if not (directory / INDEX).is_file():
+        raise BundleError(
+            f"{address}: no {INDEX} in it, so it is no model of penstock's; give one that "
+            "'penstock push' has made"
+        )
+    files = read_index(directory)["files"].values()
+    names = [file.get("name") for file in files if is_object(file)]
+    found = [exact(name) for name in names if isinstance(name, str) and _SAFE_NAME.fullmatch(name)]
+    return fetch_files(replace(address, revision=directory.name), found)
 
 
 def read_index(directory: Path) -> dict[str, Any]:
@@ -105,7 +136,7 @@ def _read_file(directory: Path, index: dict[str, Any], role: str) -> bytes:
     if not isinstance(name, str) or not isinstance(expected, str):
         raise BundleError(f"{directory / INDEX}: damaged: files.{role} is missing")
     path = directory / name
-    if not _SAFE_NAME.fullmatch(name) or path.is_symlink():
+    if not _SAFE_NAME.fullmatch(name) or (path.is_symlink() and not in_hub_cache(path)):
         raise BundleError(
             f"{directory / INDEX}: files.{role} = {name!r} leads outside the bundle; "
             "do not use this bundle"

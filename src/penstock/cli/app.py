@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "score": ("evaluate.score", "Print the probability of pairs or lines."),
     "compare": ("compare.compare", "Compare models, with confidence intervals."),
     "export": ("export.export", "Export a model that runs without torch."),
+    "push": ("push.push", "Put a model on the Hugging Face hub."),
     "generate": ("generate.generate", "Generate text with a language model."),
     "classify": ("annotate.classify", "Classify lines of text."),
     "fill": ("annotate.fill", "Fill in the blanks of lines."),

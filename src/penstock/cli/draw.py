@@ -41,12 +41,14 @@ def draw(
 def _configuration(source: Path, overrides: Sequence[str]) -> RunConfig:
     """Read the configuration of a file, a run directory or a bundle."""
     from penstock.config import load_config, parse_config
+    from penstock.hub import is_hub_address
 
-    if source.is_file() or not source.exists():
+    fetched = is_hub_address(source)
+    if not fetched and (source.is_file() or not source.exists()):
         return load_config(source, overrides)
     if (source / "config.toml").is_file():
         return load_config(source / "config.toml", overrides)
-    if not (source / "bundle.json").is_file():
+    if not fetched and not (source / "bundle.json").is_file():
         raise UsageError(
             f"{source}: no config.toml; give a configuration or the run directory of 'penstock "
             "train'"

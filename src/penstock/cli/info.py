@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penstock.text import Tokenizer
 
 
-_PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "pyarrow", "onnx")
+_PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "pyarrow", "onnx", "huggingface_hub")
 
 
 def info(

@@ -15,7 +15,10 @@ from penstock.config.option_model import MIN_CONFIDENCE, MOST_THREADS
 from penstock.runtime.engine_choice import EngineName
 from penstock.tasks.line_transform import R, write_results
 
-Model = Annotated[Path, typer.Option("--model", "-m", parser=path, help="Run directory or bundle.")]
+Model = Annotated[
+    Path,
+    typer.Option("--model", "-m", parser=path, help="Run directory, bundle or hf://owner/name."),
+]
 Input = Annotated[str, typer.Option("--input", "-i", help="Input file; - reads standard input.")]
 Output = Annotated[
     str,

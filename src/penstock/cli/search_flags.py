@@ -107,7 +107,10 @@ def _read_phrases(path: Path) -> Iterator[Phrases]:
 Models = Annotated[
     list[Path],
     typer.Option(
-        "--model", "-m", parser=path, help="Run directory or bundle; several form an ensemble."
+        "--model",
+        "-m",
+        parser=path,
+        help="Run directory, bundle or hf://owner/name; several form an ensemble.",
     ),
 ]
 Weights = Annotated[

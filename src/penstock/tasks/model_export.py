@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from penstock.bundle import INDEX, Bundle, load_bundle, save_bundle
 from penstock.config import ExportPrecision, RunConfig
-from penstock.config.json_types import is_object
 from penstock.data.pair import Pair
 from penstock.errors import (
     BundleError,
@@ -24,6 +23,7 @@ from penstock.runtime.engine_choice import EngineName
 from penstock.special_tokens import BOS_ID
 from penstock.tasks import TASKS
 from penstock.tasks.evaluation import EvaluationData
+from penstock.tasks.model_card import VerifiedEngine, model_card
 from penstock.tasks.sentence_encoder import Sentences
 from penstock.tasks.task import Sample
 from penstock.text.lines import is_blank
@@ -34,23 +34,6 @@ _ENGINES: tuple[tuple[EngineName, ExportPrecision], ...] = (
     ("onnx", "fp32"),
     ("onnx", "int8"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedEngine:
-    """How one engine did on the same data as the others.
-
-    Attributes:
-        name: of the engine, and its precision.
-        scores: by metric, as `penstock evaluate` gives them.
-        differing: outputs that are not those of torch.
-        outputs: how many there are; 0 where the task has only scores.
-    """
-
-    name: str
-    scores: Mapping[str, float]
-    differing: int
-    outputs: int
 
 
 def export_bundle(
@@ -187,25 +170,4 @@ def examples_of(config: RunConfig, data: EvaluationData) -> Iterable[Pair]:
 
 def write_model_card(bundle: Bundle, directory: Path, verified: Sequence[VerifiedEngine]) -> None:
     """Write `README.md`: what the model is, how it scored, and how to run it."""
-    config, record = bundle.config, bundle.record
-    task = TASKS[config.task]
-    data = config.data
-    languages = f"{data.source_language or 'unknown'} to {data.target_language or 'unknown'}"
-    lines = [
-        f"# A {config.task} model",
-        "",
-        f"- {bundle.parameters:,} parameters, cell `{config.model.cell}`, "
-        f"{record['export']['precision']} ONNX graphs",
-        *([f"- {languages}"] if task.target == "text" else []),
-        f"- training data: SHA-256 {record.get('data', 'unknown')}",
-    ]
-    held_out = record.get("held_out")
-    if is_object(held_out):
-        scores = ", ".join(f"{k} {v}" for k, v in held_out.items() if not is_object(v))
-        lines.append(f"- on held-out data: {scores}")
-    for engine in verified:
-        scores = ", ".join(f"{name} {value:.2f}" for name, value in engine.scores.items())
-        differ = f"; {engine.differing} of {engine.outputs} outputs differ from torch's"
-        lines.append(f"- verified with {engine.name}: {scores}{differ if engine.outputs else ''}")
-    lines += ["", f"    {task.trial} -m {directory.name}", ""]
-    atomic_write(directory / "README.md", "\n".join(lines))
+    atomic_write(directory / "README.md", model_card(bundle, directory.name, verified))

@@ -140,6 +140,7 @@ class Task:
         name: its name in configurations.
         verb: the command that uses a model of the task.
         trial: an example of that command, without the model.
+        pipeline: the Hugging Face hub's name of the task; empty: it has none.
         target: what a source is paired with: a text, a label, or nothing. With nothing, data are
             plain text and there is only the source's tokenizer.
         metrics: the held-out metrics by which a model may be selected.
@@ -176,6 +177,7 @@ class Task:
     graph_engine: Callable[[], Callable[[Bundle, int], Engine]] | None = None
     unroll: Callable[[RunConfig, int], Graph] | None = None
     features: tuple[str, ...] = ()
+    pipeline: str = ""
 
     @property
     def has_one_text(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penstock.errors import UsageError
 from penstock.files import real_path
+from penstock.hub import is_hub_address, parse_hub_address
 
 Pair = tuple[str, str]  # the language codes of source and target
 ANY = "any"  # a language that the configuration does not name
@@ -27,6 +28,8 @@ class ModelPath:
     @property
     def name(self) -> str:
         """The model's name, which is that of its run directory."""
+        if is_hub_address(self.path):
+            return parse_hub_address(self.path).repository.partition("/")[2]
         path = real_path(self.path)
         return path.parent.name if path.name == "model" else path.name
 

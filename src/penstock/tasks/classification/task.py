@@ -66,6 +66,7 @@ CLASSIFICATION = Task(
     name="classification",
     verb="classify",
     trial="echo TEXT | penstock classify",
+    pipeline="text-classification",
     target="label",
     metrics=("loss", "accuracy", "f1"),
     defaults={

@@ -81,6 +81,7 @@ CLOZE = Task(
     name="cloze",
     verb="fill",
     trial="echo 'A ___ TEXT' | penstock fill",
+    pipeline="fill-mask",
     target="none",
     metrics=("loss", "accuracy"),
     defaults={

@@ -84,6 +84,7 @@ LANGUAGE_MODEL = Task(
     name="language-model",
     verb="generate",
     trial="penstock generate",
+    pipeline="text-generation",
     target="none",
     metrics=("loss", "accuracy"),
     defaults={"model": {**ONE_STACK, "bidirectional": False}, "training": LEARNS_BY_LOSS},

@@ -58,6 +58,7 @@ TRANSLATION = Task(
     name="translation",
     verb="translate",
     trial="echo TEXT | penstock translate",
+    pipeline="translation",
     target="text",
     metrics=("loss",),
     corpus_metrics=True,

@@ -86,7 +86,7 @@ class TranslationJob:
         return f"{line}\t{_pharaoh(result)}" if self.options.alignments and result.text else line
 
     def checked(self) -> TranslationJob:
-        """This job with the engine that `auto` chooses, its models verified.
+        """This job with the engine that `auto` chooses, its models found and verified.
 
         Raises:
             BundleError: see `load_bundle`.
@@ -96,7 +96,9 @@ class TranslationJob:
         engines = {choose_engine(b, self.engine, self.device, self.threads) for b in bundles}
         for bundle in bundles:
             self.options.beam(bundle.config.search)
-        return replace(self, engine=engines.pop()) if len(engines) == 1 else self
+        models = tuple(str(find_bundle(path)) for path in self.models)
+        engine = engines.pop() if len(engines) == 1 else self.engine
+        return replace(self, models=models, engine=engine)
 
     def recipe(self) -> dict[str, Any]:
         """What decides an output's bytes, as JSON has it: models by checksum, and options.
