@@ -34,6 +34,7 @@ TORCH_FILES = (
 NEEDS_TRAIN = (
     "data/store.py",  # token stores
     "data/formats/input_lines.py",  # zstandard
+    "data/formats/output_stream.py",  # likewise
     "data/formats/parquet.py",
 )
 
