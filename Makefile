@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # a stamp is older than what it was installed from: then, and only then, pip runs again
 FROM := pyproject.toml constraints.txt
 
-.PHONY: help demo demo-model test docs lint types format clean
+.PHONY: help demo demo-model test docs lint types format lock audit clean
 
 help:
 	@echo 'make demo     install, train on the built-in corpus, evaluate, translate: minutes'
@@ -19,6 +19,8 @@ help:
 	@echo 'make lint     ruff: format and rules'
 	@echo 'make types    pyright'
 	@echo 'make format   let ruff rewrite the code'
+	@echo 'make lock     pin the service and its hashes in requirements.lock'
+	@echo 'make audit    known vulnerabilities of these, where the package index knows any'
 	@echo 'make clean    remove .venv and caches; runs/ stays'
 
 demo: $(VENV)/.installed
@@ -49,6 +51,15 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# torch has several builds of one version, whose hashes differ by index: what needs it has no hashes
+lock: $(VENV)/tools/bin/uv
+	$< pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command 'make lock' --extra clean --extra serve -c constraints.txt \
+	    -o requirements.lock pyproject.toml
+
+audit: $(VENV)/tools/bin/uv
+	$(VENV)/tools/bin/python .ci/audit.py || [ $$? -eq 3 ] # 3: nobody could say
+
 clean:
 	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -58,6 +69,10 @@ $(BIN)/python:
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo '$(PYTHON) is older than 3.11: give PYTHON=python3.11 or later' >&2; exit 1; }
 	'$(PYTHON)' -m venv $(VENV)
+
+$(VENV)/tools/bin/uv: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install 'uv>=0.9' 'pip-audit>=2.9'
 
 $(VENV)/.installed: $(FROM) | $(BIN)/python
 	$(PIP) install -c constraints.txt -e '.[train]'

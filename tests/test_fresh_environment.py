@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,19 +28,23 @@ MEGABYTES = 300  # with what the service needs, without pip
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in `venv` with the wheel and the extra `serve`."""
+    """An environment in `venv` with the wheel and what `requirements.lock` pins for it."""
     folder = tmp_path_factory.mktemp("fresh")
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv" / "bin" / "python")]
-    options = ["--quiet", "--no-compile", "--retries", "0", "-c", str(ROOT / "constraints.txt")]
-    ran = subprocess.run(
-        [*pip, "install", *options, f"{wheel}[serve]"],
-        capture_output=True, text=True, check=False, env=ENVIRONMENT,
-    )  # fmt: skip
-    if re.search(r"No matching distribution|Failed to establish|No module named pip", ran.stderr):
-        pytest.skip("needs a package index, or its mirror, and pip")
-    assert ran.returncode == 0, ran.stderr
+    options = ["--quiet", "--no-compile", "--retries", "0"]
+    locked = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
+    for what in (locked, ["--no-deps", str(wheel)]):  # as in Containerfile
+        ran = subprocess.run(
+            [*pip, "install", *options, *what],
+            capture_output=True, text=True, check=False, env=ENVIRONMENT,
+        )  # fmt: skip
+        if re.search(
+            r"No matching distribution|Failed to establish|No module named pip", ran.stderr
+        ):
+            pytest.skip("needs a package index, or its mirror, and pip")
+        assert ran.returncode == 0, ran.stderr
     return folder
 
 
@@ -106,3 +111,27 @@ def test_it_serves(folder: Path, model: Path) -> None:
     expected = Translator.load(model).translate([str(asked["q"])])[0].text
     assert answer["translatedText"] == expected
     assert page.status_code == 200
+
+
+def test_it_serves_without_rights_on_read_only_files(folder: Path) -> None:
+    """As `Containerfile` runs it; here root keeps its name but loses every capability."""
+    paths = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+    modes = {path: path.stat().st_mode for path in paths}
+    prefix = ["setpriv", "--bounding-set=-all", "--no-new-privs"] if os.geteuid() == 0 else []
+    if prefix and not shutil.which(prefix[0]):
+        pytest.skip("needs setpriv (util-linux) to take root's rights away")
+    command = [*prefix, str(folder / "venv" / "bin" / "penstock"), "serve", "-m", "demo"]
+    nowhere = {"HOME": "/nonexistent", "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    asked = {"q": "She sees them.", "source": "en", "target": "fr"}
+    try:
+        for path in paths:
+            path.chmod(modes[path] & ~0o222)
+        denied = subprocess.run([*prefix, "touch", folder / "written"], capture_output=True)
+        assert denied.returncode != 0
+        with served(command, {**ENVIRONMENT, **nowhere}) as address:
+            answer = httpx.post(f"{address}/translate", json=asked).json()
+        assert answer["translatedText"] == "Elle les voit."
+        assert {path for path in folder.rglob("*") if not path.is_symlink()} == set(paths[1:])
+    finally:
+        for path in paths:
+            path.chmod(modes[path])
