@@ -33,6 +33,7 @@ TORCH_FILES = (
 )
 NEEDS_TRAIN = (
     "data/store.py",  # token stores
+    "data/pair_shards.py",
     "data/formats/input_lines.py",  # zstandard
     "data/formats/output_stream.py",  # likewise
     "data/formats/parquet.py",

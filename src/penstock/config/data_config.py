@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from penstock.config.option_model import MOST_THREADS
 from penstock.config.section import Auto, Section
 
 
@@ -74,6 +75,10 @@ class DataConfig(Section):
     """Language code of the target, for the service."""
     cache: str | None = None
     """Folder for tokenized data, to share between runs; default: `data/` in the run directory."""
+
+    workers: int | None = Field(default=None, ge=1, le=MOST_THREADS)
+    """Processes that read and tokenize a large corpus; the result is the same. Default: one per
+    core."""
 
     @property
     def read_columns(self) -> list[int | str | list[int | str]] | None:

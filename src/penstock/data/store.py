@@ -8,8 +8,10 @@ blocks, so that neither the heap nor the map's resident pages grow with the corp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,15 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.data.pair import Pair
+from penstock.data.pair_shards import PairShards, read_shard
 from penstock.data.sealed_file import Report, break_seal, cached, seal
+from penstock.data.worker_processes import run_jobs
 from penstock.errors import DataError
 from penstock.files import replacing
 from penstock.text import EOS_ID, UNK_ID, Tokenizer
 
 BLOCK_PAIRS = 8192
+_EMPTY = "no training pairs: the data is empty; give a file with pairs"
 _IDS = pa.list_(pa.int32())
 _SCHEMA = [("source", _IDS), ("target", _IDS)]
 
@@ -66,14 +71,17 @@ class Ragged:
 
 
 class PairStore:
-    """Read access to a store; sources and targets both end with EOS."""
+    """Read access to a store of one or several files; sources and targets both end with EOS."""
 
-    def __init__(self, path: Path, counts: StoreCounts) -> None:
-        self.path = path
+    def __init__(self, paths: Sequence[Path], counts: StoreCounts) -> None:
         self.counts = counts
-        with pa.memory_map(str(self.path)) as file:
-            reader = pa.ipc.open_file(file)
-            self.num_blocks: int = reader.num_record_batches
+        self.paths = list(paths)
+        self._blocks: list[tuple[Path, int]] = []
+        for path in paths:
+            with pa.memory_map(str(path)) as file:
+                number: int = pa.ipc.open_file(file).num_record_batches
+            self._blocks += [(path, i) for i in range(number)]
+        self.num_blocks = len(self._blocks)
 
     def __len__(self) -> int:
         return self.counts.pairs
@@ -82,10 +90,13 @@ class PairStore:
         """Copy the sources and targets of blocks, in that order."""
         sources: list[Ragged] = []
         targets: list[Ragged] = []
-        with pa.memory_map(str(self.path)) as file:
-            reader = pa.ipc.open_file(file)
-            for index in blocks:
-                batch = reader.get_batch(index)
+        with ExitStack() as stack:
+            readers: dict[Path, Any] = {}
+            for path, index in (self._blocks[block] for block in blocks):
+                if path not in readers:
+                    file = stack.enter_context(pa.memory_map(str(path)))
+                    readers[path] = pa.ipc.open_file(file)
+                batch = readers[path].get_batch(index)
                 sources.append(_ragged(batch.column(0)))
                 targets.append(_ragged(batch.column(1)))
             return Ragged.join(sources), Ragged.join(targets)
@@ -103,6 +114,7 @@ def write_store(
     *,
     max_source_tokens: int,
     max_target_tokens: int,
+    may_be_empty: bool = False,
 ) -> PairStore:
     """Tokenize `pairs`, one row per target, and write them to `path`.
 
@@ -125,17 +137,84 @@ def write_store(
                     for (side, tokenizer, limit), column in zip(sides, texts, strict=True)
                 ]
                 out.write_batch(pa.record_batch(columns, schema=schema))
-        if not totals["pairs"]:
-            raise DataError("no training pairs: the data is empty; give a file with pairs")
+        if not totals["pairs"] and not may_be_empty:
+            raise DataError(_EMPTY)
         break_seal(path)
     seal(path, totals)
-    return PairStore(path, StoreCounts(**totals))
+    return PairStore([path], StoreCounts(**totals))
+
+
+def store_shards(
+    shards: PairShards,
+    folder: Path,
+    name: str,
+    source: Tokenizer,
+    target: Tokenizer,
+    *,
+    limits: tuple[int, int],
+    workers: int,
+    report: Report,
+) -> PairStore:
+    """Tokenize shards into a file each, in `folder`; whole ones are kept.
+
+    Raises:
+        DataError: no pair is left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    excluded = folder / f"{name}.npy"
+    with replacing(excluded) as partial, partial.open("wb") as file:
+        np.save(file, shards.excluded)
+    tokenizers = [source.to_json(), target.to_json()]
+    jobs: list[dict[str, Any]] = [
+        {
+            "do": "store",
+            "shard": str(shard),
+            "path": str(folder / f"{name}-{number:05}.arrow"),
+            "excluded": str(excluded),
+            "tokenizers": tokenizers,
+            "limits": limits,
+        }
+        for number, shard in enumerate(shards.paths)
+    ]
+    totals: dict[str, int] = dict.fromkeys(asdict(StoreCounts()), 0)
+    for result in run_jobs(jobs, workers):
+        for text in result["messages"]:
+            report(text)
+        for key, count in result["counts"].items():
+            totals[key] += count
+    if not totals["pairs"]:
+        raise DataError(_EMPTY)
+    return PairStore([Path(job["path"]) for job in jobs], StoreCounts(**totals))
+
+
+def store_job(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Tokenize one shard, unless that is done.
+
+    Returns:
+        The `counts`, and `messages` to report.
+    """
+    path = Path(job["path"])
+    messages: list[str] = []
+    store = open_store(path, messages.append)
+    if store is None:
+        pairs = read_shard(Path(job["shard"]), np.load(job["excluded"]))
+        source, target = _tokenizers(*job["tokenizers"])
+        s, t = job["limits"]
+        store = write_store(
+            path, pairs, source, target, max_source_tokens=s, max_target_tokens=t, may_be_empty=True
+        )
+    return {"counts": asdict(store.counts), "messages": messages}
+
+
+@lru_cache(maxsize=1)
+def _tokenizers(source: str, target: str) -> tuple[Tokenizer, Tokenizer]:
+    return Tokenizer.from_json(source), Tokenizer.from_json(target)
 
 
 def open_store(path: str | Path, report: Report) -> PairStore | None:
     """The store at `path`; None if there is no whole one, and damage is reported."""
     counts = cached(Path(path), report)
-    return None if counts is None else PairStore(Path(path), StoreCounts(**counts))
+    return None if counts is None else PairStore([Path(path)], StoreCounts(**counts))
 
 
 def _blocks(pairs: Iterable[Pair]) -> Iterator[list[tuple[str, str]]]:

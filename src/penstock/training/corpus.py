@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Literal
 from penstock.config import DataConfig, RunConfig
 from penstock.data.hallucination import hallucinated_pairs
 from penstock.data.pair import Pair
-from penstock.data.store import PairStore, open_store, write_store
+from penstock.data.pair_shards import PairShards
+from penstock.data.store import PairStore, open_store, store_shards, write_store
+from penstock.data.worker_processes import cores
 from penstock.files import content_key
 from penstock.text import Tokenizer
 from penstock.training.batches import Batch, EpochSampler
 from penstock.training.corpus_tokenizers import train_tokenizers
-from penstock.training.examples import Examples, Report, read_examples
+from penstock.training.examples import Examples, Report, Training, read_examples
 from penstock.training.replay import ReplaySampler, Sampler
 
 
@@ -81,7 +83,7 @@ def prepare_corpus(
     Raises:
         DataError: unreadable or unusable data.
     """
-    examples = read_examples(config, report)
+    examples = read_examples(config, report, folder)
     tokenizers = train_tokenizers(config, examples, folder, report, source)
     return tokenize(config, examples, *tokenizers, folder, report)
 
@@ -102,11 +104,17 @@ def tokenize(
         parts.append(f"{data.hallucination} {config.seed}")
     key = content_key(*parts)
 
-    def training() -> Iterator[Pair]:
+    def with_invented() -> Iterator[Pair]:
         invented = hallucinated_pairs(examples.training(), data.hallucination, config.seed)
-        return chain(examples.training(), invented) if data.hallucination else examples.training()
+        return chain(examples.training(), invented)
 
-    def stored(name: str, pairs: Callable[[], Iterator[Pair]]) -> PairStore:
+    def stored(name: str, pairs: Training) -> PairStore:
+        if isinstance(pairs, PairShards):
+            workers = data.workers or cores()
+            name = f"{name}-{key}"
+            return store_shards(
+                pairs, folder, name, source, target, limits=limits, workers=workers, report=report
+            )
         path = folder / f"{name}-{key}.arrow"
         return open_store(path, report) or write_store(
             path,
@@ -117,7 +125,7 @@ def tokenize(
             max_target_tokens=data.max_target_tokens,
         )
 
-    store = stored("tokens", training)
+    store = stored("tokens", with_invented if data.hallucination else examples.training)
     if data.hallucination:
         invented = len(store) - examples.count
         report(f"{invented:,} further pairs have invented stems (data.hallucination)")

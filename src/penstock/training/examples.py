@@ -7,29 +7,34 @@ empty for tasks with one text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from penstock.config import RunConfig
-from penstock.data.formats.column_choice import as_columns
-from penstock.data.formats.corpus_files import read_text, shown
-from penstock.data.formats.readers import ReadOptions, ignore, read_pairs
+from penstock.data.corpus_reader import read_corpus
+from penstock.data.formats.corpus_files import shown
+from penstock.data.formats.readers import ignore
 from penstock.data.grammar import Split, builtin_split
 from penstock.data.held_out_pairs import hold_out, merge_references, pairs_after
 from penstock.data.pair import Pair
-from penstock.data.source_keys import fold
+from penstock.data.pair_shards import PairShards, import_shards, is_large
+from penstock.data.source_keys import fold, source_key
+from penstock.data.worker_processes import cores
 from penstock.errors import ConfigError, DataError
 from penstock.files import content_key
 from penstock.tasks import TASKS
-from penstock.text import letters_only
-from penstock.text.lines import is_blank
 from penstock.training.start_model import read_start
 
 BUILTIN, REST = "builtin", "rest"
+_LEFT_OUT = (
+    "{:,} training pairs are left out: their sources are held out of the data of the model to go "
+    "on from"
+)
 
 Report = Callable[[str], None]
+Training = PairShards | Callable[[], Iterator[Pair]]
 
 
 class Reader(Protocol):
@@ -45,7 +50,8 @@ class Examples:
     """Training and held-out examples.
 
     Attributes:
-        training: streams the training pairs, from the start at every call.
+        training: streams the training pairs, from the start at every call; of a large corpus, its
+            shards.
         valid: held-out pairs with all their references, in memory.
         count: number of training pairs.
         fingerprint: hash of the training pairs' text, replayed ones included.
@@ -53,7 +59,7 @@ class Examples:
         old_valid: held-out pairs of the data that the model to go on from was trained on.
     """
 
-    training: Callable[[], Iterator[Pair]]
+    training: Training
     valid: list[Pair]
     count: int
     fingerprint: str
@@ -61,24 +67,30 @@ class Examples:
     old_valid: Sequence[Pair] = ()
 
 
-def read_examples(config: RunConfig, report: Report) -> Examples:
+def read_examples(config: RunConfig, report: Report, folder: Path | None = None) -> Examples:
     """Open the data, hold some out and read everything once, so that errors come early.
+
+    A large corpus is read into shards in `folder`, by several processes.
 
     Raises:
         DataError: unreadable data, or too little to train on or to hold out.
     """
-    training, valid = open_data(config, report)
+    data = config.data
+    if folder is None or data.train == BUILTIN or data.valid == REST or not is_large(data.train):
+        training, valid = open_data(config, report)
+    else:
+        training, valid = _open_shards(config, folder, report)
     start = read_start(config)
     if start is None:
-        count, fingerprint = _survey(training, valid, report)
+        count, fingerprint = _survey(training, valid, config, report)
         _require_some(count, valid, config)
         return Examples(training, valid, count, fingerprint)
-    training = _without(training, start.valid, report)
-    count, fingerprint = _survey(training, valid, report)
+    training = _without(training, start.valid, config, report)
+    count, fingerprint = _survey(training, valid, config, report)
     _require_some(count, valid, config)
     replay = _open_replay(config, [*valid, *start.valid], report)
     if replay is not None:
-        old, more = _survey(replay, [], report)
+        old, more = _survey(replay, [], config, report)
         if not old:
             raise DataError(
                 "no pairs to replay: the file is empty, or has held-out sources alone",
@@ -96,19 +108,45 @@ def _open_replay(
     if name is None:
         return None
     read = open_reader(config, report)
-    return _without(lambda: read(name), held_out)
+    return _without(lambda: read(name), held_out, config)
+
+
+def _open_shards(config: RunConfig, folder: Path, report: Report) -> tuple[PairShards, list[Pair]]:
+    """`open_data` for a large corpus."""
+    data = config.data
+    shards = import_shards(
+        data.train,
+        data,
+        folder,
+        report,
+        has_one_text=TASKS[config.task].has_one_text,
+        seed=config.seed,
+        workers=data.workers or cores(),
+    )
+    if data.valid is not None:
+        return shards, merge_references(open_reader(config, report)(data.valid))
+    keys = shards.smallest_keys(10 * data.valid_pairs)
+    wanted = keys[: min(data.valid_pairs, len(keys) // 10)]
+    valid = merge_references(shards.with_keys(wanted))
+    return shards.without(valid, config.seed), valid
 
 
 def _without(
-    training: Callable[[], Iterator[Pair]], held_out: Iterable[Pair], report: Report | None = None
-) -> Callable[[], Iterator[Pair]]:
+    training: Training,
+    held_out: Sequence[Pair],
+    config: RunConfig,
+    report: Report | None = None,
+) -> Training:
     """Training pairs without held-out sources, which `report` is given the number of."""
+    if isinstance(training, PairShards):
+        kept = training.without(held_out, config.seed)
+        found = len(training) - len(kept)
+        if report is not None and found:
+            report(_LEFT_OUT.format(found))
+        return kept
     sources = {fold(pair.source) for pair in held_out}
     if report is not None and (found := sum(fold(pair.source) in sources for pair in training())):
-        report(
-            f"{found:,} training pairs are left out: their sources are held out of the data of the "
-            "model to go on from"
-        )
+        report(_LEFT_OUT.format(found))
     return lambda: (pair for pair in training() if fold(pair.source) not in sources)
 
 
@@ -132,18 +170,7 @@ def open_reader(config: RunConfig, report: Report) -> Reader:
             report(text)
 
     def read_all(name: str | list[str], max_pairs: int | None = None) -> Iterator[Pair]:
-        if has_one_text:
-            pairs = islice(_lines_as_pairs(name), max_pairs)
-        else:
-            options = ReadOptions(
-                columns=None if data.read_columns is None else as_columns(data.read_columns),
-                header=data.header,
-                on_error=data.on_error,
-                max_pairs=max_pairs,
-                report=once,
-            )
-            pairs = read_pairs(name, options)
-        return pairs if data.normalize == "none" else _letters_only(pairs, shown(name), once)
+        return read_corpus(name, data, once, has_one_text=has_one_text, max_pairs=max_pairs)
 
     return read_all
 
@@ -172,30 +199,14 @@ def open_data(config: RunConfig, report: Report) -> tuple[Callable[[], Iterator[
     return (lambda: (p for p in read() if fold(p.source) not in sources)), valid
 
 
-def _letters_only(pairs: Iterator[Pair], name: str, report: Report) -> Iterator[Pair]:
-    """Reduce sources to letters; omit pairs without any and report their number."""
-    omitted = 0
-    for pair in pairs:
-        source = letters_only(pair.source)
-        if source:
-            yield replace(pair, source=source)
-        else:
-            omitted += 1
-    if omitted:
-        report(f"{name}: {omitted:,} texts without a letter were left out (data.normalize)")
-
-
-def _lines_as_pairs(name: str | list[str]) -> Iterator[Pair]:
-    """The non-blank lines of a text, each with an empty target."""
-    return (
-        Pair(line.text, ("",), line.number) for line in read_text(name) if not is_blank(line.text)
-    )
-
-
 def _survey(
-    training: Callable[[], Iterator[Pair]], valid: list[Pair], report: Report
+    training: Training, valid: list[Pair], config: RunConfig, report: Report
 ) -> tuple[int, str]:
     """The number of training pairs and their hash; leakage is reported."""
+    if isinstance(training, PairShards):
+        keys = {source_key(pair, config.seed) for pair in valid}
+        _report_leakage(training.number_of(keys), len(keys), report)
+        return len(training), training.fingerprint
     held_out = {fold(pair.source) for pair in valid}
     digest = hashlib.blake2b(digest_size=16)
     count = 0
@@ -206,12 +217,16 @@ def _survey(
         key = fold(pair.source)
         if key in held_out:
             leaked.add(key)
+    _report_leakage(len(leaked), len(held_out), report)
+    return count, digest.hexdigest()
+
+
+def _report_leakage(leaked: int, held_out: int, report: Report) -> None:
     if leaked:
         report(
-            f"warning: {len(leaked)} of {len(held_out)} held-out sources are in the training "
-            "data; scores on them measure memory ('penstock data check' lists them)"
+            f"warning: {leaked} of {held_out} held-out sources are in the training data; scores on "
+            "them measure memory ('penstock data check' lists them)"
         )
-    return count, digest.hexdigest()
 
 
 def _require_some(count: int, valid: list[Pair], config: RunConfig) -> None:

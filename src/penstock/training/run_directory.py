@@ -96,7 +96,8 @@ def prepare_run(
 
 def comparable(config: RunConfig) -> dict[str, Any]:
     """The settings, by key, and the versions that all processes of a run must have in common."""
-    own = ("threads", "device", "data.train", "data.valid", "data.cache", "start.model")
+    own = {"threads", "device", "start.model"}
+    own |= {f"data.{key}" for key in ("train", "valid", "cache", "workers")}
     settings = {k: v for k, v in _flat(config.model_dump(mode="json")) if k not in own}
     return {"penstock's version": __version__, "torch's version": torch.__version__, **settings}
 

@@ -113,7 +113,7 @@ def prepare_learner(
         ConfigError: rows longer than the transformer takes.
     """
     transformer, tokenizer = configured_transformer(config, report)
-    examples = read_examples(config, report)
+    examples = read_examples(config, report, folder)
     require_labels(examples.training(), config)
     source, target = train_tokenizers(config, examples, folder, report, tokenizer)
     valid = with_known_labels(examples.valid, target, config.data, report)
