@@ -45,7 +45,8 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         f"<!doctype html><html lang=en><meta charset=utf-8><title>live</title>{sheets}"
         "<body data-md-color-scheme=default><style>body { color: var(--md-default-fg-color);"
         "background: var(--md-default-bg-color); font-family: sans-serif }</style>"
-        f'<main><h1>All</h1>{content}</main><script src="assets/live/live.js"></script>',
+        f'<main><h1>All</h1>{content}</main><script src="assets/iframe-worker.js"></script>'
+        '<script src="assets/live/live.js"></script>',
         encoding="utf-8",
     )
     opened = browser.new_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")

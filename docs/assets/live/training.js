@@ -350,13 +350,17 @@
     startWorker() {
       const code = new Blob([`"use strict";(${serve})((${engine})());`], { type: "text/javascript" });
       const url = URL.createObjectURL(code);
+      const fail = () => {
+        this.reset();
+        this.status.textContent = this.words.failed;
+      };
       try {
         this.worker = new Worker(url);
       } catch {
-        this.isRunning = false;
-        this.status.textContent = this.words.failed;
+        fail();
         return;
       }
+      this.worker.onerror = fail;
       this.worker.onmessage = ({ data }) => this.hear(data);
       this.worker.postMessage({ text: this.text.value, hidden: this.units.value, ...this.settings() });
     }

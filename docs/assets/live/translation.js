@@ -6,6 +6,7 @@
   const FOLDER = "../../demo-page/"; // beside assets/
   const PATIENCE = 250; // ms after the last key
   const SHOWN = 24; // numbers of a state that are drawn
+  const COLUMN = 58; // px of a piece
 
   // Means over the pieces written so far: {loss, perplexity}.
   function lossOf(logProbabilities) {
@@ -24,6 +25,8 @@
       reads: (piece, t, of) => `The encoder has read ${t} of ${of} pieces, up to ${piece}.`,
       writes: (piece, p) => `The decoder writes ${piece}, P ${p}.`,
       states: "Each column is a state: 24 of its numbers, orange below 0, blue above.",
+      encoder: "Encoder",
+      decoder: "Decoder",
       source: "source",
       target: "target",
       looks: (piece, at, share) => `Writing ${piece}, the decoder looks at ${at} most: ${share}.`,
@@ -53,6 +56,8 @@
       reads: (piece, t, of) => `编码器读了 ${of} 片中的 ${t} 片，到 ${piece} 为止。`,
       writes: (piece, p) => `解码器写出 ${piece}，P ${p}。`,
       states: "每一列是一个状态，画出其中 24 个数，橙色小于 0，蓝色大于 0。",
+      encoder: "编码器",
+      decoder: "解码器",
       source: "源句",
       target: "目标句",
       looks: (piece, at, share) => `写 ${piece} 时，解码器看得最多的是 ${at}：${share}。`,
@@ -98,6 +103,10 @@
       waiting.delete(id);
       if (error) reject(new Error(error.message || error.code));
       else resolve(answer);
+    };
+    own.onerror = ({ message }) => {
+      for (const { reject } of waiting.values()) reject(new Error(message));
+      waiting.clear();
     };
     let count = 0;
     return (path, body) => new Promise((resolve, reject) => {
@@ -195,8 +204,10 @@
         : words.writes(written[at], Math.exp(logs[at]).toFixed(2));
       const hidden = (side) => gates.find((layer) => layer.side === side).values.hidden.units;
       figure.found.replaceChildren(
-        region(words.source, strips(read, hidden("encoder"), done, done - 1)),
-        region(words.target, strips(written, hidden("decoder"), at + 1, at)),
+        make("b", {}, words.encoder),
+        follow(region(words.source, strips(read, hidden("encoder"), done, done - 1)), done - 1),
+        make("b", {}, words.decoder),
+        follow(region(words.target, strips(written, hidden("decoder"), at + 1, at)), at),
         make("p", {}, words.states),
       );
     }
@@ -204,18 +215,24 @@
 
   // Pieces with their states below, as far as they are done.
   function strips(pieces, states, done, now) {
-    const [column, size] = [58, 6];
+    const size = 6;
     const columns = pieces.flatMap((piece, t) => {
-      const x = column * t;
+      const x = COLUMN * t;
       const isNow = t === now ? "series-1" : "";
       const name = t < done ? piece : "·";
       const cells = t < done ? states[t].slice(0, SHOWN).map((value, i) => draw("rect", {
         class: value < 0 ? "below" : "above", x: x + 18, width: 22, y: 22 + size * i, height: size, "fill-opacity": Math.min(1, Math.abs(value) / 60).toFixed(2),
       })) : [];
       const frame = draw("rect", { class: `frame ${t === now ? "now" : ""}`, x: x + 17, width: 24, y: 21, height: size * SHOWN + 2 });
-      return [draw("text", { class: isNow, x: x + column / 2, y: 14, "text-anchor": "middle" }, name), frame, ...cells];
+      return [draw("text", { class: isNow, x: x + COLUMN / 2, y: 14, "text-anchor": "middle" }, name), frame, ...cells];
     });
-    return atItsSize(drawing(column * pieces.length, 26 + size * SHOWN, pieces.slice(0, done).join(" "), ...columns));
+    return atItsSize(drawing(COLUMN * pieces.length, 26 + size * SHOWN, pieces.slice(0, done).join(" "), ...columns));
+  }
+
+  // Scrolls so that a piece is in sight, once the region is on the page.
+  function follow(own, at) {
+    requestAnimationFrame(() => (own.scrollLeft = COLUMN * (at + 0.5) - own.clientWidth / 2));
+    return own;
   }
 
   function atItsSize(svg) {
@@ -243,8 +260,7 @@
       const at = this.step.value - 1;
       const best = mean[at].indexOf(Math.max(...mean[at]));
       figure.said.textContent = words.looks(written[at], read[best], percent(mean[at][best]));
-      const column = 58;
-      const x = (i) => column * (i + 0.5);
+      const x = (i) => COLUMN * (i + 0.5);
       const lines = mean[at].map((weight, j) =>
         draw("line", { class: "line series-0", x1: x(j), y1: 24, x2: x(at), y2: 96, "stroke-opacity": Math.sqrt(weight).toFixed(2), "stroke-width": (1 + 7 * weight).toFixed(1) }));
       const names = (pieces, y, chosen) => pieces.map((piece, i) =>
@@ -252,12 +268,12 @@
       const size = 20;
       const cells = mean.flatMap((weights, t) => weights.map((weight, j) =>
         draw("rect", { class: "above", x: x(j) - 14, width: 28, y: 128 + size * t, height: size - 2, "fill-opacity": weight.toFixed(3) })));
-      const mark = draw("rect", { class: "frame now", x: 0, width: column * read.length, y: 126 + size * at, height: size + 1 });
-      const rows = written.map((piece, t) => draw("text", { class: t === at ? "series-1" : "", x: column * read.length + 6, y: 141 + size * t }, piece));
-      const width = column * Math.max(read.length + 1.2, written.length);
+      const mark = draw("rect", { class: "frame now", x: 0, width: COLUMN * read.length, y: 126 + size * at, height: size + 1 });
+      const rows = written.map((piece, t) => draw("text", { class: t === at ? "series-1" : "", x: COLUMN * read.length + 6, y: 141 + size * t }, piece));
+      const width = COLUMN * Math.max(read.length + 1.2, written.length);
       figure.found.replaceChildren(
-        region(figure.said.textContent, atItsSize(drawing(width, 134 + size * written.length, figure.said.textContent,
-          ...lines, ...names(read, 16, (i) => (i === best ? "series-0" : "")), ...names(written, 112, (i) => (i === at ? "series-1" : "")), ...cells, mark, ...rows))),
+        follow(region(figure.said.textContent, atItsSize(drawing(width, 134 + size * written.length, figure.said.textContent,
+          ...lines, ...names(read, 16, (i) => (i === best ? "series-0" : "")), ...names(written, 112, (i) => (i === at ? "series-1" : "")), ...cells, mark, ...rows))), at),
         bars(words.weights(written[at]), read.map((piece, j) => [piece, mean[at][j]])),
       );
     }
@@ -276,7 +292,7 @@
       this.model = button(words.model, () => go([...figure.forced, figure.answer.target_tokens[figure.forced.length]]));
       this.back = button(words.back, () => go(figure.forced.slice(0, -1)));
       this.restart = button(words.restart, () => go([]));
-      this.controls = [];
+      this.controls = [row(this.model, this.back, this.restart)];
     }
 
     answered() {}
@@ -292,6 +308,7 @@
       figure.said.textContent = `${words.far(loss.toFixed(2), perplexity.toFixed(2))} ${words.rest(text)}`;
       this.model.disabled = isDone;
       this.back.disabled = this.restart.disabled = at === 0;
+      const hadFocus = figure.found.contains(document.activeElement);
       const end = written.at(-1);
       const offered = choices[at].map(({ token, log_probability: log }) => {
         const own = button(`${token} ${Math.exp(log).toFixed(2)}`, () => this.go([...figure.forced, token]));
@@ -302,8 +319,8 @@
         pieces.length ? list : make("p", {}, words.none),
         make("p", {}, isDone ? words.done : words.next),
         row(...offered),
-        row(this.model, this.back, this.restart),
       );
+      if (hadFocus) offered.find(({ disabled }) => !disabled)?.focus();
     }
   }
 
@@ -330,7 +347,7 @@
       const { tokens, values } = layer;
       const of = (name) => (unit ? values[name].units.map((units) => units[unit - 1] / 100) : values[name].mean);
       const names = Object.keys(words.gates).filter((name) => values[name]);
-      const width = Math.max(figure.room, 56 + 58 * tokens.length);
+      const width = Math.max(figure.room, 56 + COLUMN * tokens.length);
       const svg = plot({
         width,
         height: 200,
