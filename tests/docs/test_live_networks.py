@@ -89,7 +89,7 @@ def test_the_language_model_trains_as_torch_does() -> None:
             after: copy(model.weights), perplexity: figure.heldOutPerplexity(model) };
     })()"""
     text = "it was the best of times, it was the worst of times; " * 6
-    found = in_node("training.js", expression, text)
+    found = in_node("language_model.js", expression, text)
     size, hidden = len(found["vocabulary"]), 5
     gru = torch.nn.GRU(size, hidden, batch_first=True).double()
     readout = torch.nn.Linear(hidden, size).double()

@@ -1,6 +1,6 @@
 // What the figures share. A page names a figure by its element, <live-bleu>; its script, bleu.js here,
-// is loaded on the pages that have it. A figure's numbers come from functions that need no page: Node.js
-// requires the same scripts in the tests.
+// is loaded on the pages that have it, and what has an underscore in its name by such a script. A figure's
+// numbers come from functions that need no page: Node.js requires the same scripts in the tests.
 "use strict";
 
 window.live = (() => {
@@ -145,12 +145,15 @@ window.live = (() => {
     }
   }
 
+  const loaded = new Map(); // promises by path
+
   function load(path) {
-    return new Promise((resolve, reject) => {
+    if (!loaded.has(path)) loaded.set(path, new Promise((resolve, reject) => {
       const script = make("script", { src: new URL(path, HERE).href, onload: resolve });
       script.onerror = () => reject(new Error(path));
       document.head.append(script);
-    });
+    }));
+    return loaded.get(path);
   }
 
   function start() {

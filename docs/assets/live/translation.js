@@ -1,9 +1,7 @@
-// The demo model at work on a sentence of the reader's: the site's own copy, which its first page uses too,
-// computes in a worker (src/penstock/insight/web_page.py). `view` says what is shown of its answer.
+// The demo model at work on a sentence of the reader's. `view` says what is shown of its answer.
 "use strict";
 
 (() => {
-  const FOLDER = "../../demo-page/"; // beside assets/
   const PATIENCE = 250; // ms after the last key
   const SHOWN = 24; // numbers of a state that are drawn
   const COLUMN = 58; // px of a piece
@@ -84,37 +82,6 @@
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   const region = (name, ...children) => make("div", { className: "live-scroll", tabIndex: 0, role: "region", ariaLabel: name }, ...children);
 
-  // --- the model, one for all figures of a page ---------------------------------------------------
-
-  let worker = null; // a promise of a function that asks it
-
-  const model = (sha256) => (worker ??= open(sha256));
-
-  async function open(sha256) {
-    await Promise.all([load(`${FOLDER}model.js`), load(`${FOLDER}worker.js`)]);
-    const { penstockModel, penstockWorker } = window;
-    delete window.penstockModel; // the worker has its own copy
-    const code = new Blob([`(${penstockWorker})();`], { type: "text/javascript" });
-    const own = new Worker(URL.createObjectURL(code));
-    own.postMessage({ model: penstockModel, sha256 });
-    const waiting = new Map();
-    own.onmessage = ({ data: { id, answer, error } }) => {
-      const { resolve, reject } = waiting.get(id);
-      waiting.delete(id);
-      if (error) reject(new Error(error.message || error.code));
-      else resolve(answer);
-    };
-    own.onerror = ({ message }) => {
-      for (const { reject } of waiting.values()) reject(new Error(message));
-      waiting.clear();
-    };
-    let count = 0;
-    return (path, body) => new Promise((resolve, reject) => {
-      waiting.set((count += 1), { resolve, reject });
-      own.postMessage({ id: count, path, body });
-    });
-  }
-
   // --- the figure ---------------------------------------------------------------------------------
 
   class LiveTranslation extends window.live.Figure {
@@ -139,7 +106,8 @@
 
     async begin() {
       try {
-        this.ask = await model(this.dataset.sha256);
+        await load("demo_model.js");
+        this.ask = await window.live.demoModel(this.dataset.sha256);
         const { pairs: [{ examples }] } = await this.ask("/v1/models");
         const pick = (text) => {
           this.text.value = text;
