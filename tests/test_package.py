@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -48,11 +51,29 @@ def contents(built: Path) -> set[str]:
 
 def test_the_wheel_has_every_file_of_the_package(built: Path) -> None:
     names = contents(built)
-    assert names == sources()
+    chapter = ("penstock/learn/chapter/", "penstock/learn/examples/")
+    brought = {name for name in names if name.startswith(chapter)}
+    assert names - brought == sources()
+    assert not any("node_modules" in name for name in brought)
     assert {
         f"penstock/insight/page/{name}.html" for name in ("index", "docs", "inspection")
     } < names
     assert any(name.endswith("page/js/main.js") for name in names)
+
+
+def test_an_installed_wheel_has_the_notebooks(built: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    write = "from penstock.cli.app import run; run(['learn', 'notebooks', '--out', 'made'])"
+    subprocess.run(
+        [sys.executable, "-c", write],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+        check=True,
+    )
+    assert {path.stem for path in (tmp_path / "made").glob("*.ipynb")} == {
+        path.stem for path in (ROOT / "docs/chapter").glob("*.md")
+    }
 
 
 def test_the_page_is_found_as_the_package_has_it() -> None:

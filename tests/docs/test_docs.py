@@ -18,7 +18,8 @@ A comment on the line before a block says how it is tested:
 and each page of the chapter have a Chinese sister with the same commands, outputs, figures,
 equations and links; of the two only the English one's commands run.
 
-All other `console` and `python` blocks run as they stand, in the order of the pages, in one
+Those of the chapter run as notebooks (`tests/learn/test_notebooks.py`). All other `console` and
+`python` blocks run as they stand, in the order of the pages, in one
 temporary folder; what they print is not compared. `toml` blocks are loaded as configurations.
 """
 
@@ -44,6 +45,7 @@ import typer
 from penstock.cli.app import app, run
 from penstock.config import load_config, parse_config
 from penstock.data.grammar import generate_pairs
+from penstock.learn.notebook import TRAINED
 from penstock.version import __version__
 
 Capture = pytest.CaptureFixture[str]
@@ -179,6 +181,8 @@ def to_run(block: Block) -> list[str]:
     """The commands of a block, the last one made short; or its snippet."""
     if block.mark == "not run" or block.kind not in ("python", "console"):
         return []
+    if block.page in CHAPTER and TRAINED not in block.body:
+        return []  # tests/learn/test_notebooks.py runs it
     if block.kind == "python":
         old, arrow, new = block.value.partition(" -> ")
         assert not arrow or old in block.body, f"{block.place}: {old!r} is not in it"

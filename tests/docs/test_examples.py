@@ -15,10 +15,17 @@ BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))
 SHORT = [p for p in BENCHMARKS if '"--short"' in p.read_text("utf-8")]
 SCRIPTS = [*sorted(ROOT.glob("examples/*.py")), *SHORT]
 
+IN_PAGES = "".join(p.read_text("utf-8") for p in ROOT.glob("docs/chapter/*.md"))
+
 every_script = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 
 
-@every_script
+@pytest.mark.parametrize(
+    "path",
+    # those of the chapter run in its notebooks: tests/learn/test_notebooks.py
+    [path for path in SCRIPTS if f"$ python examples/{path.name}" not in IN_PAGES],
+    ids=lambda path: path.name,
+)
 @pytest.mark.filterwarnings("default")  # other packages' warnings are not what is tested here
 def test_it_runs_in_its_short_form(
     path: Path,

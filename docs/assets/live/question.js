@@ -58,7 +58,9 @@
         found.className = right ? "live-right" : "live-wrong";
       };
       const field = textField("", () => (found.textContent = ""), { inputMode: "text", onkeydown: ({ key }) => key === "Enter" && tell() });
-      return [labelled(words.field, field), button(words.check, tell), found];
+      const line = labelled(words.field, field);
+      line.append(button(words.check, tell));
+      return [line, found];
     }
 
     show() {}

@@ -61,3 +61,14 @@ def check(
     write_line(f"{'right' if verdict.right else 'wrong'}: {verdict.reason}")
     if not verdict.right:
         raise typer.Exit(1)
+
+
+@app.command("notebooks")
+def notebooks(
+    out: Annotated[Path, typer.Option(parser=path, help="Directory to write them into.")],
+) -> None:
+    """Write each page of the chapter as a notebook, in both languages (zh/)."""
+    from penstock.learn.notebook import write_notebooks
+
+    for written in write_notebooks(out):
+        write_line(str(written))

@@ -34,10 +34,10 @@ def section(page: str, language: str) -> str:
         if isinstance(each, Question):
             data = html.escape(json.dumps(each.as_json(language), ensure_ascii=False))
             parts.append(
-                f'{prompt}\n\n<live-question lang="{language}" name="{each.name}" check="{data}">'
+                f'{prompt}\n\n<div><live-question lang="{language}" name="{each.name}" check="{data}">'
                 f"<details><summary>{answer}</summary>"
                 f"<p>{each.answer:g}. {html.escape(getattr(each.why, language))}</p></details>"
-                "</live-question>"
+                "</live-question></div>"
             )
         else:
             end = "" if language == "zh" else ":"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from penstock.errors import UsageError
-from penstock.learn.exercise import CodingTask, Function
+from penstock.errors import UsageError, look_up
+from penstock.learn.exercise import CodingTask, Function, Question
+from penstock.learn.exercise_table import EXERCISES
 
 TIME_LIMIT = 10.0  # s for all cases, start of Python included
 TOLERANCE = 1e-6
@@ -88,6 +89,36 @@ def check_file(task: CodingTask, file: Path, *, time_limit: float = TIME_LIMIT) 
             )
         found = cast(dict[str, Any], json.loads(out.read_text(encoding="utf-8")))
     return _judge(task, file, found)
+
+
+def check_answer(name: str, answer: Any) -> None:
+    """Print whether a number, or a function, answers an exercise; what a notebook calls.
+
+    Raises:
+        UsageError: there is no such exercise.
+    """
+    found = look_up(EXERCISES, "exercise", name)
+    if isinstance(found, Question):
+        verdict = _judge_number(found, answer)
+    else:
+        results = json.loads(json.dumps(_outcomes(answer, found.cases), default=_plain))
+        verdict = _judge(found, Path("the notebook"), {"results": results})
+    print(f"{'right' if verdict.right else 'wrong'}: {verdict.reason}")
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _judge_number(question: Question, answer: Any) -> Verdict:
+    """As the page's script judges (docs/assets/live/question.js)."""
+    if not isinstance(answer, int | float):
+        return Verdict(right=False, reason="put a number in place of None, such as 0.25 or 1 / 4")
+    known = ((question.answer, question.why), *question.mistakes)
+    for number, why in known:
+        if abs(answer - number) <= question.tolerance:
+            return Verdict(right=number == question.answer, reason=why.en)
+    return Verdict(right=False, reason="try it with smaller numbers, by hand")
 
 
 def _judge(task: CodingTask, file: Path, found: dict[str, Any]) -> Verdict:
