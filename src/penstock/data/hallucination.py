@@ -58,10 +58,11 @@ def find_stem(pair: Pair) -> Stem | None:
 
 
 def _with_other_stem(pair: Pair, stem: Stem, letters: list[str], draw: random.Random) -> Pair:
-    """The pair with other letters within the stem; its first and its last stay."""
+    """The pair with other letters in the stem; one beside what changes stays, as it may decide."""
     source, target, size = stem
     new = list(pair.target[target : target + size])
-    for i in range(1, size - 1):
+    has_prefix, has_suffix = target > 0, target + size < len(pair.target)
+    for i in range(has_prefix, size - has_suffix):
         if new[i].isalpha() and draw.random() < _EXCHANGED:
             new[i] = draw.choice(letters)
     text = "".join(new)

@@ -112,7 +112,7 @@ RULES: tuple[Rule, ...] = (
     Rule(lambda c: c.has(0, 3_000),
          {"text.source.vocab_size": 1_000, "text.target.vocab_size": 1_000}),
     Rule(lambda c: c.has(3_000, 20_000),
-         {"text.source.vocab_size": 4_000, "text.target.vocab_size": 4_000}),
+         {"text.source.vocab_size": 2_000, "text.target.vocab_size": 2_000}),
     Rule(lambda c: c.has(20_000, 300_000),
          {"text.source.vocab_size": 8_000, "text.target.vocab_size": 8_000}),
     Rule(lambda c: c.has(300_000),
