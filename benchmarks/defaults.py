@@ -3,6 +3,7 @@
     python benchmarks/defaults.py
     python benchmarks/defaults.py --data g2p-fr --try auto --try wide=model.hidden_size=512
     python benchmarks/defaults.py --data g2p-fr --try example
+    python benchmarks/defaults.py --data g2p-fr --minutes 4 --out runs/defaults
 
 Each try trains for `--minutes` of processor time on one thread, so that a busy machine changes
 little, and is scored on development data (greedy search, at most 500 sources). `--json FILE` keeps
@@ -155,18 +156,18 @@ def configuration(name: str, attempt: str, files: dict[str, str], minutes: float
     return load_config(path, overrides, values=values | {"training.max_updates": MOST_UPDATES})
 
 
-def attempt_once(name: str, attempt: str, minutes: float) -> dict[str, Any]:
-    """Train and score on the development data."""
+def attempt_once(name: str, attempt: str, minutes: float, folder: Path) -> dict[str, Any]:
+    """Train in a folder and score on the development data."""
     train, valid = DATA[name][1]()
-    with tempfile.TemporaryDirectory() as folder:
-        files = {"train": f"{folder}/train.tsv", "valid": f"{folder}/valid.tsv"}
-        for path, pairs in zip(files.values(), (train, valid), strict=True):
-            lines = (f"{source}\t{target}\n" for source, target in pairs)
-            Path(path).write_text("".join(lines), encoding="utf-8")
-        run = ps.train(configuration(name, attempt, files, minutes), f"{folder}/run")
-        if run.interrupted:
-            raise KeyboardInterrupt
-        *_, last = (e for e in read_log(run.path) if e["event"] == "evaluation")
+    folder.mkdir(parents=True)
+    files = {"train": f"{folder}/train.tsv", "valid": f"{folder}/valid.tsv"}
+    for path, pairs in zip(files.values(), (train, valid), strict=True):
+        lines = (f"{source}\t{target}\n" for source, target in pairs)
+        Path(path).write_text("".join(lines), encoding="utf-8")
+    run = ps.train(configuration(name, attempt, files, minutes), folder / "run")
+    if run.interrupted:
+        raise KeyboardInterrupt
+    *_, last = (e for e in read_log(run.path) if e["event"] == "evaluation")
     metric = DATA[name][0]
     return {
         "data": name,
@@ -190,6 +191,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=2.0, help="of processor time per try")
     parser.add_argument("--json", type=Path, help="keep results here, one per line")
+    parser.add_argument("--out", type=Path, help="keep the runs here, as DATA-NAME/run")
     options = parser.parse_args()
     # processor time takes the place of the wall clock
     loop.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
@@ -201,8 +203,11 @@ def main() -> None:
         for attempt in options.tries or ["auto"]:
             if (name, attempt, options.minutes) in done:
                 continue
+            label = f"{name}-{attempt.partition('=')[0]}"
             try:
-                result = attempt_once(name, attempt, options.minutes)
+                with tempfile.TemporaryDirectory() as folder:
+                    path = (options.out or Path(folder)) / label
+                    result = attempt_once(name, attempt, options.minutes, path)
             except DataError as error:
                 print(f"{name:18} left out: {error}", flush=True)
                 break
