@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -78,12 +78,28 @@ class Flag:
         name: the flag; empty for an argument.
         kind: the type of a value: `int`, `float`, `str`, `Path`, `bool` or a `Literal`.
         required: what else the command needs, each as the words to give it.
+        place: how many of `required` stand before it.
     """
 
     command: tuple[str, ...]
     name: str
     kind: Any
     required: tuple[tuple[str, ...], ...]
+    place: int
+
+    def words(
+        self, value: Sequence[str], needed: Callable[[tuple[str, ...]], Sequence[str]] = tuple
+    ) -> list[str]:
+        """The command with this, and with what it needs besides.
+
+        Args:
+            value: given to this; no word for a switch.
+            needed: the words to give of those in `required`.
+        """
+        others = [needed(words) for words in self.required]
+        own = [[self.name, *value] if self.name else value]
+        placed = [*others[: self.place], *own, *others[self.place :]]
+        return [*self.command, *(word for words in placed for word in words)]
 
 
 def flags() -> Iterator[Flag]:
@@ -104,7 +120,9 @@ def _flags_of(command: Any, words: tuple[str, ...]) -> Iterator[Flag]:
         kind = _plain(declared[parameter.name].annotation)
         others = [p for p in command.params if p.required and p is not parameter]
         required = tuple((p.opts[0], "x") if _is_option(p) else ("x",) for p in others)
-        yield Flag(words, parameter.opts[0] if _is_option(parameter) else "", kind, required)
+        place = sum(command.params.index(p) < command.params.index(parameter) for p in others)
+        name = parameter.opts[0] if _is_option(parameter) else ""
+        yield Flag(words, name, kind, required, place)
 
 
 def _is_option(parameter: Any) -> bool:

@@ -91,7 +91,6 @@ def _literal(key: Key, random: Random) -> str:
 
 def _command(flag: Flag, random: Random) -> list[str]:
     """A command with one flag of an extreme value, and what it needs besides."""
-    needed = [word for words in flag.required for word in _needed(words)]
     if flag.kind is int:
         value = str(random.choice(INTEGERS))
     elif flag.kind is float:
@@ -99,7 +98,7 @@ def _command(flag: Flag, random: Random) -> list[str]:
     else:
         value = random.choice(TEXTS)
     given = [] if flag.kind is bool else [value]
-    return [*flag.command, *needed, *([flag.name] if flag.name else []), *given]
+    return flag.words(given, _needed)
 
 
 def _needed(words: tuple[str, ...]) -> list[str]:

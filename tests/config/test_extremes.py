@@ -57,10 +57,10 @@ def _built_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def command(flag: Flag, value: str) -> list[str]:
-    needed = [word for words in flag.required for word in words]
+    words = flag.words([value])
     if flag.command == ("serve",) and flag.name != "--model":
-        needed = ["--model", "x"]  # or else it serves a run's curves
-    return [*flag.command, *needed, flag.name, value]
+        words += ["--model", "x"]  # or else it serves a run's curves
+    return words
 
 
 @pytest.mark.usefixtures("_built_once")
@@ -69,6 +69,8 @@ def test_every_number_on_the_command_line_has_bounds(
     kind: type, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Checked before anything is read: the model and the files named beside them do not exist."""
+    *_, checked = (flag for flag in FLAGS if flag.command == ("learn", "check"))
+    assert checked.words(["f.py"]) == ["learn", "check", "x", "f.py"]
     numbers = [flag for flag in FLAGS if flag.kind is kind]
     assert len(numbers) > 15
     for flag in numbers:
@@ -84,7 +86,7 @@ def test_every_number_on_the_command_line_has_bounds(
 def test_no_path_on_the_command_line_is_empty(capfd: pytest.CaptureFixture[str]) -> None:
     for flag in FLAGS:
         if flag.kind is Path:
-            assert run(command(flag, "") if flag.name else [*flag.command, ""]) == 2, flag
+            assert run(command(flag, "")) == 2, flag
             assert "an empty path: name a directory or file" in capfd.readouterr().err
 
 
