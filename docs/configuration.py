@@ -213,6 +213,7 @@ ENGLISH: dict[str, Any] = {
     "columns": ["key", "type", "default", "tasks", "meaning"],
     "str": "string", "int": "integer", "float": "number", "bool": "true or false",
     "list[str]": "list of strings", "list[int]": "list of integers",
+    "list[float]": "list of numbers",
     "list[int | str | list[int | str]]": "list of two integers or strings, the first also a list",
     "none": "`none`", "or": "or", "all": "all", "top": "Outside any section",
     "introduction": """

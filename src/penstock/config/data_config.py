@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from penstock.config.option_model import MOST_THREADS
 from penstock.config.section import Auto, Section
@@ -76,9 +76,39 @@ class DataConfig(Section):
     cache: str | None = None
     """Folder for tokenized data, to share between runs; default: `data/` in the run directory."""
 
+    weights: list[float] | None = Field(default=None, min_length=2)
+    """A mixture: the share of each name in `train` among the pairs of an epoch, in proportion; what
+    is short comes several times. Default: each pair comes once."""
+    temperature: float | None = Field(default=None, ge=1, le=1000)
+    """A mixture by size: shares in proportion to the pairs of each name in `train`, to the power of
+    1/temperature: 1 leaves them, 5 favours the small; `weights` multiply them."""
     workers: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     """Processes that read and tokenize a large corpus; the result is the same. Default: one per
     core."""
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether the names in `train` are corpora with a share each."""
+        return self.weights is not None or self.temperature is not None
+
+    @model_validator(mode="after")
+    def _mixture_has_parts(self) -> Self:
+        if not self.is_mixture:
+            return self
+        names = len(self.train) if isinstance(self.train, list) else 1
+        if names < 2 or len(self.weights or self.train) != names:
+            given = "" if self.weights is None else f" and {len(self.weights)} weights"
+            raise ValueError(
+                f"a mixture has several names in data.train, and a weight for each: found {names}"
+                f"{given}"
+            )
+        if any(not 0 < weight <= 1e6 for weight in self.weights or ()):
+            raise ValueError(f"weights = {self.weights}: each must be above 0, at most 1,000,000")
+        if self.hallucination:
+            raise ValueError("a mixture has no invented pairs; set data.hallucination = 0")
+        if self.max_pairs is not None or self.valid == "rest":
+            raise ValueError("a mixture has no data.max_pairs and no data.valid = 'rest'")
+        return self
 
     @property
     def read_columns(self) -> list[int | str | list[int | str]] | None:

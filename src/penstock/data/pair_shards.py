@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,24 @@ class PairShards:
 
     Attributes:
         paths: the files.
-        counts: pairs per file, one for each target, excluded ones among them.
         digests: hash of each file's text.
         excluded: keys of the sources to leave out (see `source_key`).
+        sizes: files of each corpus.
     """
 
     paths: Sequence[Path]
-    counts: Sequence[int]
     digests: Sequence[str]
     excluded: np.ndarray
+    sizes: Sequence[int]
+
+    def parts(self) -> list[PairShards]:
+        """The corpora that were joined."""
+        ends = list(accumulate(self.sizes))
+        spans = [slice(end - size, end) for end, size in zip(ends, self.sizes, strict=True)]
+        return [
+            replace(self, paths=self.paths[s], digests=self.digests[s], sizes=[s.stop - s.start])
+            for s in spans
+        ]
 
     def __call__(self) -> Iterator[Pair]:
         """Stream the pairs."""
@@ -95,6 +104,16 @@ class PairShards:
         """The pairs whose sources have these keys."""
         chosen = np.array(wanted, dtype=np.uint64)
         return chain.from_iterable(read_shard(path, chosen, keep=True) for path in self.paths)
+
+
+def join_shards(parts: Sequence[PairShards]) -> PairShards:
+    """One after the other."""
+    return PairShards(
+        [path for part in parts for path in part.paths],
+        [digest for part in parts for digest in part.digests],
+        np.array([], dtype=np.uint64),
+        [len(part.paths) for part in parts],
+    )
 
 
 def read_shard(path: Path, keys: np.ndarray, *, keep: bool = False) -> Iterator[Pair]:
@@ -160,9 +179,9 @@ def import_shards(
         found += result["shards"]
     return PairShards(
         [folder / each["name"] for each in found],
-        [each["pairs"] for each in found],
         [each["digest"] for each in found],
         np.array([], dtype=np.uint64),
+        [len(found)],
     )
 
 
@@ -197,7 +216,7 @@ def read_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Read a job's files into shards, unless that is done.
 
     Returns:
-        Its `shards` (name, pairs, digest), and `messages` to report.
+        Its `shards` (name, digest), and `messages` to report.
     """
     path = Path(job["path"])
     messages: list[str] = []
@@ -246,5 +265,4 @@ def _write(path: Path, pairs: Sequence[Pair], job: Mapping[str, Any]) -> dict[st
             out.write_batch(batch)
         break_seal(path)
     seal(path)
-    pairs_in = sum(len(pair.targets) for pair in pairs)
-    return {"name": path.name, "pairs": pairs_in, "digest": digest.hexdigest()}
+    return {"name": path.name, "digest": digest.hexdigest()}

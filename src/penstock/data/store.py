@@ -33,6 +33,9 @@ _IDS = pa.list_(pa.int32())
 _SCHEMA = [("source", _IDS), ("target", _IDS)]
 
 
+Block = int | tuple[int, float, int]  # its number; or with a share of its rows, and their seed
+
+
 @dataclass(frozen=True)
 class StoreCounts:
     """Size of a store, and how much was truncated or unknown."""
@@ -62,6 +65,12 @@ class Ragged:
         """The ids of one row."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
+    def select(self, rows: np.ndarray) -> Ragged:
+        """Some of the rows, in that order."""
+        values = [self.row(i) for i in rows]
+        lengths = [0, *(len(row) for row in values)]
+        return Ragged(np.cumsum(lengths), np.concatenate([*values, self.values[:0]]))
+
     @classmethod
     def join(cls, parts: list[Ragged]) -> Ragged:
         """Concatenate."""
@@ -86,13 +95,17 @@ class PairStore:
     def __len__(self) -> int:
         return self.counts.pairs
 
-    def read(self, blocks: Iterable[int]) -> tuple[Ragged, Ragged]:
+    def epoch_blocks(self, random: np.random.Generator) -> list[Block]:
+        """What an epoch reads, in random order."""
+        return random.permutation(self.num_blocks).tolist()
+
+    def read(self, blocks: Iterable[Block]) -> tuple[Ragged, Ragged]:
         """Copy the sources and targets of blocks, in that order."""
         sources: list[Ragged] = []
         targets: list[Ragged] = []
         with ExitStack() as stack:
             readers: dict[Path, Any] = {}
-            for path, index in (self._blocks[block] for block in blocks):
+            for path, index in (self._blocks[block] for block in blocks if isinstance(block, int)):
                 if path not in readers:
                     file = stack.enter_context(pa.memory_map(str(path)))
                     readers[path] = pa.ipc.open_file(file)
@@ -100,6 +113,59 @@ class PairStore:
                 sources.append(_ragged(batch.column(0)))
                 targets.append(_ragged(batch.column(1)))
             return Ragged.join(sources), Ragged.join(targets)
+
+
+class MixedStore(PairStore):
+    """Several stores of which each has a share of an epoch, whatever its size.
+
+    An epoch has as many pairs as all of them. A store that is short for its share comes as often as
+    that takes, one that is long in part, another random part in each epoch.
+
+    Attributes:
+        repeats: how often the pairs of each store come per epoch, on average.
+    """
+
+    def __init__(self, stores: Sequence[PairStore], shares: Sequence[float]) -> None:
+        totals = {key: sum(asdict(s.counts)[key] for s in stores) for key in asdict(StoreCounts())}
+        super().__init__([path for store in stores for path in store.paths], StoreCounts(**totals))
+        pairs = len(self)
+        self.repeats = [
+            share / sum(shares) * pairs / len(s) for s, share in zip(stores, shares, strict=True)
+        ]
+        self._repeats = np.repeat(self.repeats, [store.num_blocks for store in stores])
+
+    def epoch_blocks(self, random: np.random.Generator) -> list[Block]:
+        """Whole blocks, and random parts of blocks."""
+        blocks: list[Block] = []
+        for block, repeat in enumerate(self._repeats.tolist()):
+            whole, part = divmod(repeat, 1)
+            blocks += [block] * int(whole)
+            if part > 0:
+                blocks.append((block, part, int(random.integers(2**63))))
+        return [blocks[i] for i in random.permutation(len(blocks))]
+
+    def read(self, blocks: Iterable[Block]) -> tuple[Ragged, Ragged]:
+        """Copy the sources and targets of blocks, or of a random part of their rows."""
+        listed = list(blocks)
+        sides = [super(MixedStore, self).read([b if isinstance(b, int) else b[0]]) for b in listed]
+        for i, block in enumerate(listed):
+            if not isinstance(block, int):
+                random = np.random.default_rng(block[2])
+                count = len(sides[i][0].lengths)
+                size = int(block[1] * count + random.random())  # as many on average
+                rows = np.sort(random.permutation(count)[:size])
+                sides[i] = (sides[i][0].select(rows), sides[i][1].select(rows))
+        sources, targets = zip(*sides, strict=True)
+        return Ragged.join(list(sources)), Ragged.join(list(targets))
+
+
+def mixture_shares(
+    sizes: Sequence[int], weights: Sequence[float] | None, temperature: float | None
+) -> list[float]:
+    """The shares of corpora: weights times sizes to the power of 1/temperature, if there is one."""
+    by_size = [1.0] * len(sizes) if temperature is None else [n ** (1 / temperature) for n in sizes]
+    shares = [w * s for w, s in zip(weights or [1.0] * len(sizes), by_size, strict=True)]
+    return [share / sum(shares) for share in shares]
 
 
 def _ragged(column: Any) -> Ragged:

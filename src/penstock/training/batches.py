@@ -156,9 +156,9 @@ class EpochSampler:
 
     def _planned(self, number: int) -> Iterator[_Planned]:
         random = np.random.default_rng([self.seed, number])
-        blocks = random.permutation(self.store.num_blocks)
+        blocks = self.store.epoch_blocks(random)
         for start in range(0, len(blocks), WINDOW_BLOCKS):
-            sources, targets = self.store.read(blocks[start : start + WINDOW_BLOCKS].tolist())
+            sources, targets = self.store.read(blocks[start : start + WINDOW_BLOCKS])
             for rows in self._cut(sources.lengths, targets.lengths, random):
                 yield sources, targets, rows
 

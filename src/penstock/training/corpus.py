@@ -12,7 +12,14 @@ from penstock.config import DataConfig, RunConfig
 from penstock.data.hallucination import hallucinated_pairs
 from penstock.data.pair import Pair
 from penstock.data.pair_shards import PairShards
-from penstock.data.store import PairStore, open_store, store_shards, write_store
+from penstock.data.store import (
+    MixedStore,
+    PairStore,
+    mixture_shares,
+    open_store,
+    store_shards,
+    write_store,
+)
 from penstock.data.worker_processes import cores
 from penstock.files import content_key
 from penstock.text import Tokenizer
@@ -110,11 +117,27 @@ def tokenize(
 
     def stored(name: str, pairs: Training) -> PairStore:
         if isinstance(pairs, PairShards):
-            workers = data.workers or cores()
-            name = f"{name}-{key}"
-            return store_shards(
-                pairs, folder, name, source, target, limits=limits, workers=workers, report=report
-            )
+            workers, parts = data.workers or cores(), pairs.parts()
+            stores = [
+                store_shards(
+                    part,
+                    folder,
+                    f"{name}-{key}-{number}",
+                    source,
+                    target,
+                    limits=limits,
+                    workers=workers,
+                    report=report,
+                )
+                for number, part in enumerate(parts)
+            ]
+            if not data.is_mixture:
+                return stores[0]
+            sizes = [len(store) for store in stores]
+            mixed = MixedStore(stores, mixture_shares(sizes, data.weights, data.temperature))
+            for names, size, repeat in zip(data.train, sizes, mixed.repeats, strict=True):
+                report(f"{names}: {size:,} pairs, each {repeat:.3g} times per epoch")
+            return mixed
         path = folder / f"{name}-{key}.arrow"
         return open_store(path, report) or write_store(
             path,

@@ -19,7 +19,7 @@ from penstock.data.formats.readers import ignore
 from penstock.data.grammar import Split, builtin_split
 from penstock.data.held_out_pairs import hold_out, merge_references, pairs_after
 from penstock.data.pair import Pair
-from penstock.data.pair_shards import PairShards, import_shards, is_large
+from penstock.data.pair_shards import PairShards, import_shards, is_large, join_shards
 from penstock.data.source_keys import fold, source_key
 from penstock.data.worker_processes import cores
 from penstock.errors import ConfigError, DataError
@@ -76,7 +76,8 @@ def read_examples(config: RunConfig, report: Report, folder: Path | None = None)
         DataError: unreadable data, or too little to train on or to hold out.
     """
     data = config.data
-    if folder is None or data.train == BUILTIN or data.valid == REST or not is_large(data.train):
+    is_read_anew = data.train == BUILTIN or data.valid == REST or not is_large(data.train)
+    if folder is None or (is_read_anew and not data.is_mixture):
         training, valid = open_data(config, report)
     else:
         training, valid = _open_shards(config, folder, report)
@@ -112,17 +113,21 @@ def _open_replay(
 
 
 def _open_shards(config: RunConfig, folder: Path, report: Report) -> tuple[PairShards, list[Pair]]:
-    """`open_data` for a large corpus."""
+    """`open_data` for a large corpus, or a mixture."""
     data = config.data
-    shards = import_shards(
-        data.train,
-        data,
-        folder,
-        report,
-        has_one_text=TASKS[config.task].has_one_text,
-        seed=config.seed,
-        workers=data.workers or cores(),
-    )
+    parts = [
+        import_shards(
+            names,
+            data,
+            folder,
+            report,
+            has_one_text=TASKS[config.task].has_one_text,
+            seed=config.seed,
+            workers=data.workers or cores(),
+        )
+        for names in (data.train if data.is_mixture else [data.train])
+    ]
+    shards = join_shards(parts)
     if data.valid is not None:
         return shards, merge_references(open_reader(config, report)(data.valid))
     keys = shards.smallest_keys(10 * data.valid_pairs)

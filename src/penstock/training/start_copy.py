@@ -51,7 +51,7 @@ def keep_start(config: RunConfig, run: Path, *, resume: bool, report: Report) ->
     else:
         rows = (
             json.dumps({"source": p.source, "targets": p.targets}, ensure_ascii=False) + "\n"
-            for p in _held_out(start, config, report)
+            for p in _held_out(start, config, Path(config.data.cache or run / "data"), report)
         )
         atomic_write(folder / VALID, "".join(rows))
         seal(folder / VALID)
@@ -62,7 +62,7 @@ def keep_start(config: RunConfig, run: Path, *, resume: bool, report: Report) ->
     return config.model_copy(update={"start": section})
 
 
-def _held_out(start: Bundle, config: RunConfig, report: Report) -> Iterable[Pair]:
+def _held_out(start: Bundle, config: RunConfig, data: Path, report: Report) -> Iterable[Pair]:
     """Examples that the model's training did not see; none if they are no longer known.
 
     Raises:
@@ -74,7 +74,7 @@ def _held_out(start: Bundle, config: RunConfig, report: Report) -> Iterable[Pair
     try:
         if held_out is not None:
             return list(held_out(old))
-        examples = read_examples(old, lambda _: None)
+        examples = read_examples(old, lambda _: None, data)
         if old.data.valid in (None, REST) and examples.fingerprint != start.record.get("data"):
             raise DataError("not the data that it was trained on", path=shown(old.data.train))
         return examples.valid

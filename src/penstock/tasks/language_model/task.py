@@ -95,6 +95,9 @@ LANGUAGE_MODEL = Task(
         "model.transformer": "a Transformer encoder reads what follows a token too, so its "
         "features hold the answer",
         "data.max_pairs": "a text has no pairs; a part of it is data.max_characters",
+        "data.weights": "a text is read in its order",
+        "data.temperature": "a text is read in its order",
+        "data.workers": "a text is read by one process",
         "data.valid_pairs": "a text has no pairs; the part held out is data.valid_share",
         "training.evaluate_sentences": "the held-out part is training.evaluate_tokens",
     },
