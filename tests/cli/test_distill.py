@@ -97,6 +97,7 @@ def test_ctrl_c_while_translating_says_how_to_go_on(
         (["-m", "demo", "gone"], "gone: no such file; check the path"),
         (["-m", "demo", "de", "en", "valid.tsv"], "valid.tsv, line 1: a tab, and the first"),
         (["-m", "demo", "de", "--columns", "1,2"], "de, line 1: expected 2 columns, found 1"),
+        (["-m", "demo", "de", "--columns", "a,b", "--header", "no"], "names need a header"),
         (["-m", "demo", "de", "--beam-size", "0"], "beam_size"),
         (["-m", "demo", "de", "--weights", "1,2"], "weights"),
         (["-m", "demo", "de", "--config", "gone.toml"], "gone.toml: no such file"),

@@ -9,6 +9,7 @@ import pytest
 
 import penstock as ps
 from conftest import quiet_console
+from penstock.cli.train import _trial
 from penstock.config import parse_config
 from penstock.data.grammar import generate_pairs
 from penstock.errors import ConfigError, DataError, UsageError
@@ -104,6 +105,47 @@ def test_scores_of_each_language(
     )
     code, out, _ = penstock("translate", "-m", model, "-i", folder / "pairs.tsv", "--to", "fr")
     assert code == 2
+
+
+def test_evaluation_of_one_language_and_of_another_layout(
+    folder: Path, penstock: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    model, rows = folder / "both", (folder / "pairs.tsv").read_text("utf-8").splitlines()
+    bare, moved = tmp_path / "bare.tsv", tmp_path / "moved.tsv"
+    bare.write_text("".join(row.removesuffix("\tup") + "\n" for row in rows if row.endswith("up")))
+    moved.write_text("".join("\t".join(row.split("\t")[::-1]) + "\n" for row in rows))
+    whole, one, other = (
+        dict(line.split("\t")[:2] for line in out.splitlines())
+        for code, out, _ in (
+            penstock("evaluate", folder / "pairs.tsv", "-m", model, "--metrics", "exact"),
+            penstock("evaluate", bare, "-m", model, "--metrics", "exact", "--to", "up"),
+            penstock(
+                *("evaluate", moved, "-m", model, "--metrics", "exact"),
+                *("--columns", "3,2", "--language-column", "1"),
+            ),
+        )
+        if code == 0
+    )
+    assert one["exact %"] == whole["exact % up"]
+    assert other["exact %"] == whole["exact %"]
+    tagged, plain = (
+        [line.split("\t")[0] for line in penstock("score", *flags)[1].splitlines()]
+        for flags in ((folder / "pairs.tsv", "-m", model), (bare, "-m", model, "--to", "up"))
+    )
+    assert plain == [row for row, line in zip(tagged, rows, strict=True) if line.endswith("up")]
+    for flags, message in (
+        (("--to", "fr"), "translates into same, up"),
+        (("--to", "up", "--language-column", "3"), "--to and --language-column: give one"),
+    ):
+        code, _, err = penstock("evaluate", folder / "pairs.tsv", "-m", model, *flags)
+        assert code == 2
+        assert message in err
+
+
+def test_the_hint_after_training_names_a_language(folder: Path) -> None:
+    run = folder / "both"
+    hint = _trial(Translator.load(run).bundle.config, run)
+    assert hint == f"echo TEXT | penstock translate -m {run} --to same"
 
 
 def test_served_by_language(folder: Path) -> None:

@@ -267,3 +267,23 @@ def test_a_search_proposes_and_goes_on_as_if_never_interrupted(
         ps.sweep(settings_of(data), {"model.dropout": Range(0, 1)}, tmp_path / "parts", trials=3)
     with pytest.raises(UsageError, match="nothing to search"):
         ps.sweep(settings_of(data), {"model.cell": ["gru"]}, tmp_path / "none", trials=3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--header", "yes", "--set", "data.header=no"), "data.header: set by a flag too"),
+        (("--language-column", "0"), "columns count from 1"),
+    ],
+)
+def test_flags_of_the_data_reach_the_configuration(
+    penstock: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    flags: tuple[str, ...],
+    message: str,
+) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("a\tb\n")
+    code, _, err = penstock("sweep", pairs, *flags, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in err

@@ -20,6 +20,10 @@ HeaderRow = Annotated[
     Literal["auto", "yes", "no"],
     typer.Option("--header", help="Whether the first row of a table is a header."),
 ]
+OptionalHeaderRow = Annotated[
+    Literal["auto", "yes", "no"] | None,
+    typer.Option("--header", help="Whether the first row of a table is a header. Default: auto."),
+]
 LanguageColumn = Annotated[
     str | None,
     typer.Option(
@@ -31,6 +35,11 @@ To = Annotated[
     str | None,
     typer.Option("--to", help="Target language, of a model that translates into several."),
 ]
+
+
+def number_or_name(column: str | None) -> int | str | None:
+    """A column as the configuration has it."""
+    return int(column) if column and column.isdecimal() else column
 
 
 def one_or_several(name: str) -> str | list[str]:

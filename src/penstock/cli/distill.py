@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.column_flags import Columns, one_or_several
+from penstock.cli.column_flags import Columns, HeaderRow, one_or_several
 from penstock.cli.console import note, path
 from penstock.cli.evaluate import OnError
 from penstock.cli.line_output import Device, Engine, Threads
@@ -55,6 +55,7 @@ def distill(
         typer.Option("--set", help="Override a key of it: --set model.hidden_size=128"),
     ] = None,
     columns: Columns = None,
+    header: HeaderRow = "auto",
     on_error: OnError = "stop",
     weights: Weights = None,
     device: Device = "auto",
@@ -79,6 +80,7 @@ def distill(
     given: dict[str, Any] = {
         "valid": [held_out] if isinstance(held_out, str) else held_out,
         "columns": None if columns is None else read_options(columns, "stop").columns,
+        "header": header,
         "on_error": on_error,
         "weights": parse_weights(weights),
         "learn_references": references,

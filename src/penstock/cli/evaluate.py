@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.column_flags import Columns, HeaderRow
+from penstock.cli.column_flags import Columns, HeaderRow, LanguageColumn, To
 from penstock.cli.console import note, path, write_json, write_line
 from penstock.cli.evaluation_data import DataSelection
 from penstock.cli.line_output import Device, Engine
@@ -66,6 +66,8 @@ def evaluate(
         ),
     ] = 0,
     columns: Columns = None,
+    language_column: LanguageColumn = None,
+    to: To = None,
     header: HeaderRow = "auto",
     on_error: OnError = "stop",
     out: Annotated[
@@ -115,6 +117,8 @@ def evaluate(
         after,
         model=str(model[0]),
         trained=bundle.config.data,
+        language_column=language_column,
+        to=to,
     )
     options: dict[str, Any] = {}
     if use.searches:
@@ -132,6 +136,8 @@ def evaluate(
             search_report=search_report or None,
             weights=weights,
             model=model[1:] or None,
+            language_column=language_column,
+            to=to,
             **dict.fromkeys(flags.used, True),
         )
     if out is not None and task.has_one_text:
@@ -139,7 +145,7 @@ def evaluate(
             f"--out: {model[0]} is a model for {task.name}, measured over a whole text; "
             "leave it out ('penstock score' writes one result per line)"
         )
-    ready = _model(bundle, model, weights, device, engine)
+    ready = _model(bundle, model, weights, device, engine, to)
     if search_report:
         report_searches(ready, list(selection.pairs()), search, as_json=as_json)
         return
@@ -167,8 +173,9 @@ def _model(
     weights: str | None,
     device: str,
     engine: EngineName,
+    to: str | None = None,
 ) -> Any:
-    """Load the model, or the ensemble of several models."""
+    """Load the model, or the ensemble of several models; one that translates into `to`."""
     from penstock.bundle import load_bundle
 
     task = TASKS[bundle.config.task]
@@ -177,7 +184,8 @@ def _model(
         return use.model(bundle, device=device, engine=engine)
     others = [load_bundle(path, task=task) for path in models[1:]]
     shares = parse_weights(weights)
-    return use.model(bundle, device=device, engine=engine, others=others, weights=shares)
+    ready = use.model(bundle, device=device, engine=engine, others=others, weights=shares)
+    return ready if to is None else ready.to(to)
 
 
 def metric_names(metrics: str | None) -> list[str]:
@@ -190,6 +198,8 @@ def score(
     data: Data,
     model: Models,
     columns: Columns = None,
+    language_column: LanguageColumn = None,
+    to: To = None,
     header: HeaderRow = "auto",
     on_error: OnError = "stop",
     weights: Weights = None,
@@ -214,9 +224,24 @@ def score(
         )
     if not use.searches:
         reason = f"{model[0]} is a model for {task}"
-        reject_flags(reason, weights=weights, model=model[1:] or None)
-    ready = _model(bundle, model, weights, device, engine)
-    selection = DataSelection(data, columns, header, on_error, trained=bundle.config.data)
+        reject_flags(
+            reason,
+            weights=weights,
+            model=model[1:] or None,
+            language_column=language_column,
+            to=to,
+        )
+    ready = _model(bundle, model, weights, device, engine, to)
+    selection = DataSelection(
+        data,
+        columns,
+        header,
+        on_error,
+        model=str(model[0]),
+        trained=bundle.config.data,
+        language_column=language_column,
+        to=to,
+    )
     total, tokens = 0.0, 0
     for text in use.score(ready, selection):
         total += text.log_probability

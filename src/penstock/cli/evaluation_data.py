@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.errors import UsageError
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from penstock.config import DataConfig
     from penstock.data.formats.column_choice import Header
+    from penstock.data.formats.readers import ReadOptions
     from penstock.data.pair import Pair
 
 
@@ -29,6 +30,9 @@ class DataSelection:
         after: number of examples to skip, together with later ones that share their sources.
         model: path of the evaluated model.
         trained: data section of its configuration; of a source with several columns it says which.
+        language_column: column with the language of each target, as the user wrote it; default: as
+            in training.
+        to: the language of all targets, for which no column is read.
     """
 
     data: list[str]
@@ -39,6 +43,8 @@ class DataSelection:
     after: int = 0
     model: str | None = None
     trained: DataConfig | None = None
+    language_column: str | None = None
+    to: str | None = None
 
     @property
     def path(self) -> str:
@@ -53,12 +59,37 @@ class DataSelection:
         from penstock.data.source_keys import fold
 
         options = read_options(self.columns, self.on_error, self.header)
-        if self.trained is not None and not is_parallel(self.data):
+        if self.language_column is not None:
+            options = self._with_languages(options)
+        elif self.to is None and self.trained is not None and not is_parallel(self.data):
             options = options.as_trained(self.trained)
         pairs = read_pairs(self.data, options)
         before = {fold(pair.source) for pair in islice(pairs, self.after)}
         rest = (pair for pair in pairs if fold(pair.source) not in before)
         return islice(rest, self.first)
+
+    def _with_languages(self, options: ReadOptions) -> ReadOptions:
+        """Options that read the language first.
+
+        Raises:
+            UsageError: all targets have one language.
+        """
+        from penstock.cli.column_flags import number_or_name
+        from penstock.data.formats.column_choice import as_columns
+
+        if self.to is not None:
+            raise UsageError("--to and --language-column: give one of them")
+        if self.trained is None or self.trained.language_column is None:
+            raise UsageError(
+                f"--language-column: {self.model} has one target language; leave it out"
+            )
+        changed: dict[str, Any] = {"language_column": number_or_name(self.language_column)}
+        if options.columns is not None:
+            source, target = options.columns
+            changed["columns"] = [list(source) if isinstance(source, tuple) else source, target]
+        read = self.trained.model_copy(update=changed).read_columns
+        assert read is not None
+        return replace(options, columns=as_columns(read))
 
     def lines(self) -> Iterator[str]:
         """Read the selected lines of a text.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli.column_flags import Columns
+from penstock.cli.column_flags import Columns, LanguageColumn, OptionalHeaderRow
 from penstock.cli.console import note, path, write_json, write_line
 from penstock.cli.evaluate import AsJson, OnError
 from penstock.cli.train import data_flags, run_config
@@ -62,6 +62,8 @@ def sweep(
         ),
     ] = None,
     columns: Columns = None,
+    language_column: LanguageColumn = None,
+    header: OptionalHeaderRow = None,
     on_error: OnError = "stop",
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +77,8 @@ def sweep(
     from penstock.training.sweep_settings import parse_settings
 
     settings = parse_settings(overrides or ())
-    flags = data_flags(valid, columns, None if on_error == "stop" else on_error)
+    skip = None if on_error == "stop" else on_error
+    flags = data_flags(valid, columns, skip, header=header, language=language_column)
 
     def make(values: Mapping[str, Any]) -> RunConfig:
         clash = next((key for key in values if key in flags), None)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from penstock.cli.column_flags import Columns, LanguageColumn, one_or_several
+from penstock.cli.column_flags import (
+    Columns,
+    LanguageColumn,
+    OptionalHeaderRow,
+    number_or_name,
+    one_or_several,
+)
 from penstock.cli.console import note, path, write_line
 from penstock.errors import PenstockError, UsageError
 from penstock.tasks import TASKS
@@ -41,10 +47,7 @@ def train(
     ] = None,
     columns: Columns = None,
     language_column: LanguageColumn = None,
-    header: Annotated[
-        Literal["auto", "yes", "no"] | None,
-        typer.Option(help="Whether the first row of a table is a header. Default: auto."),
-    ] = None,
+    header: OptionalHeaderRow = None,
     on_error: Annotated[
         Literal["stop", "skip"] | None, typer.Option(help="What to do with unusable lines.")
     ] = None,
@@ -108,11 +111,20 @@ def train(
 def finish_run(config: RunConfig, run: Path) -> None:
     """Complete the model of a run that has ended, and say where it is."""
     _complete(config, run)
+    note(f"model: {run / 'model'}   try: {_trial(config, run)}")
+    write_line(str(run))
+
+
+def _trial(config: RunConfig, run: Path) -> str:
+    """A command that uses the model of a run."""
+    from penstock.bundle import load_bundle
+
     trial, columns = TASKS[config.task].trial, config.data.source_columns
+    if len(columns) == 2 and config.data.language_column is not None:
+        return f"{trial} -m {run} --to {load_bundle(run).target_languages[0]}"
     if columns:
         trial = trial.replace("echo TEXT", rf"printf '{_TAB.join(['TEXT'] * len(columns))}\n'")
-    note(f"model: {run / 'model'}   try: {trial} -m {run}")
-    write_line(str(run))
+    return f"{trial} -m {run}"
 
 
 def _complete(config: RunConfig, run: Path) -> None:
@@ -136,7 +148,7 @@ def data_flags(
     values = {
         "data.valid": None if valid is None else one_or_several(valid),
         "data.columns": None if columns is None else parse_columns(columns),
-        "data.language_column": int(language) if language and language.isdecimal() else language,
+        "data.language_column": number_or_name(language),
         "data.header": header,
         "data.on_error": on_error,
         "training.max_minutes": minutes,

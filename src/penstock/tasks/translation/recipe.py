@@ -18,7 +18,7 @@ from penstock.runtime.engine_choice import EngineName
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.data.formats.column_choice import Columns
+    from penstock.data.formats.column_choice import Columns, Header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Recipe:
         teachers: run directories or bundles; several translate as an ensemble.
         sources: a text or a file of pairs, or two line-parallel files.
         weights: of the teachers.
-        columns, on_error: see `ReadOptions`.
+        columns, header, on_error: see `ReadOptions`.
         valid: held-out pairs, one file or two; None: what the first teacher's run held out.
         learn_references: the student learns the references beside the translations.
         beam_size, length_penalty: of the teachers' search; None: as the first one is configured.
@@ -40,6 +40,7 @@ class Recipe:
     sources: Sequence[str]
     weights: Sequence[float] | None = None
     columns: Columns | None = None
+    header: Header = "auto"
     on_error: Literal["stop", "skip"] = "stop"
     valid: Sequence[str] | None = None
     learn_references: bool = True
@@ -50,7 +51,9 @@ class Recipe:
 
     def read_options(self, report: Callable[[str], None]) -> ReadOptions:
         """How sources and held-out pairs are read."""
-        return ReadOptions(columns=self.columns, on_error=self.on_error, report=report)
+        return ReadOptions(
+            columns=self.columns, header=self.header, on_error=self.on_error, report=report
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON has it, with absolute paths.
@@ -69,7 +72,9 @@ class Recipe:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Recipe:
         """The recipe of `to_plain`, which may stand among further keys."""
-        values: dict[str, Any] = {field.name: plain[field.name] for field in fields(cls)}
+        names = [field.name for field in fields(cls)]
+        # one of an earlier version lacks what was always auto
+        values: dict[str, Any] = {"header": "auto"} | {n: plain[n] for n in names if n in plain}
         if values["columns"] is not None:
             values["columns"] = as_columns(values["columns"])
         return cls(**values)
