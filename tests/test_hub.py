@@ -41,7 +41,7 @@ def test_a_model_is_pushed_with_a_card_and_used_from_there(
     penstock: Penstock, hub: Hub, cache: Path, tmp_path: Path
 ) -> None:
     bundle = load_bundle("demo")
-    data = bundle.config.data.model_copy(update={"train": "/home/somebody/secret/pairs.tsv"})
+    data = bundle.config.data.model_copy(update={"train": "/data/somebody/secret/pairs.tsv"})
     config = bundle.config.model_copy(update={"data": data})
     save_bundle(replace(bundle, config=config), tmp_path / "run" / "model")
     code, out, err = penstock("push", tmp_path / "run", "me/en-fr", "--licence", "apache-2.0")
