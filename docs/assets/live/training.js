@@ -8,7 +8,7 @@ window.live.load("language_model.js").then(() => {
   // In the worker: trains in turns between which it hears what the page says.
   function serve({ create, update, heldOutPerplexity, unigramPerplexity, sample }) {
     const [TURN, SCORED, SHOWN] = [60, 1000, 160]; // ms, ms, characters
-    let [model, settings, isRunning, scoredAt] = [null, null, false, 0];
+    let [model, settings, isRunning, scoredAt] = [null, null, false, -Infinity];
     function turn() {
       if (!isRunning) return;
       const begun = performance.now();
