@@ -34,7 +34,7 @@ def clean(
             "--output",
             "-o",
             parser=console.path,
-            help="File for the pairs that are kept (.tsv or .jsonl, optionally .gz or .xz).",
+            help="File for the pairs that are kept (.tsv or .jsonl, optionally .gz, .xz or .zst).",
         ),
     ],
     rejected: Annotated[

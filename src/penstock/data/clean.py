@@ -121,7 +121,7 @@ def clean_corpus(
 
     Args:
         source: files of pairs, `-`, or two line-parallel files (see `read_pairs`).
-        out: the pairs, as TSV or JSON lines by its suffix, packed with `.gz` or `.xz`.
+        out: the pairs, as TSV or JSON lines by its suffix, packed with `.gz`, `.xz` or `.zst`.
         rejected: line, reason, detail, source and target of the others, likewise.
         filters: the bounds, and the filters that are off.
         score: computes what `filters.min_score` bounds.

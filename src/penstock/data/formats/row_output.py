@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import lzma
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from penstock.data.formats.input_lines import COMPRESSIONS
+from penstock.data.formats.output_stream import require_writable_suffix, writing
 from penstock.errors import UsageError
 
 _BREAKS = re.compile("[\t\n\r]+")
-_OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 _JSON = (".jsonl", ".ndjson")
-_UNWRITTEN = (".zst", ".bz2", ".zip", ".csv", ".json", ".toml")
+_UNWRITTEN = (".csv", ".json", ".parquet", ".toml")
 
 
 def check_row_file(path: str | Path) -> None:
@@ -25,10 +24,11 @@ def check_row_file(path: str | Path) -> None:
     Raises:
         UsageError: it does not.
     """
+    require_writable_suffix(path)
     wrong = next((each for each in Path(path).suffixes[-2:] if each.lower() in _UNWRITTEN), None)
     if str(path) == "-" or wrong:
         what = "standard output" if str(path) == "-" else wrong
-        raise UsageError(f"{path}: {what} is not written here; name a .tsv or .jsonl file, or .gz")
+        raise UsageError(f"{path}: {what} is not written here; name a .tsv or .jsonl file")
 
 
 class RowFile:
@@ -38,7 +38,7 @@ class RowFile:
         cleaned: texts in which a tab or line end became a space, as TSV needs it.
     """
 
-    def __init__(self, file: IO[str], *, is_json: bool) -> None:
+    def __init__(self, file: IO[bytes], *, is_json: bool) -> None:
         self.cleaned = 0
         self._file, self._is_json = file, is_json
         self._is_empty = True
@@ -52,7 +52,7 @@ class RowFile:
             if self._is_empty and line.startswith("\ufeff"):
                 line = f"\ufeff{line}"  # a reader drops one
         self._is_empty = False
-        self._file.write(f"{line}\n")
+        self._file.write(f"{line}\n".encode())
 
     def write_header(self, *names: str) -> None:
         """Write the names of columns, where rows do not have them."""
@@ -69,6 +69,6 @@ class RowFile:
 def open_rows(path: str | Path, name: str | Path) -> Generator[RowFile]:
     """Open `path` for the rows of the file that will be called `name`."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
-    packed = suffixes.pop() if suffixes and suffixes[-1] in _OPENERS else ""
-    with _OPENERS[packed](path, "wt", encoding="utf-8", newline="\n") as file:
+    packed = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+    with writing(Path(path), packed) as file:
         yield RowFile(file, is_json=bool(suffixes) and suffixes[-1] in _JSON)
