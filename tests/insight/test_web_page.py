@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browsing import Visit, in_browser
+from browsing import Visit, barriers, in_browser
 from conftest import network_of
 from penstock.bundle import Bundle, load_bundle
 from penstock.config import TokenizerConfig
@@ -370,6 +370,8 @@ def test_a_page_from_a_directory_translates_and_looks_inside(
     expect(page.locator("#alternatives li .words").nth(3)).to_have_text(result.alternatives[3].text)
     page.wait_for_selector("#gates-figure[aria-busy=false] svg")
     expect(page.locator("#attention-figure svg")).to_have_count(2)
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    assert barriers(page) == []
     expect(page.get_by_role("button", name="Find the exact optimum")).to_have_count(0)
     expect(page.locator("#training-figure svg").first).to_be_visible()
     figure = page.locator("#what-if-figure")
@@ -384,6 +386,11 @@ def test_a_page_from_a_directory_translates_and_looks_inside(
     expect(page.locator("#told .badge")).not_to_be_empty()
     assert page.evaluate("getComputedStyle(document.getElementById('text')).direction") == "rtl"
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.get_by_role("button", name="Dark").click()
+    page.get_by_role("button", name="中文").click()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)  # they are paler meanwhile
+    assert barriers(page) == []
 
 
 @in_browser
