@@ -19,7 +19,7 @@ LAYERS = {
     **dict.fromkeys(("export", "training"), 4),
     "tasks": 5,
     **dict.fromkeys(("insight", "bench", "bulk", "api", "learn"), 6),
-    "serve": 7,
+    **dict.fromkeys(("serve", "ray"), 7),
     "cli": 8,
 }
 

@@ -183,7 +183,7 @@ def test_wrong_use_is_one_clear_line(bulk: Penstock, penstock: Penstock, crawl: 
     code, _, err = penstock("translate", "-m", "demo", "--inputs", crawl / "*")
     assert (code, "--inputs and --out-dir go together" in err) == (2, True)
     code, _, err = penstock("translate", "-m", "demo", "--processes", "2")
-    assert (code, "--processes is for many files" in err) == (2, True)
+    assert (code, "--processes and --ray are for many files" in err) == (2, True)
 
 
 def test_a_folder_with_files_of_others_is_left_alone(bulk: Penstock, crawl: Path) -> None:

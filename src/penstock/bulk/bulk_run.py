@@ -59,7 +59,9 @@ def translate_shards(
     counts, lines, begun = LineCounts(), 0, time.monotonic()
     with open_manifest(out_dir, job.recipe(), shards) as manifest:
         missing, problems = manifest.missing(shards)
+        lost = {shard.name for shard in missing}
         for done in execute(job, missing) if missing else ():
+            lost.discard(done.shard)
             if done.exit_code:
                 error = UsageError if done.exit_code == UsageError.exit_code else PenstockError
                 raise error(done.problem)
@@ -72,6 +74,10 @@ def translate_shards(
             counts.statuses.update(own.statuses)
             counts.recased += own.recased
             lines += own.lines
+        problems += [
+            f"{by_name[name].shown}: the workers that translated it died; is there enough memory?"
+            for name in sorted(lost)
+        ]
     for text in counts.notes("--format json"):
         report(text)
     if problems:

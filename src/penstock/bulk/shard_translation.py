@@ -27,7 +27,7 @@ class ShardReport:
         statuses: lines by status; `recased` were read in other case.
         source_bytes, source_time, source_sha256: the input's size, time of change (ns), checksum.
         output_bytes: size of the output.
-        seconds: time that it took.
+        seconds, cpu_seconds: time that it took, by the clock and of the process.
         problem: why there is no output; empty if there is one.
         exit_code: not 0 where the problem is no fault of this shard, and others would meet it.
     """
@@ -40,6 +40,7 @@ class ShardReport:
     source_sha256: str = ""
     output_bytes: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     problem: str = ""
     exit_code: int = 0
 
@@ -77,7 +78,7 @@ def failure(shard: Shard, error: Exception) -> ShardReport:
 
 
 def _translate(job: TranslationJob, translator: Translator, shard: Shard) -> ShardReport:
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     try:
         with replacing(shard.output) as partial:
             lines = (line.text for line in read_lines(shard.source))
@@ -102,4 +103,5 @@ def _translate(job: TranslationJob, translator: Translator, shard: Shard) -> Sha
         source_sha256=digest,
         output_bytes=size,
         seconds=round(time.perf_counter() - begun, 3),
+        cpu_seconds=round(time.process_time() - cpu_begun, 3),
     )

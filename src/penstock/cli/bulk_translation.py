@@ -44,9 +44,24 @@ TranslateProcesses = Annotated[
     ),
 ]
 
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Translate on a Ray cluster: HOST:PORT; auto: the running one, or a new one of this "
+        "machine; local: a new one.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
 
 def translate_files(
-    job: TranslationJob, inputs: list[str] | None, out_dir: Path | None, processes: int
+    job: TranslationJob,
+    inputs: list[str] | None,
+    out_dir: Path | None,
+    processes: int | None,
+    address: str | None,
 ) -> None:
     """Translate files into a folder, and report on stderr.
 
@@ -55,14 +70,22 @@ def translate_files(
         PenstockError: shards could not be translated.
     """
     from penstock.bulk.bulk_run import translate_shards
-    from penstock.bulk.worker_pool import translate_in_processes
 
     if not inputs or out_dir is None:
         raise UsageError(
             "--inputs and --out-dir go together: a pattern of files, and a folder for their "
             "translations"
         )
-    execute = partial(translate_in_processes, processes=processes)
+    if address is not None:
+        from penstock.ray import translate_on_ray
+
+        if processes is not None:
+            raise UsageError("--ray uses the cluster's cores; leave --processes out")
+        execute = partial(translate_on_ray, address=address)
+    else:
+        from penstock.bulk.worker_pool import translate_in_processes
+
+        execute = partial(translate_in_processes, processes=processes or 1)
     done = translate_shards(job, inputs, out_dir, execute, note)
     kept = f" ({done.kept:,} were there already)" if done.kept else ""
     speed = f", {done.lines / done.seconds:,.0f} a second" if done.lines else ""

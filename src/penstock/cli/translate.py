@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from penstock.cli.bulk_translation import Inputs, OutDir, TranslateProcesses, translate_files
+from penstock.cli.bulk_translation import Inputs, OutDir, Ray, TranslateProcesses, translate_files
 from penstock.cli.column_flags import To
 from penstock.cli.line_output import (
     Device,
@@ -67,6 +67,7 @@ def translate(
     inputs: Inputs = None,
     out_dir: OutDir = None,
     processes: TranslateProcesses = None,
+    ray: Ray = None,
     *,
     flags: SearchFlags,
 ) -> None:
@@ -104,10 +105,10 @@ def translate(
                 "--inputs goes without --input, --output and --phrases, which are about one file; "
                 "leave them out"
             )
-        translate_files(job, inputs, out_dir, processes or 1)
+        translate_files(job, inputs, out_dir, processes, ray)
         return
-    if processes is not None:
-        raise UsageError("--processes is for many files; give --inputs and --out-dir")
+    if processes is not None or ray is not None:
+        raise UsageError("--processes and --ray are for many files; give --inputs and --out-dir")
     translator = job.load()
     phrases = flags.phrases_of_lines()
 
