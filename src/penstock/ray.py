@@ -12,12 +12,13 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.bulk.shard_translation import ShardReport, shard_translator
-from penstock.bulk.shards import Shard
+from penstock.bulk.shards import Shard, partial_files
 from penstock.bundle import find_bundle
 from penstock.errors import MissingExtraError, PenstockError, UsageError
 from penstock.tasks.translation.search_options import SearchOptions
@@ -121,8 +122,7 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
-        import ray.data
-        import ray.exceptions
+        ray, *_ = (import_module(name) for name in ("ray", "ray.data", "ray.exceptions"))
     except ModuleNotFoundError as error:
         raise MissingExtraError("translating on a cluster", "ray", error.name or "ray") from None
     for name in ("ray", "ray.data"):
@@ -159,11 +159,10 @@ def _cores(ray: Any) -> int:
 
 
 def _actors(ray: Any, workers: int | None) -> dict[str, Any]:
-    """Arguments of `map_batches`: the actors, and what happens when one dies."""
+    """Arguments of `map_batches`: the actors, which Ray Data replaces when they die."""
     return {
         "compute": ray.data.ActorPoolStrategy(min_size=1, max_size=workers or _cores(ray)),
         "num_cpus": 1,
-        "ray_remote_args_fn": lambda: {"max_restarts": -1, "max_task_retries": _TRIES},
     }
 
 
@@ -195,11 +194,17 @@ class _ShardTranslator:
         self._translate = shard_translator(_unpacked(job, models))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        reports = [
-            self._translate(Shard(Path(source), Path(output), shown))
-            for source, output, shown in zip(*(batch[k] for k in _COLUMNS), strict=True)
-        ]
-        return {"report": [json.dumps(report.to_plain()) for report in reports]}
+        rows = zip(*(batch[name] for name in _COLUMNS), strict=True)
+        shards = [Shard(Path(source), Path(output), shown) for source, output, shown in rows]
+        return {"report": [json.dumps(self._report(shard).to_plain()) for shard in shards]}
+
+    def _report(self, shard: Shard) -> ShardReport:
+        # Ray Data retries for ever; each worker that died has left a file
+        died = len(partial_files(shard))
+        if died < _TRIES:
+            return self._translate(shard)
+        what = f"{died} workers that translated it died; is there enough memory on the nodes?"
+        return ShardReport(shard=shard.name, problem=f"{shard.shown}: {what}")
 
 
 _COLUMNS = ("source", "output", "shown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 
 from penstock.bulk.bulk_run import translate_shards
+from penstock.bulk.shard_translation import ShardReport
+from penstock.bulk.shards import Shard
 from penstock.bulk.worker_pool import translate_in_processes
 from penstock.tasks.translation.translation_job import TranslationJob
 
@@ -47,6 +50,25 @@ def test_ray_is_an_extra(penstock: Penstock, monkeypatch: Any, tmp_path: Path) -
     command = ("translate", "-m", "demo", "--inputs", tmp_path / "in.txt", "--out-dir")
     code, _, err = penstock(*command, tmp_path / "out", "--ray", "auto")
     assert (code, "pip install 'penstock[ray]'" in err) == (1, True)
+
+
+def test_a_shard_at_which_workers_die_is_given_up(tmp_path: Path) -> None:
+    from penstock import ray
+
+    worker, seen = object.__new__(ray._ShardTranslator), list[str]()
+
+    def translate(shard: Shard) -> ShardReport:
+        seen.append(shard.name)
+        return ShardReport(shard=shard.name)
+
+    worker._translate = translate
+    for n in range(3):  # as `replacing` names them
+        (tmp_path / f".bad.txt.{n}-abcd0123").touch()
+        (tmp_path / ".good.txt.1-abcd0123").touch()
+    rows = {name: [str(tmp_path / f"{x}.txt") for x in ("bad", "good")] for name in ray._COLUMNS}
+    bad, good = (json.loads(report) for report in worker(rows)["report"])
+    assert "bad.txt: 3 workers that translated it died; is there enough memory" in bad["problem"]
+    assert (good["problem"], seen) == ("", ["good.txt"])
 
 
 CLUSTER = """

@@ -75,7 +75,7 @@ def translate_shards(
             counts.recased += own.recased
             lines += own.lines
         problems += [
-            f"{by_name[name].shown}: the workers that translated it died; is there enough memory?"
+            f"{by_name[name].shown}: no worker could translate it; see the log of the cluster"
             for name in sorted(lost)
         ]
     for text in counts.notes("--format json"):

@@ -6,7 +6,6 @@ shard without a line is translated again; a line that a crash cut off is none.
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from penstock.bulk.shard_translation import ShardReport
-from penstock.bulk.shards import MANIFEST, Shard
+from penstock.bulk.shards import MANIFEST, Shard, partial_files
 from penstock.config.option_model import shorten
 from penstock.errors import DataError, PenstockError, UsageError
 from penstock.files import atomic_write, file_checksum, remove, try_lock
@@ -117,7 +116,7 @@ def open_manifest(
 def _remove_partial(shards: Sequence[Shard]) -> None:
     """Remove what killed processes left."""
     for shard in shards:
-        for partial in shard.output.parent.glob(f".{glob.escape(shard.name)}.*-*"):
+        for partial in partial_files(shard):
             remove(partial)
 
 

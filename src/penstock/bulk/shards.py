@@ -70,6 +70,11 @@ def find_shards(patterns: Sequence[str], out_dir: str | Path) -> list[Shard]:
     return [shards[name] for name in sorted(shards)]
 
 
+def partial_files(shard: Shard) -> list[Path]:
+    """What processes that were killed left of a shard's output."""
+    return list(shard.output.parent.glob(f".{glob.escape(shard.name)}.*-*"))
+
+
 def _matches(pattern: str) -> Iterable[str]:
     if not pattern:
         raise UsageError("--inputs: an empty pattern; give one, as in 'crawl/*.txt.zst'")
