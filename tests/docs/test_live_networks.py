@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
@@ -36,19 +38,33 @@ def test_what_lights_up_is_what_gradients_reach(layers: int) -> None:
     assert (3 in drawn[3]) == (layers > 1)
 
 
-@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("name", ["normal", "uniform", "xavier", "orthogonal"])
-def test_gradients_over_lags_are_those_of_autograd(kind: str, name: str) -> None:
+KINDS = ("rnn", "gru", "lstm")
+WEIGHTS = ("normal", "uniform", "xavier", "orthogonal")
+
+
+@cache
+def gradients_drawn() -> dict[str, Any]:
+    """Weights, inputs and gradients by cell and first weights, from one start of Node.js."""
     expression = """(() => {
-        const weights = figure.firstWeights(value[0], value[1], 1.5, 3);
+        const plain = (matrix) => matrix.map((row) => Array.from(row));
         const [data, along] = [figure.inputs(12, 4), figure.direction(5)];
-        const { input, hidden, bias } = weights;
-        const plain = (m) => m.map((row) => Array.from(row));
-        return { input: plain(input), hidden: plain(hidden), bias: Array.from(bias),
-            data: plain(data), along: Array.from(along),
-            found: figure.gradients(value[0], weights, data, along) };
+        const drawn = ([kind, name]) => {
+            const weights = figure.firstWeights(kind, name, 1.5, 3);
+            const { input, hidden, bias } = weights;
+            return [`${kind} ${name}`, {
+                input: plain(input), hidden: plain(hidden), bias: Array.from(bias),
+                data: plain(data), along: Array.from(along),
+                found: figure.gradients(kind, weights, data, along) }];
+        };
+        return Object.fromEntries(value.map(drawn));
     })()"""
-    drawn = in_node("lag.js", expression, [kind, name])
+    return in_node("lag.js", expression, list(product(KINDS, WEIGHTS)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_gradients_over_lags_are_those_of_autograd(kind: str, name: str) -> None:
+    drawn = gradients_drawn()[f"{kind} {name}"]
     cells = {"rnn": torch.nn.RNNCell, "gru": torch.nn.GRUCell, "lstm": torch.nn.LSTMCell}
     data, along = (torch.tensor(drawn[key], dtype=torch.float64) for key in ("data", "along"))
     cell = cells[kind](data.shape[1], len(along)).double()
