@@ -29,8 +29,9 @@ class DataConfig(Section):
 
     train: str | list[str] = "builtin"
     """Training data: a file of pairs (TSV, CSV, JSONL, Parquet), several, a glob, a folder of
-    Parquet files, two line-parallel files, labelled texts or plain text, by task; `builtin` is the
-    built-in English-French corpus."""
+    Parquet files, an address such as `s3://…` or `hf://datasets/owner/name#train`, two
+    line-parallel files, labelled texts or plain text, by task; `builtin` is the built-in
+    English-French corpus."""
     valid: str | list[str] | None = None
     """Held-out data, in the same formats; `rest` takes what follows the first `max_pairs` pairs,
     without their sources, or the first `max_characters` of a text; default: hold some out."""

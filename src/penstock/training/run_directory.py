@@ -15,6 +15,7 @@ from penstock.config import Precision, RunConfig, dump_toml, load_config
 from penstock.config.option_model import usable_threads
 from penstock.data.formats.corpus_files import expand, listed
 from penstock.data.formats.input_lines import STDIN
+from penstock.data.remote_files import is_remote
 from penstock.data.sealed_file import seal, seal_path, verified
 from penstock.errors import DataError, PenstockError, UsageError
 from penstock.files import atomic_write, content_key, replacing, try_lock
@@ -167,7 +168,9 @@ def config_is_whole(run: Path) -> bool:
 def _absolute(names: Any, reserved: tuple[str, ...] = ()) -> Any:
     if isinstance(names, list):
         return [_absolute(name, reserved) for name in cast(list[str], names)]
-    return str(Path(names).absolute()) if names and names not in reserved else names
+    if not names or names in reserved or is_remote(names):
+        return names
+    return str(Path(names).absolute())
 
 
 def keep_standard_input(run: Path, *, resume: bool) -> str:

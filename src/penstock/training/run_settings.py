@@ -59,6 +59,7 @@ def run_name(data: str) -> str:
     """The name of a run by its first file of data; `-` is standard input, a glob has its folder."""
     if data == "-":
         return "stdin"
+    data = data.partition("#")[0]  # the split of a data set on the hub
     named = next((p for p in (Path(data), *Path(data).parents) if not has_magic(p.name)), None)
     return (named.name if named else "").split(".")[0] or "run"
 

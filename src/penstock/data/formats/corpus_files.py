@@ -9,7 +9,9 @@ from pathlib import Path
 from penstock.data.formats.format_table import PARQUET, format_suffix, is_pair_format
 from penstock.data.formats.input_lines import Line, read_lines
 from penstock.data.formats.parquet import parquet_lines
+from penstock.data.remote_files import fetch, is_remote, public_name
 from penstock.errors import ConfigError, DataError
+from penstock.hub import is_hub_address
 
 Names = str | Path | Sequence[str | Path]
 _SHOWN = 3
@@ -22,7 +24,7 @@ def listed(names: Names) -> list[str]:
 
 def shown(names: Names) -> str:
     """The names, for messages; of many, the first."""
-    several = listed(names)
+    several = [public_name(name) for name in listed(names)]
     more = len(several) - _SHOWN
     return ", ".join(several[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
@@ -30,11 +32,15 @@ def shown(names: Names) -> str:
 def is_parallel(names: Names) -> bool:
     """Whether the names are those of line-parallel files: two, neither in a format of pairs."""
     several = listed(names)
-    return len(several) == 2 and not any(is_pair_format(n) or Path(n).is_dir() for n in several)
+    return len(several) == 2 and not any(
+        is_pair_format(n) or is_hub_address(n) or Path(n).is_dir() for n in several
+    )
 
 
 def expand(names: Names) -> list[str]:
     """Replace globs by the files that they match and folders by their Parquet files, by name.
+
+    What is elsewhere is fetched (see `fetch`).
 
     Raises:
         DataError: a pattern without a match, a folder without Parquet files.
@@ -67,6 +73,8 @@ def read_text(names: Names) -> Iterator[Line]:
 
 
 def _expanded(name: str) -> list[str]:
+    if is_remote(name):
+        return list(fetch(name))
     if Path(name).is_dir():
         inside = (p for p in Path(name).rglob(f"*{PARQUET}") if not p.name.startswith((".", "_")))
         found = sorted(map(str, inside))
