@@ -26,11 +26,15 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Peak resident memory of `penstock train` on generated pairs."""
+    """Peak resident memory of `penstock train` on generated pairs, and the disk that its run takes.
+
+    The memory is that of the largest process.
+    """
 
     pairs: int
     peak_megabytes: float
     seconds: float
+    disk_megabytes: float
 
 
 def measure_memory(
@@ -59,6 +63,14 @@ def measure_memory(
     return results
 
 
+def extrapolate(results: list[MemoryUse], pairs: int = 100_000_000) -> tuple[float, float]:
+    """Megabytes of memory and of disk for more pairs, by the largest two of several sizes."""
+    *_, below, above = sorted([results[0], *results], key=lambda use: use.pairs)
+    further = (pairs - above.pairs) / max(above.pairs - below.pairs, 1)
+    memory = above.peak_megabytes + further * max(above.peak_megabytes - below.peak_megabytes, 0)
+    return memory, above.disk_megabytes * pairs / max(above.pairs, 1)
+
+
 def _write(path: Path, pairs: int, *, seed: int) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for pair in islice(stream_pairs(seed=seed), pairs):
@@ -82,4 +94,5 @@ def _train(pairs: int, data: Path, valid: Path, run: Path, updates: int) -> Memo
     if process.returncode:
         raise PenstockError(f"training on {pairs:,} pairs failed:\n{complaint}")
     kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return MemoryUse(pairs, kilobytes / 1024, time.perf_counter() - start)
+    disk = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
+    return MemoryUse(pairs, kilobytes / 1024, time.perf_counter() - start, disk / 1e6)

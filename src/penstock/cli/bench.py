@@ -239,7 +239,9 @@ def _as_row(speed: DecodingSpeed) -> str:
 
 @app.command()
 def memory(
-    pairs: Annotated[str, typer.Option(help="Corpus sizes to compare.")] = "100000,10000000",
+    pairs: Annotated[
+        str, typer.Option(help="Corpus sizes to compare.")
+    ] = "100000,1000000,3000000,10000000",
     updates: Annotated[int, typer.Option(min=1, max=10**6, help="Training updates.")] = 300,
     folder: Annotated[
         Path | None, typer.Option(parser=path, help="Folder for temporary files.")
@@ -247,7 +249,7 @@ def memory(
     as_json: AsJson = False,
 ) -> None:
     """Measure the peak memory of tokenization and training on generated corpora."""
-    from penstock.bench.peak_memory import measure_memory
+    from penstock.bench.peak_memory import extrapolate, measure_memory
     from penstock.errors import UsageError
 
     try:
@@ -256,14 +258,48 @@ def memory(
         raise UsageError(f"--pairs {pairs!r}: give numbers, as in 100000,10000000") from None
     results = measure_memory(sizes, updates=updates, folder=folder, say=note)
     growth = results[-1].peak_megabytes - results[0].peak_megabytes
+    memory, disk = extrapolate(results)
     if as_json:
-        write_json({"runs": [asdict(r) for r in results], "growth_megabytes": growth})
+        found = {"growth_megabytes": growth, "megabytes_of_100_million": memory}
+        runs = [asdict(r) for r in results]
+        write_json({"runs": runs, **found, "disk_megabytes_of_100_million": disk})
         return
     for result in results:
         write_line(
-            f"{result.pairs:,} pairs\t{result.peak_megabytes:,.0f} MB\t{result.seconds:.0f} s"
+            f"{result.pairs:,} pairs\t{result.peak_megabytes:,.0f} MB\t{result.seconds:.0f} s\t"
+            f"{result.disk_megabytes:,.0f} MB on disk"
         )
     write_line(f"growth\t{growth:,.0f} MB")
+    write_line(f"100,000,000 pairs\t{memory:,.0f} MB\textrapolated\t{disk:,.0f} MB on disk")
+
+
+@app.command()
+def prepare(
+    pairs: Annotated[int, typer.Option(min=1000, max=10**9, help="Generated pairs.")] = 300_000,
+    processes: Annotated[str, typer.Option(help="Numbers of processes to compare.")] = "1,2",
+    files: Annotated[int, typer.Option(min=1, max=1000, help="Files of the corpus.")] = 8,
+    folder: Annotated[
+        Path | None, typer.Option(parser=path, help="Folder for temporary files.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how much faster several processes read and tokenize a large corpus."""
+    from penstock.bench.preparation_speed import measure_preparation
+    from penstock.errors import UsageError
+
+    counts = [int(number) for number in processes.split(",") if number.isdecimal()]
+    if not counts or min(counts) < 1 or len(counts) != len(processes.split(",")):
+        raise UsageError(f"--processes {processes!r}: give numbers, as in 1,2")
+    found = measure_preparation(pairs, counts, files=files, folder=folder, say=note)
+    if as_json:
+        write_json([asdict(each) for each in found])
+        return
+    write_line("processes\tseconds\tprocessor seconds\tof the first\tspeed-up")
+    for each in found:
+        write_line(
+            f"{each.processes}\t{each.seconds:.1f}\t{each.processor_seconds:.1f}\t"
+            f"{each.own_seconds:.1f}\t{found[0].seconds / each.seconds:.2f}"
+        )
 
 
 @app.command()
