@@ -58,7 +58,7 @@ def measure_preparation(
             begun, own, others = time.perf_counter(), time.process_time(), _children()
             prepare_corpus(config, Path(name, f"prepared-{len(results)}"), lambda _: None)
             own = time.process_time() - own
-            everything = own + _children() - others
+            everything = own + (_children() - others)
             results.append(Preparation(count, time.perf_counter() - begun, everything, own))
         return results
 
