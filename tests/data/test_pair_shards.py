@@ -177,4 +177,5 @@ def test_keys_are_those_of_the_pairs(corpus: Path, tmp_path: Path) -> None:
     assert shards.smallest_keys(5) == sorted(set(keys))[:5]
     (found,) = shards.with_keys(keys[10:11])
     assert isinstance(found, Pair)
+    assert list(shards.every(7)) == list(shards())[::7]
     assert shards.number_of([*keys[:3], 1]) == 3

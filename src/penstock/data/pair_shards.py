@@ -63,6 +63,16 @@ class PairShards:
         """Stream the pairs."""
         return chain.from_iterable(read_shard(path, self.excluded) for path in self.paths)
 
+    def every(self, stride: int) -> Iterator[Pair]:
+        """Stream one pair in `stride`; only those are decoded."""
+        before = 0
+        for path in self.paths:
+            rows: list[int] = []
+            yield from read_shard(
+                path, self.excluded, first=-before % stride, stride=stride, rows=rows
+            )
+            before += rows[0]
+
     def without(self, pairs: Sequence[Pair], seed: int) -> PairShards:
         """Leave out the sources of other pairs too."""
         keys = np.array([source_key(pair, seed) for pair in pairs], dtype=np.uint64)
@@ -116,8 +126,19 @@ def join_shards(parts: Sequence[PairShards]) -> PairShards:
     )
 
 
-def read_shard(path: Path, keys: np.ndarray, *, keep: bool = False) -> Iterator[Pair]:
-    """The pairs of a file without those that have one of the keys; or only those, to `keep`."""
+def read_shard(
+    path: Path,
+    keys: np.ndarray,
+    *,
+    keep: bool = False,
+    first: int = 0,
+    stride: int = 1,
+    rows: list[int] | None = None,
+) -> Iterator[Pair]:
+    """The pairs of a file without those that have one of the keys; or only those, to `keep`.
+
+    From the `first` on, one in `stride` is given; `rows` gets the number without strides.
+    """
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as file:
@@ -125,6 +146,10 @@ def read_shard(path: Path, keys: np.ndarray, *, keep: bool = False) -> Iterator[
         if keep or len(keys):
             found = np.isin(batch.column("key").to_numpy(), keys)
             batch = batch.filter(pa.array(found if keep else ~found))
+        if rows is not None:
+            rows.append(batch.num_rows)
+        if stride > 1:
+            batch = batch.take(pa.array(np.arange(first, batch.num_rows, stride)))
         columns = [batch.column(i).to_pylist() for i in range(3)]
     for source, targets, line in zip(*columns, strict=True):
         yield Pair(source, tuple(targets), line)

@@ -11,6 +11,7 @@ from penstock.bundle import Bundle
 from penstock.config import RunConfig, TokenizerConfig
 from penstock.data.formats.corpus_files import shown
 from penstock.data.pair import Pair
+from penstock.data.pair_shards import PairShards
 from penstock.data.sealed_file import break_seal, cached, seal
 from penstock.errors import ConfigError, DataError
 from penstock.files import atomic_write, content_key
@@ -60,6 +61,8 @@ def train_tokenizers(
         report(f"tokenizers are trained on one pair in {stride} of {examples.count:,}")
 
     def sample() -> Iterator[Pair]:
+        if isinstance(examples.training, PairShards):
+            return examples.training.every(stride)
         return (pair for number, pair in enumerate(examples.training()) if number % stride == 0)
 
     def sources(form: TextForm) -> Iterator[str]:
