@@ -588,10 +588,14 @@ def test_a_flag_beats_set_beats_the_file(tmp_path: Path) -> None:
     assert run_config([], flags, [], tmp_path)[0].data.valid == "flag.tsv"
 
 
-def test_flags_of_train_are_values_and_come_last() -> None:
+def test_flags_of_train_are_values_and_come_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from penstock.cli.train import data_flags, run_config
 
+    monkeypatch.chdir(tmp_path)
     odd = 'a "b\\\n\udcff=[1].tsv'  # a name that would mean something in TOML
+    Path(odd).touch()  # and is no glob where a file has it
     flags = data_flags(odd, "2,en", "skip")
     config, name = run_config([odd], flags, ["data.on_error=stop", "data.valid=x"], None)
     assert (config.data.train, config.data.valid, name) == (odd, odd, 'a "b\\\n\udcff=[1]')

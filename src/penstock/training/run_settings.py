@@ -59,9 +59,11 @@ def run_name(data: str) -> str:
     """The name of a run by its first file of data; `-` is standard input, a glob has its folder."""
     if data == "-":
         return "stdin"
-    data = data.partition("#")[0]  # the split of a data set on the hub
-    named = next((p for p in (Path(data), *Path(data).parents) if not has_magic(p.name)), None)
-    return (named.name if named else "").split(".")[0] or "run"
+    path = Path(data)
+    if not path.exists():  # or else the name is what it says
+        whole = Path(data.partition("#")[0])  # before the split of a data set on the hub
+        path = next((p for p in (whole, *whole.parents) if not has_magic(p.name)), Path())
+    return path.name.split(".")[0] or "run"
 
 
 def sources_of(data: Any) -> str | list[str] | None:
