@@ -13,8 +13,8 @@ from attacks.trial import Trial
 from attacks.worker import Worker
 from penstock.data.grammar import generate_pairs
 
-# they serve, download, or measure for minutes; tests try their values without running them
-_NOT_RUN = {("serve",), ("demo",), ("data", "get")}
+# they serve, download, or train for minutes; tests try their values without running them
+_NOT_RUN = {("serve",), ("demo",), ("sweep",), ("data", "get")}
 _TINY = """
 threads = 1
 device = "cpu"
