@@ -221,6 +221,7 @@ def test_a_long_line_is_scored_whole_in_parts(
         ("word", "a ___ is a mark .", "a ___ is ___ mark .", "a"),
         ("char", "she is", "she___is", " "),
         ("separator", "she is in", "she ___ in", "is"),
+        ("char", "\u200bx\u200b", "\u200b___\u200b", "x"),  # a line that is blank without it
     ],
 )
 def test_a_sample_leaves_one_token_out(

@@ -44,6 +44,26 @@ def options(**given: Any) -> SearchOptions:
     return SearchOptions(**{"budget": 60, "samples": 4, **given})
 
 
+def test_a_wide_beam_searches_few_lines_at_once(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory grows with the beam and not with the beam times the batch; outputs are the same."""
+    (engine,) = translator.engines
+    sizes: list[int] = []
+
+    def start(sources: Any) -> Any:
+        sizes.append(len(sources))
+        return started(sources)
+
+    started = engine.start
+    asked = options(beam_size=4)
+    together = translator.translate(LINES, asked)
+    monkeypatch.setattr(engine, "start", start)
+    monkeypatch.setattr("penstock.tasks.translation.segment_search._ROWS", 11)
+    assert [r.text for r in translator.translate(LINES, asked)] == [r.text for r in together]
+    assert sizes == [2, 2]
+
+
 # --- phrases and limits -------------------------------------------------------------------------
 
 

@@ -84,7 +84,8 @@ class ClozeLearner:
         for i in {len(self._valid) * i // 3: None for i in range(3)}:
             before, answer, behind = self._with_gap(self._valid[i])
             result = self._filler.fill([f"{before}{_NO_TEXT}{behind}"], blank=_NO_TEXT)[0]
-            shown.append(f"{before}{BLANK}{behind}\n= {answer}\n> {result.blanks[0][0].token}")
+            best = next((c.token for blank in result.blanks for c in blank), "")
+            shown.append(f"{before}{BLANK}{behind}\n= {answer}\n> {best}")
         return shown
 
     def _with_gap(self, line: str) -> tuple[str, str, str]:

@@ -23,6 +23,7 @@ from penstock.tasks.translation.search_options import SearchOptions
 from penstock.tasks.translation.search_table import Decode, SearchRequest, search_of
 from penstock.tasks.translation.segmentation import Segment
 
+_ROWS = 8_192  # hypotheses of a batch, at most: each has a number per token of the vocabulary
 OnSegment = Callable[[int, Sequence[Hypothesis], float], None]
 
 
@@ -60,8 +61,9 @@ def search_segments(
     step: Step[Any] = steps[0] if len(steps) == 1 else ensemble_step(steps, weights)
     able = [engine for engine in engines if isinstance(engine, SearchingEngine) and engine.searches]
     searching = able[0] if len(engines) == len(able) == 1 else None
-    for start in range(0, len(order), options.batch):
-        rows = order[start : start + options.batch]
+    size = max(1, min(options.batch, _ROWS // options.rows(config)))
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
         report = _Report(on_result, rows)
         batch = [segments[i] for i in rows]
         states = [
