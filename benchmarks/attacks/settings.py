@@ -43,6 +43,7 @@ def attack(folder: Path, random: Random) -> Generator[Trial]:
     pairs = generate_pairs(60, seed=1)
     rows = "".join(f"{pair.source}\t{pair.target}\n" for pair in pairs)
     (folder / "pairs.tsv").write_text(rows, encoding="utf-8")
+    (folder / "few.tsv").write_text("".join(rows.splitlines(keepends=True)[:3]), encoding="utf-8")
     (folder / "tiny.toml").write_text(_TINY, encoding="utf-8")
     kept = _content(folder)
     every_key = list(keys())
@@ -98,15 +99,17 @@ def _command(flag: Flag, random: Random) -> list[str]:
     else:
         value = random.choice(TEXTS)
     given = [] if flag.kind is bool else [value]
-    return flag.words(given, _needed)
+    # a beam of a thousand is allowed, and takes two seconds a line
+    data = "few.tsv" if flag.command[0] in ("evaluate", "compare") else "pairs.tsv"
+    return flag.words(given, lambda words: _needed(words, data))
 
 
-def _needed(words: tuple[str, ...]) -> list[str]:
+def _needed(words: tuple[str, ...], data: str) -> list[str]:
     if words[0] == "--model":
         return ["--model", "demo"]
     if words[0] == "--out":
         return ["--out", "out.svg"]
-    return [*words[:-1], "pairs.tsv"]
+    return [*words[:-1], data]
 
 
 def _shown(word: str) -> str:
