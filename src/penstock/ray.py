@@ -10,11 +10,12 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.bulk.shard_translation import ShardReport, shard_translator
@@ -174,24 +175,27 @@ def _packed(job: TranslationJob) -> list[Files]:
     ]
 
 
-def _unpacked(job: TranslationJob, models: Any) -> TranslationJob:
-    """The job, with its models in folders of this worker, which end with it."""
+@contextmanager
+def _unpacked(job: TranslationJob, models: Any) -> Generator[TranslationJob]:
+    """The job, with its models in folders of this worker until they are loaded."""
     import ray
 
-    names: list[str] = []
-    for files in cast(list[Files], ray.get(models)):
-        folder = Path(mkdtemp(prefix="penstock-model-"))
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        names.append(str(folder))
-    return replace(job, models=tuple(names))
+    with TemporaryDirectory(prefix="penstock-model-") as parent:
+        folders: list[Path] = []
+        for files in cast(list[Files], ray.get(models)):
+            folders.append(Path(parent) / str(len(folders)))
+            folders[-1].mkdir()
+            for name, content in files.items():
+                (folders[-1] / name).write_bytes(content)
+        yield replace(job, models=tuple(map(str, folders)))
 
 
 class _ShardTranslator:
     """An actor that translates shards."""
 
     def __init__(self, job: TranslationJob, models: Any) -> None:
-        self._translate = shard_translator(_unpacked(job, models))
+        with _unpacked(job, models) as own:
+            self._translate = shard_translator(own)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         rows = zip(*(batch[name] for name in _COLUMNS), strict=True)
@@ -214,8 +218,9 @@ class _ColumnTranslator:
     """An actor that translates a column."""
 
     def __init__(self, job: TranslationJob, models: Any, column: str, output: str) -> None:
-        self._job, self._column, self._output = _unpacked(job, models), column, output
-        self._translator = self._job.load()
+        self._job, self._column, self._output = job, column, output
+        with _unpacked(job, models) as own:
+            self._translator = own.load()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         lines = ["" if text is None else str(text) for text in batch[self._column]]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli import console
-from penstock.cli.clean import clean
 from penstock.cli.data import app
+from penstock.cli.data_clean import clean
 
 if TYPE_CHECKING:
     from penstock.data.corpora.catalogue import Corpus

@@ -166,7 +166,7 @@ def run_layers(
     initial: Sequence[CellState] | None = None,
     traced: list[Named] | None = None,
 ) -> tuple[Value, list[CellState]]:
-    """A stack over padded sequences; padding is never read.
+    """A stack over padded sequences; padding changes no real position.
 
     Args:
         graph: where its nodes go.
